@@ -1,0 +1,164 @@
+"""Sessions: families of refresh tokens, of which at most one is active; the others were rotated, or revoked.
+
+Whoever shows a rotated token holds a copy, or is whose token was copied: the session ends for both.
+"""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import NamedTuple
+from uuid import UUID
+
+from auth_service.domain.user import AccountDisabled, User
+
+
+class RefreshInvalid(Exception):
+    """The refresh token is not one of an open session; sign in again."""
+
+
+class RefreshExpired(Exception):
+    """The refresh token has expired; sign in again."""
+
+
+class RefreshReused(Exception):
+    """The refresh token was used before; sign in again."""
+
+
+class SessionUnknown(Exception):
+    """There is no such session."""
+
+
+class Ending(StrEnum):
+    LOGOUT = "logout"
+    REVOKED = "revoked"
+    REUSED = "reused"
+
+
+class TokenState(StrEnum):
+    ACTIVE = "active"
+    ROTATED = "rotated"
+    REVOKED = "revoked"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A sign-in, on one client. ``current`` is the digest of its active refresh token."""
+
+    id: UUID
+    user_id: UUID
+    generation: int
+    current: bytes = field(repr=False)
+    client: str | None
+    created_at: datetime
+    refreshed_at: datetime
+    expires_at: datetime
+    ended_at: datetime | None = None
+    ending: Ending | None = None
+
+    @property
+    def key(self) -> UUID:
+        return self.id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefreshToken:
+    """``digest`` is the SHA-256 of the token, which itself is stored nowhere."""
+
+    digest: bytes = field(repr=False)
+    session_id: UUID
+    state: TokenState = TokenState.ACTIVE
+    issued_at: datetime
+    expires_at: datetime
+
+    @property
+    def key(self) -> bytes:
+        return self.digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartSession:
+    """``proved`` is the password hash that the password matched."""
+
+    user_id: UUID
+    proved: str = field(repr=False)
+    digest: bytes = field(repr=False)
+    client: str | None
+    lasts: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rotate:
+    user_id: UUID
+    session_id: UUID
+    digest: bytes = field(repr=False)
+    successor: bytes = field(repr=False)
+    lasts: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndSession:
+    user_id: UUID
+    session_id: UUID
+    ending: Ending
+
+
+class SignedIn(NamedTuple):
+    """What a sign-in or a refresh replies. No session: the refresh token was used before, so its session has ended."""
+
+    user: User
+    session: Session | None
+
+
+Family = tuple[Session, tuple[RefreshToken, ...]]
+
+
+def start(user: User, command: StartSession, *, session_id: UUID, now: datetime) -> Family:
+    session = Session(
+        id=session_id,
+        user_id=user.id,
+        generation=user.generation,
+        current=command.digest,
+        client=command.client,
+        created_at=now,
+        refreshed_at=now,
+        expires_at=now + command.lasts,
+    )
+    return session, (_active(session),)
+
+
+def _active(session: Session) -> RefreshToken:
+    return RefreshToken(
+        digest=session.current,
+        session_id=session.id,
+        issued_at=session.refreshed_at,
+        expires_at=session.expires_at,
+    )
+
+
+def rotate(user: User, session: Session, token: RefreshToken, command: Rotate, *, now: datetime) -> Family:
+    """The session with a new active token in place of the one that was shown."""
+    if user.disabled:
+        raise AccountDisabled
+    if token.state is not TokenState.ACTIVE or _is_over(session, user):
+        raise RefreshInvalid
+    if token.expires_at <= now:
+        raise RefreshExpired
+    renewed = replace(session, current=command.successor, refreshed_at=now, expires_at=now + command.lasts)
+    return renewed, (replace(token, state=TokenState.ROTATED), _active(renewed))
+
+
+def _is_over(session: Session, user: User) -> bool:
+    return session.ended_at is not None or session.generation != user.generation
+
+
+def end(session: Session, active: RefreshToken | None, ending: Ending, *, now: datetime) -> Family:
+    """The session ended, and its active token revoked; unchanged when it ended before."""
+    if session.ended_at is not None:
+        return session, ()
+    ended = replace(session, ended_at=now, ending=ending)
+    return ended, () if active is None else (replace(active, state=TokenState.REVOKED),)
+
+
+def carry_along(session: Session, user: User) -> Session:
+    """The session in the user's new generation, so that it goes on where the others end."""
+    return replace(session, generation=user.generation)

@@ -1,0 +1,165 @@
+"""Accounts: registration, changes of profile, role and password, and disabling."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from contracts.accounts import UserRegistered
+from contracts.types import Role, UserId
+
+
+class EmailTaken(Exception):
+    """An account with this e-mail address exists."""
+
+    errors = (("#/email", "email_taken", "Sign in, or use another address."),)
+
+
+class CredentialsWrong(Exception):
+    """E-mail address or password is wrong."""
+
+
+class AccountDisabled(Exception):
+    """The account is disabled; ask the shop."""
+
+
+class UserUnknown(Exception):
+    """There is no such user."""
+
+
+class VersionMismatch(Exception):
+    """Somebody changed the account meanwhile; read it again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """An account. All its sessions that began in an earlier ``generation`` are over."""
+
+    id: UUID
+    email: str = field(repr=False)
+    password_hash: str = field(repr=False)
+    role: Role
+    full_name: str | None = field(repr=False)
+    phone_number: str | None = field(repr=False)
+    locale: str
+    disabled_at: datetime | None = None
+    generation: int = 1
+    version: int = 1
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def key(self) -> UUID:
+        return self.id
+
+    @property
+    def disabled(self) -> bool:
+        return self.disabled_at is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmailClaim:
+    """Whose an address is. A registration names it, and so sees the one that came just before it in its batch."""
+
+    email: str = field(repr=False)
+    user_id: UUID
+
+    @property
+    def key(self) -> str:
+        return self.email
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisterUser:
+    email: str = field(repr=False)
+    password_hash: str = field(repr=False)
+    role: Role = Role.CUSTOMER
+    full_name: str | None = field(default=None, repr=False)
+    phone_number: str | None = field(default=None, repr=False)
+    locale: str = "en"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateUser:
+    """``fields`` are those of the profile and ``role``; ``seen`` is the version that the caller has read."""
+
+    user_id: UUID
+    seen: int | None = None
+    fields: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    disabled: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangePassword:
+    """``proved`` is the hash that the caller's old password matched; ``keep`` the session that does not end."""
+
+    user_id: UUID
+    proved: str = field(repr=False)
+    password_hash: str = field(repr=False)
+    keep: UUID
+
+
+def normalised(email: str) -> str:
+    """Addresses that differ in case alone are one."""
+    return email.strip().lower()
+
+
+def register(
+    claim: EmailClaim | None, command: RegisterUser, *, user_id: UUID, now: datetime
+) -> tuple[User, EmailClaim, tuple[UserRegistered, ...]]:
+    if claim is not None:
+        raise EmailTaken
+    user = User(
+        id=user_id,
+        email=normalised(command.email),
+        password_hash=command.password_hash,
+        role=command.role,
+        full_name=command.full_name,
+        phone_number=command.phone_number,
+        locale=command.locale,
+        created_at=now,
+        updated_at=now,
+    )
+    event = UserRegistered(user_id=UserId(user_id), locale=user.locale)
+    return user, EmailClaim(email=user.email, user_id=user_id), (event,)
+
+
+def update(user: User | None, command: UpdateUser, *, now: datetime) -> User:
+    if user is None:
+        raise UserUnknown
+    if command.seen not in {None, user.version}:
+        raise VersionMismatch
+    changed = _disable(replace(user, **command.fields), now, disabled=command.disabled)
+    return user if changed == user else replace(changed, version=user.version + 1, updated_at=now)
+
+
+def _disable(user: User, now: datetime, *, disabled: bool | None) -> User:
+    if disabled is None or disabled == user.disabled:
+        return user
+    if disabled:
+        return replace(user, disabled_at=now, generation=user.generation + 1)
+    return replace(user, disabled_at=None)
+
+
+def change_password(user: User, command: ChangePassword, *, now: datetime) -> User:
+    """The account with its new password, in a new generation: all its sessions are over until one is carried along."""
+    return replace(
+        user,
+        password_hash=command.password_hash,
+        generation=user.generation + 1,
+        version=user.version + 1,
+        updated_at=now,
+    )
+
+
+def proven(user: User | None, proved: str) -> User:
+    """The account whose password was shown.
+
+    A password is compared before its command is decided; when it was changed in between, what was shown is wrong.
+    """
+    if user is None or user.password_hash != proved:
+        raise CredentialsWrong
+    if user.disabled:
+        raise AccountDisabled
+    return user

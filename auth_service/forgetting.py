@@ -1,0 +1,14 @@
+"""The loop that deletes sessions and refresh tokens some time after they expired."""
+
+from auth_service import store
+from auth_service.settings import Settings
+from chassis.app import Parts
+
+_AT_ONCE = 1000
+
+
+async def step(parts: Parts) -> bool:
+    settings: Settings = parts.settings
+    async with parts.database.transaction() as tx:
+        forgotten = await store.forget_sessions(tx, kept_for=settings.sessions_kept_for, limit=_AT_ONCE)
+    return forgotten == _AT_ONCE

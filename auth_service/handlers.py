@@ -1,0 +1,86 @@
+"""The decisions of auth_service: accounts, sign-ins, and what becomes of refresh tokens."""
+
+from auth_service.domain import session as sessions
+from auth_service.domain import user as users
+from auth_service.domain.session import (
+    Ending,
+    EndSession,
+    Family,
+    RefreshInvalid,
+    RefreshToken,
+    Rotate,
+    Session,
+    SessionUnknown,
+    SignedIn,
+    StartSession,
+    TokenState,
+)
+from auth_service.domain.user import ChangePassword, EmailClaim, RegisterUser, UpdateUser, User, normalised
+from chassis.decisions import Cause, Decision, Decisions, State
+
+decisions = Decisions("auth_service")
+
+
+@decisions.on(names=lambda command: ((EmailClaim, normalised(command.email)),))
+def register_user(state: State, command: RegisterUser, cause: Cause) -> Decision:
+    known = state.find(EmailClaim, normalised(command.email))
+    user, claim, events = users.register(known, command, user_id=cause.derive("user"), now=cause.now)
+    return Decision(changes=(user, claim), events=events, sequence=user.version, reply=user)
+
+
+@decisions.on(names=lambda command: ((User, command.user_id),))
+def update_user(state: State, command: UpdateUser, cause: Cause) -> Decision:
+    user = state.find(User, command.user_id)
+    updated = users.update(user, command, now=cause.now)
+    return Decision(changes=() if updated is user else (updated,), sequence=updated.version, reply=updated)
+
+
+@decisions.on(names=lambda command: ((User, command.user_id), (Session, command.keep)))
+def change_password(state: State, command: ChangePassword, cause: Cause) -> Decision:
+    known = users.proven(state.find(User, command.user_id), command.proved)
+    user = users.change_password(known, command, now=cause.now)
+    kept = state.find(Session, command.keep)
+    changes = (user,) if kept is None else (user, sessions.carry_along(kept, user))
+    return Decision(changes=changes, sequence=user.version, reply=user)
+
+
+@decisions.on(names=lambda command: ((User, command.user_id),))
+def start_session(state: State, command: StartSession, cause: Cause) -> Decision:
+    user = users.proven(state.find(User, command.user_id), command.proved)
+    session, tokens = sessions.start(user, command, session_id=cause.derive("session"), now=cause.now)
+    return Decision(changes=(session, *tokens), reply=SignedIn(user, session))
+
+
+@decisions.on(
+    names=lambda command: (
+        (User, command.user_id),
+        (Session, command.session_id),
+        (RefreshToken, command.digest),
+    )
+)
+def rotate(state: State, command: Rotate, cause: Cause) -> Decision:
+    user = state.find(User, command.user_id)
+    session = state.find(Session, command.session_id)
+    token = state.find(RefreshToken, command.digest)
+    if user is None or session is None or token is None:
+        raise RefreshInvalid
+    if token.state is TokenState.ROTATED:
+        return Decision(changes=_flat(_end(state, session, Ending.REUSED, cause)), reply=SignedIn(user, None))
+    renewed, tokens = sessions.rotate(user, session, token, command, now=cause.now)
+    return Decision(changes=(renewed, *tokens), reply=SignedIn(user, renewed))
+
+
+@decisions.on(names=lambda command: ((Session, command.session_id),))
+def end_session(state: State, command: EndSession, cause: Cause) -> Decision:
+    session = state.find(Session, command.session_id)
+    if session is None or session.user_id != command.user_id:
+        raise SessionUnknown
+    return Decision(changes=_flat(_end(state, session, command.ending, cause)))
+
+
+def _end(state: State, session: Session, ending: Ending, cause: Cause) -> Family:
+    return sessions.end(session, state.find(RefreshToken, session.current), ending, now=cause.now)
+
+
+def _flat(family: Family) -> tuple[Session | RefreshToken, ...]:
+    return family[0], *family[1]

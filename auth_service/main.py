@@ -1,0 +1,30 @@
+"""auth_service, put together."""
+
+from auth_service import forgetting, handlers, own, routes, store, tables
+from auth_service.domain import session, user
+from auth_service.settings import Settings
+from chassis.app import Loop, Service
+
+service = Service(
+    name="auth_service",
+    settings=Settings,
+    metadata=tables.metadata,
+    decisions=handlers.decisions,
+    store=store.STORE,
+    router=routes.router,
+    internal=routes.internal,
+    unversioned=routes.unversioned,
+    refusals={
+        user.EmailTaken: "email_taken",
+        user.CredentialsWrong: "credentials_wrong",
+        user.AccountDisabled: "account_disabled",
+        user.UserUnknown: "not_found",
+        user.VersionMismatch: "version_mismatch",
+        session.SessionUnknown: "not_found",
+        session.RefreshInvalid: "token_invalid",
+        session.RefreshExpired: "token_expired",
+        session.RefreshReused: "refresh_reused",
+    },
+    loops=(Loop("forgetting", forgetting.step, every=3600.0),),
+    own=own.open_own,
+)

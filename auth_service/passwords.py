@@ -1,0 +1,31 @@
+"""Passwords: Argon2id with 19 MiB and two passes, in threads behind a semaphore, so that sign-ins starve nobody."""
+
+import asyncio
+from asyncio import Semaphore
+
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
+
+_HASHES = PasswordHash((Argon2Hasher(time_cost=2, memory_cost=19 * 1024, parallelism=1),))
+# The hash of no password, with the same costs: comparing with it takes as long as with a real one.
+_NOBODYS = f"$argon2id$v=19$m=19456,t=2,p=1${'A' * 22}${'A' * 43}"
+
+
+class Passwords:
+    """Makes and compares hashes, at most ``threads`` at once."""
+
+    def __init__(self, threads: int = 2) -> None:
+        self._free = Semaphore(threads)
+
+    async def hash(self, password: str) -> str:
+        async with self._free:
+            return await asyncio.to_thread(_HASHES.hash, password)
+
+    async def match(self, password: str, password_hash: str | None) -> bool:
+        """Whether the password is the one behind the hash. Without a hash it takes as long, and is False."""
+        async with self._free:
+            return await asyncio.to_thread(_match, password, password_hash)
+
+
+def _match(password: str, password_hash: str | None) -> bool:
+    return _HASHES.verify(password, password_hash or _NOBODYS)

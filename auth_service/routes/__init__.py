@@ -1,0 +1,11 @@
+"""What auth_service answers over HTTP, by noun."""
+
+from fastapi import APIRouter
+
+from auth_service.routes import accounts, sessions
+
+router = APIRouter()
+router.include_router(accounts.router)
+router.include_router(sessions.router)
+internal = accounts.internal
+unversioned = accounts.unversioned

@@ -1,0 +1,144 @@
+"""Accounts over HTTP: registration, oneself, the administration of users, contacts, and the public keys."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from auth_service import store
+from auth_service.domain.user import ChangePassword, CredentialsWrong, RegisterUser, UpdateUser, User
+from auth_service.own import Own
+from auth_service.schemas import (
+    ContactView,
+    Email,
+    KeysView,
+    PasswordChange,
+    Profile,
+    Registration,
+    UserUpdate,
+    UserView,
+)
+from chassis.http import Admin, Answer, Customer, Edge, IfMatch, Listing, Paging, ServiceCaller, etag, found, listing
+from chassis.ids import UserRef
+from chassis.problems import problems
+from contracts.types import Role
+
+router = APIRouter(tags=["accounts"])
+internal = APIRouter()
+unversioned = APIRouter(tags=["accounts"])
+
+_TOKEN = ("token_missing", "token_invalid", "token_expired")
+
+
+@router.post(
+    "/auth/register",
+    operation_id="registerUser",
+    status_code=201,
+    response_model=UserView,
+    responses=problems("email_taken", "validation_failed", "unknown_field"),
+)
+async def register_user(edge: Edge, body: Registration) -> Response:
+    own: Own = edge.parts.own
+    command = RegisterUser(
+        email=body.email,
+        password_hash=await own.passwords.hash(body.password.get_secret_value()),
+        full_name=body.full_name,
+        phone_number=body.phone_number,
+        locale=body.locale,
+    )
+    return await edge.submit(command, lambda user: _account(user, 201))
+
+
+@router.get("/auth/me", operation_id="getMe", responses=problems(*_TOKEN))
+async def get_me(edge: Edge, caller: Customer, response: Response) -> UserView:
+    async with edge.read() as tx:
+        user = found(await store.find_user(tx, caller.user_id))
+    response.headers["ETag"] = etag(user.version)
+    return UserView.model_validate(user)
+
+
+@router.patch(
+    "/auth/me",
+    operation_id="updateMe",
+    response_model=UserView,
+    responses=problems(*_TOKEN, "version_mismatch", "precondition_required", "validation_failed", "unknown_field"),
+)
+async def update_me(edge: Edge, caller: Customer, seen: IfMatch, body: Profile) -> Response:
+    fields = body.model_dump(exclude_unset=True)
+    return await edge.submit(UpdateUser(user_id=caller.user_id, seen=seen, fields=fields), _account)
+
+
+@router.post(
+    "/auth/password",
+    operation_id="changePassword",
+    status_code=204,
+    response_class=Response,
+    responses=problems(*_TOKEN, "credentials_wrong", "account_disabled", "validation_failed", "unknown_field"),
+)
+async def change_password(edge: Edge, caller: Customer, body: PasswordChange) -> Response:
+    own: Own = edge.parts.own
+    async with edge.read() as tx:
+        user = found(await store.find_user(tx, caller.user_id))
+    if not await own.passwords.match(body.current_password.get_secret_value(), user.password_hash):
+        raise CredentialsWrong
+    command = ChangePassword(
+        user_id=user.id,
+        proved=user.password_hash,
+        password_hash=await own.passwords.hash(body.new_password.get_secret_value()),
+        keep=caller.session_id,
+    )
+    return await edge.submit(command, lambda _user: Answer(None, 204))
+
+
+@router.get(
+    "/users",
+    operation_id="listUsers",
+    responses=problems(*_TOKEN, "forbidden", "cursor_invalid", "validation_failed"),
+)
+async def list_users(
+    edge: Edge,
+    _caller: Admin,
+    page: Paging,
+    email: Annotated[list[Email], Query(max_length=100)] = [],  # noqa: B006 -- FastAPI copies defaults
+    role: Annotated[list[Role], Query(max_length=3)] = [],  # noqa: B006 -- FastAPI copies defaults
+    disabled: Annotated[bool | None, Query()] = None,
+) -> Listing[UserView]:
+    async with edge.read() as tx:
+        rows = await store.list_users(tx, page, emails=email, roles=role, disabled=disabled)
+    return listing(page, rows, UserView.model_validate, lambda user: (user.created_at, user.id))
+
+
+@router.get("/users/{user_id}", operation_id="getUser", responses=problems(*_TOKEN, "forbidden", "not_found"))
+async def get_user(edge: Edge, _caller: Admin, user_id: UserRef, response: Response) -> UserView:
+    async with edge.read() as tx:
+        user = found(await store.find_user(tx, user_id))
+    response.headers["ETag"] = etag(user.version)
+    return UserView.model_validate(user)
+
+
+@router.patch(
+    "/users/{user_id}",
+    operation_id="updateUser",
+    response_model=UserView,
+    responses=problems(*_TOKEN, "forbidden", "not_found", "validation_failed", "unknown_field"),
+)
+async def update_user(edge: Edge, _caller: Admin, user_id: UserRef, body: UserUpdate) -> Response:
+    fields = body.model_dump(exclude_unset=True)
+    disabled = fields.pop("disabled", None)
+    return await edge.submit(UpdateUser(user_id=user_id, fields=fields, disabled=disabled), _account)
+
+
+@internal.get("/internal/contacts/{user_id}")
+async def get_contact(edge: Edge, _caller: ServiceCaller, user_id: UserRef) -> ContactView:
+    async with edge.read() as tx:
+        return ContactView.model_validate(found(await store.find_user(tx, user_id)))
+
+
+@unversioned.get("/.well-known/jwks.json", operation_id="getJwks")
+async def get_jwks(edge: Edge, response: Response) -> KeysView:
+    own: Own = edge.parts.own
+    response.headers["Cache-Control"] = "public, max-age=60"
+    return KeysView.model_validate({"keys": [pair.public_jwk for pair in await own.keys.all()]})
+
+
+def _account(user: User, status: int = 200) -> Answer:
+    return Answer(UserView.model_validate(user), status, {"ETag": etag(user.version)})

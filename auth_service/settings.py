@@ -1,0 +1,21 @@
+"""What auth_service is told from outside."""
+
+from datetime import timedelta
+
+from chassis.settings import ServiceSettings, named
+
+
+class Settings(ServiceSettings, alias_generator=named("auth_service")):
+    """Settings of auth_service.
+
+    Attributes:
+        access_for: how long an access token lasts.
+        refresh_for: how long a session lasts after its last refresh.
+        sessions_kept_for: how long a session is kept after it expired.
+        password_threads: how many passwords are hashed at once; each takes 19 MiB and a core for some 50 ms.
+    """
+
+    access_for: timedelta = timedelta(minutes=10)
+    refresh_for: timedelta = timedelta(days=30)
+    sessions_kept_for: timedelta = timedelta(days=7)
+    password_threads: int = 2

@@ -1,0 +1,99 @@
+"""The tables of auth_service. Passwords and refresh tokens are kept as hashes only."""
+
+from enum import StrEnum
+
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from auth_service.domain.session import Ending, TokenState
+from chassis.migrations import add_chassis_tables
+from contracts.types import Role
+
+metadata = MetaData(schema="auth_service")
+
+
+def _one_of(column: str, words: type[StrEnum]) -> CheckConstraint:
+    listed = ", ".join(f"'{word}'" for word in words)
+    return CheckConstraint(f"{column} IN ({listed})", name=f"{column}_is_known")
+
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("email", Text, nullable=False),
+    Column("password_hash", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("full_name", Text),
+    Column("phone_number", Text),
+    Column("locale", Text, nullable=False),
+    Column("disabled_at", DateTime(timezone=True)),
+    Column("generation", Integer, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+    UniqueConstraint("email", name="one_account_an_address"),
+    CheckConstraint("email = lower(email)", name="email_is_normalised"),
+    _one_of("role", Role),
+    Index("users_by_time", "created_at", "id"),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("user_id", Uuid, ForeignKey(users.c.id), nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("current", LargeBinary, nullable=False),
+    Column("client", Text),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("refreshed_at", DateTime(timezone=True), nullable=False),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    Column("ended_at", DateTime(timezone=True)),
+    Column("ending", Text),
+    _one_of("ending", Ending),
+    CheckConstraint("(ended_at IS NULL) = (ending IS NULL)", name="ended_for_a_reason"),
+    Index("sessions_of_user", "user_id", "id"),
+    Index("sessions_by_expiry", "expires_at"),
+    postgresql_with={"fillfactor": 80},
+)
+
+refresh_tokens = Table(
+    "refresh_tokens",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("session_id", Uuid, ForeignKey(sessions.c.id, ondelete="CASCADE"), nullable=False),
+    Column("state", Text, nullable=False),
+    Column("issued_at", DateTime(timezone=True), nullable=False),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    _one_of("state", TokenState),
+    # Two refreshes at once cannot both leave a token that works (promise A1).
+    Index("one_active_token_a_session", "session_id", unique=True, postgresql_where=text("state = 'active'")),
+    Index("refresh_tokens_of_session", "session_id"),
+    Index("refresh_tokens_by_expiry", "expires_at"),
+)
+
+signing_keys = Table(
+    "signing_keys",
+    metadata,
+    Column("kid", Text, primary_key=True),
+    Column("private_pem", Text, nullable=False),
+    Column("public_jwk", JSONB, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
+)
+
+add_chassis_tables(metadata)

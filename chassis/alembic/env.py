@@ -1,0 +1,27 @@
+"""Alembic's environment for every service: the connection, schema and metadata come from the configuration's attributes."""
+
+from alembic import context
+from sqlalchemy.schema import SchemaItem
+
+_attributes = context.config.attributes
+_service: str = _attributes["service"]
+
+
+def _ours(item: SchemaItem, name: str | None, kind: str, reflected: bool, _compared: SchemaItem | None) -> bool:  # noqa: FBT001 -- Alembic's signature
+    partition = kind == "table" and reflected and str(name).startswith(("outbox_", "inbox_"))
+    return not partition and name != "alembic_version" and item is not None
+
+
+def _in_schema(name: str | None, kind: str, _parents: object) -> bool:
+    return kind != "schema" or name == _service
+
+
+context.configure(
+    connection=_attributes["connection"],
+    target_metadata=_attributes["metadata"],
+    include_schemas=True,
+    include_name=_in_schema,
+    include_object=_ours,
+    version_table_schema=_service,
+)
+context.run_migrations()

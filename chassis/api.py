@@ -1,0 +1,108 @@
+"""A service's HTTP edge: FastAPI with problem details everywhere, health, metrics and the versioned routes."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+import asyncpg
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from loguru import logger
+from starlette.exceptions import HTTPException
+
+from chassis import context, health
+from chassis.app import Parts, Service, opened
+from chassis.boundary import Boundary
+from chassis.database import OUTAGE
+from chassis.idempotency import KeyInUse, KeyReused
+from chassis.pipeline import Unavailable
+from chassis.problems import Problem, of_refusal, of_status, of_validation
+from chassis.tasks import forever, running
+from chassis.tokens import KeysUnavailable, TokenExpired, TokenInvalid, TokenMissing
+
+PREFIX = "/api/v1"
+
+_CODES: dict[type[Exception], str] = {
+    KeyInUse: "idempotency_key_in_use",
+    KeyReused: "idempotency_key_reused",
+    TokenMissing: "token_missing",
+    TokenInvalid: "token_invalid",
+    TokenExpired: "token_expired",
+    KeysUnavailable: "unavailable",
+    Unavailable: "unavailable",
+}
+_OUTAGE = (*OUTAGE, asyncpg.SerializationError, asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError)
+
+
+def api(parts: Parts) -> FastAPI:
+    """The service's ASGI application. Its lifespan opens the parts and runs the pipeline for commands."""
+    service = parts.service
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        async with opened(parts), running(parts.pipeline.run(), forever("watch", parts.watch.run)):
+            yield
+            await parts.pipeline.close()
+
+    app = FastAPI(
+        title=service.name, lifespan=lifespan, docs_url=None, redoc_url=None, separate_input_output_schemas=False
+    )
+    app.state.parts = parts
+    app.include_router(service.router, prefix=PREFIX)
+    app.include_router(service.unversioned)
+    app.include_router(service.internal, include_in_schema=False)
+    app.include_router(_probes(parts), include_in_schema=False)
+    _answer_problems(app, service)
+    app.add_middleware(Boundary, service=service.name)
+    return app
+
+
+def _answer_problems(app: FastAPI, service: Service) -> None:
+    for refusal, code in {**_CODES, **service.refusals}.items():
+        app.add_exception_handler(refusal, _answering(partial(of_refusal, code=code)))
+    for outage in _OUTAGE:
+        app.add_exception_handler(outage, _answering(_of_outage))
+    app.add_exception_handler(Problem, _answering(lambda problem: problem))
+    app.add_exception_handler(RequestValidationError, _answering(lambda failure: of_validation(failure.errors())))
+    app.add_exception_handler(HTTPException, _answering(lambda failure: of_status(failure.status_code)))
+
+
+def _of_outage(failure: Exception) -> Problem:
+    logger.warning("unavailable: {!r}", failure)
+    return Problem("unavailable", "The shop's database does not answer. Try again.")
+
+
+def _answering(problem_of: Callable[[Any], Problem]) -> Callable[[Request, Exception], JSONResponse]:
+    def answer(request: Request, failure: Exception) -> JSONResponse:
+        asked = context.current.get() or context.start()
+        return problem_of(failure).answer(request.url.path, asked.request_id)
+
+    return answer
+
+
+def _probes(parts: Parts) -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/livez")
+    async def alive() -> Response:
+        return health.alive()
+
+    @router.get("/readyz")
+    async def ready() -> Response:
+        return await health.ready(await health.api_checks(parts))
+
+    @router.get("/health")
+    async def healthy() -> Response:
+        return await health.report(parts.service.name, await health.api_checks(parts))
+
+    @router.get("/metrics")
+    async def metrics() -> Response:
+        return health.metrics()
+
+    @router.get("/version")
+    async def version() -> Response:
+        return health.version(parts.service.name)
+
+    return router

@@ -1,0 +1,117 @@
+"""Puts a service's parts together, as an api, a worker or both."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx2
+from fastapi import APIRouter
+from sqlalchemy import MetaData
+
+from chassis.batch import Work
+from chassis.database import Database
+from chassis.decisions import Decisions
+from chassis.deferred import DeferredEvents
+from chassis.idempotency import Claims
+from chassis.inbox import Inbox
+from chassis.outbox import Outbox
+from chassis.pipeline import Pipeline
+from chassis.settings import ServiceSettings
+from chassis.store import Store
+from chassis.tokens import Verifier
+from chassis.watch import Watch
+
+
+@dataclass(slots=True, eq=False)
+class Parts:
+    """What a running service consists of, in one process. ``own`` is what its ``Service.own`` opened."""
+
+    service: "Service"
+    settings: Any
+    database: Database
+    pipeline: Pipeline
+    work: Work
+    peers: Mapping[str, httpx2.AsyncClient]
+    verifier: Verifier
+    watch: Watch
+    own: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """Work that a worker does by itself: ``step`` is called again at once while it says True, else after ``every`` seconds
+    or after the next commit of its process.
+    """
+
+    name: str
+    step: Callable[[Parts], Awaitable[bool]]
+    every: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """A service as its ``main`` describes it. Nothing is opened before it runs.
+
+    Attributes:
+        router: routes under ``/api/v1``. ``internal`` ones are for services with the service token, ``unversioned`` ones bare.
+        refusals: the code of ``chassis.problems`` for each refusal of the domain.
+        own: opens what only this service needs; its value is ``Parts.own``.
+    """
+
+    name: str
+    settings: type[ServiceSettings]
+    metadata: MetaData
+    decisions: Decisions
+    store: Store
+    router: APIRouter
+    internal: APIRouter = field(default_factory=APIRouter)
+    unversioned: APIRouter = field(default_factory=APIRouter)
+    refusals: Mapping[type[Exception], str] = field(default_factory=dict)
+    loops: tuple[Loop, ...] = ()
+    own: Callable[[Parts], AbstractAsyncContextManager[Any]] | None = None
+
+
+Peers = Mapping[str, httpx2.AsyncClient]
+
+
+def parts_of(service: Service, settings: ServiceSettings, peers: Peers) -> Parts:
+    """A service's parts, not yet opened."""
+    database = Database(settings.database_url.get_secret_value(), size=settings.database_connections)
+    work = Work(
+        decisions=service.decisions,
+        store=service.store,
+        refusals=tuple(service.refusals),
+        inbox=Inbox(service.name),
+        outbox=Outbox(service.name),
+        deferred=DeferredEvents(service.name),
+        claims=Claims(service.name),
+    )
+
+    async def jwks() -> dict[str, Any]:
+        response = await peers["auth_service"].get("/.well-known/jwks.json")
+        response.raise_for_status()
+        keys: dict[str, Any] = response.json()
+        return keys
+
+    return Parts(
+        service=service,
+        settings=settings,
+        database=database,
+        pipeline=Pipeline(service.name, database, work),
+        work=work,
+        peers=peers,
+        verifier=Verifier(jwks, issuer=settings.issuer),
+        watch=Watch(database, f"{service.name}_changed"),
+    )
+
+
+@asynccontextmanager
+async def opened(parts: Parts) -> AsyncIterator[Parts]:
+    """Opens the database and what the service owns, and closes them in reverse."""
+    async with AsyncExitStack() as stack:
+        await parts.database.open()
+        stack.push_async_callback(parts.database.close)
+        if parts.service.own is not None:
+            parts.own = await stack.enter_async_context(parts.service.own(parts))
+        yield parts

@@ -1,0 +1,197 @@
+"""One batch: claim, load, decide, save, tell, in one transaction; and the same item by item where the batch fails."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from loguru import logger
+
+from chassis.database import OUTAGE, Transaction
+from chassis.decisions import Cause, Decisions, Key, State
+from chassis.deferred import DeferredEvents
+from chassis.idempotency import Answer, Claim, Claims, Taken, again
+from chassis.inbox import Claimed, Inbox
+from chassis.items import Again, Command, Entry, Item, Parcel
+from chassis.outbox import Outbox, Told
+from chassis.store import Change, Store
+from chassis.telemetry import ITEMS
+from contracts.envelope import Envelope
+
+
+@dataclass(slots=True)
+class Work:
+    """What a service gives the pipeline, and where the pipeline keeps its own."""
+
+    decisions: Decisions
+    store: Store
+    refusals: tuple[type[Exception], ...]
+    inbox: Inbox
+    outbox: Outbox
+    deferred: DeferredEvents
+    claims: Claims
+
+
+@dataclass(slots=True)
+class Batch:
+    """The entries that are settled together. ``outcomes`` holds what each caller is told, once the commit is known."""
+
+    work: Work
+    entries: Sequence[Entry]
+    outcomes: dict[Entry, Any] = field(default_factory=dict)
+    counts: list[tuple[str, str]] = field(default_factory=list)
+
+    async def together(self, tx: Transaction) -> None:
+        """All items as one: one load, one save. Raises whatever one of them raises."""
+        claimed, items = await self._claim(tx)
+        held_up = [item for item in items if item.waits_for in claimed.held_up]
+        await self._defer(tx, held_up)
+        await self._settle(tx, [item for item in items if item not in held_up] if held_up else items)
+
+    async def one_by_one(self, tx: Transaction) -> None:
+        """Each item in its savepoint: the one that fails alone is deferred, or answered with its failure; the rest stand."""
+        claimed, items = await self._claim(tx)
+        held_up = set(claimed.held_up)
+        for item in items:
+            if item.waits_for in held_up:
+                await self._defer(tx, [item])
+            elif (failure := await self._alone(tx, item)) is not None:
+                held_up.add(item.subject)
+                await self._failed(tx, item, failure)
+
+    async def _alone(self, tx: Transaction, item: Item) -> Exception | None:
+        try:
+            async with tx.savepoint():
+                await self._settle(tx, [item])
+        except OUTAGE:
+            raise
+        except Exception as failure:  # noqa: BLE001 -- whatever it is, it is this item's alone, and is kept with it
+            return failure
+        return None
+
+    async def _failed(self, tx: Transaction, item: Item, failure: Exception) -> None:
+        logger.opt(exception=failure).error("{} failed alone", type(item.body).__name__)
+        if isinstance(item.entry, Command):
+            self.outcomes[item.entry] = failure
+            self.counts.append((type(item.body).__name__, "failed"))
+        else:
+            await self._defer(tx, [item], repr(failure))
+
+    async def _defer(self, tx: Transaction, items: Sequence[Item], error: str = "") -> None:
+        await self.work.deferred.add(tx, [item.deferred(error) for item in items])
+        self.counts.extend((type(item.body).__name__, "deferred") for item in items)
+
+    async def _claim(self, tx: Transaction) -> tuple[Claimed, list[Item]]:
+        parcels = [entry for entry in self.entries if isinstance(entry, Parcel)]
+        subjects = [envelope.subject for parcel in parcels for envelope in parcel.envelopes]
+        claimed = await self.work.inbox.claim(tx, [parcel.message_id for parcel in parcels], subjects)
+        retries = [entry.row for entry in self.entries if isinstance(entry, Again)]
+        taken = await self.work.deferred.take(tx, retries)
+        answers = await self._answers(tx)
+        return claimed, list(self._items(claimed, taken, answers))
+
+    async def _answers(self, tx: Transaction) -> dict[Entry, Answer | Exception | None]:
+        keyed = [(entry, entry.claim) for entry in self.entries if isinstance(entry, Command) and entry.claim]
+        if not keyed:
+            return {}
+        taken = await self.work.claims.take(tx, [claim for _, claim in keyed])
+        return {entry: _for(claim, taken[claim.scope]) for entry, claim in keyed}
+
+    def _items(
+        self, claimed: Claimed, taken: set[tuple[UUID, int]], answers: dict[Entry, Answer | Exception | None]
+    ) -> Iterator[Item]:
+        fresh = set(claimed.fresh)
+        for entry in self.entries:
+            if isinstance(entry, Command):
+                if (answer := answers.get(entry)) is None:
+                    yield self._command(entry, claimed.now)
+                else:
+                    self.outcomes[entry] = answer
+            elif isinstance(entry, Parcel):
+                if entry.message_id in fresh:
+                    fresh.discard(entry.message_id)
+                    yield from (self._fact(entry, e, n, claimed.now) for n, e in enumerate(entry.envelopes))
+            elif entry.row.key in taken:
+                yield self._fact(entry, entry.envelope, entry.row.index, claimed.now)
+
+    def _command(self, entry: Command, now: datetime) -> Item:
+        cause = Cause(entry.id, now, entry.actor, entry.context.request_id, entry.context.traceparent)
+        return Item(entry.body, self.work.decisions.rules[type(entry.body)], cause, entry)
+
+    def _fact(self, entry: Parcel | Again, envelope: Envelope[Any], index: int, now: datetime) -> Item:
+        teller = envelope.source.removeprefix("/")
+        cause = Cause(envelope.id, now, teller, envelope.correlationid, envelope.traceparent)
+        return Item(envelope.data, self.work.decisions.rules[type(envelope.data)], cause, entry, envelope, index)
+
+    async def _settle(self, tx: Transaction, items: Sequence[Item]) -> None:
+        if not items:
+            return
+        things = await self.work.store.load(tx, {key for item in items for key in item.rule.names(item.body)})
+        run = _Run(self.work, things)
+        for item in items:
+            run.take(item)
+        await self.work.store.save(tx, run.changes)
+        await self.work.outbox.add(tx, run.told)
+        await self.work.claims.store(tx, [(claim, answer) for claim, answer in run.answered.values()])
+        self.outcomes |= run.outcomes
+        self.counts.extend(run.counts)
+
+
+class _Run:
+    """Items decided one after the other, each on what the ones before it left."""
+
+    __slots__ = ("answered", "changes", "counts", "outcomes", "things", "told", "work")
+
+    def __init__(self, work: Work, things: dict[Key, Any]) -> None:
+        self.work = work
+        self.things = things
+        self.changes: dict[Key, Change] = {}
+        self.told: list[Told] = []
+        self.answered: dict[object, tuple[Claim, Answer]] = {}
+        self.outcomes: dict[Entry, Any] = {}
+        self.counts: list[tuple[str, str]] = []
+
+    def take(self, item: Item) -> None:
+        """Decides one item; a refusal is its caller's alone and changes nothing."""
+        claim = item.entry.claim if isinstance(item.entry, Command) else None
+        if claim and (twin := self.answered.get(claim.scope)):
+            self.outcomes[item.entry] = again(*twin, claim)
+            return
+        try:
+            outcome = self._decide(item, claim)
+        except self.work.refusals as refusal:
+            self._refused(item, refusal)
+        else:
+            self.outcomes[item.entry] = outcome
+
+    def _decide(self, item: Item, claim: Claim | None) -> Any:
+        decision = item.rule.decide(State(self.things), item.body, item.cause)
+        render = item.entry.render if isinstance(item.entry, Command) else None
+        answer = render(decision.reply) if render else None
+        for thing in decision.changes:
+            key = (type(thing), thing.key)
+            before = self.changes[key].before if key in self.changes else self.things.get(key)
+            self.changes[key] = Change(before, thing)
+            self.things[key] = thing
+        self.told.extend(Told(e, item.cause, place, decision.sequence) for place, e in enumerate(decision.events))
+        if claim and answer:
+            self.answered[claim.scope] = (claim, answer)
+        self.counts.append((type(item.body).__name__, decision.ignored or "done"))
+        return answer or decision.reply
+
+    def _refused(self, item: Item, refusal: Exception) -> None:
+        if not isinstance(item.entry, Command):
+            raise TypeError(item.body) from refusal
+        self.outcomes[item.entry] = refusal
+        self.counts.append((type(item.body).__name__, "refused"))
+
+
+def _for(claim: Claim, taken: Taken) -> Answer | Exception | None:
+    return again(*taken, claim) if isinstance(taken, tuple) else taken
+
+
+def count(service: str, counts: Iterable[tuple[str, str]]) -> None:
+    """Adds what was settled to the counters."""
+    for kind, outcome in counts:
+        ITEMS.labels(service, kind, outcome).inc()

@@ -1,0 +1,109 @@
+"""The outermost layer of an edge: request id, trace, limits of bodies, the last resort for failures, one log line."""
+
+import time
+from typing import Any
+
+from loguru import logger
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from chassis import context
+from chassis.problems import Problem
+from chassis.telemetry import REQUEST_SECONDS, REQUESTS
+
+BODY_LIMIT = 64 * 1024
+_QUIET = {"/livez", "/readyz", "/metrics", "/health"}
+_WITH_BODY = {"POST", "PUT", "PATCH"}
+_MEDIA_TYPES = {"application/json", "application/x-www-form-urlencoded"}
+
+
+class _TooLarge(Exception):
+    """The body exceeds the limit."""
+
+
+class Boundary:
+    """Middleware around a service's application, and around the gateway's."""
+
+    def __init__(self, app: ASGIApp, service: str) -> None:
+        self._app = app
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        asked = context.start(headers.get("x-request-id"), headers.get("traceparent"))
+        token = context.current.set(asked)
+        exchange = _Exchange(scope, receive, send, asked)
+        try:
+            await self._answer(exchange, headers)
+        finally:
+            self._record(exchange)
+            context.current.reset(token)
+
+    async def _answer(self, exchange: "_Exchange", headers: Headers) -> None:
+        try:
+            if (problem := _unacceptable(exchange.scope["method"], headers)) is not None:
+                await exchange.problem(problem)
+            else:
+                await self._app(exchange.scope, exchange.receive, exchange.send)
+        except _TooLarge:
+            await exchange.problem(Problem("body_too_large", "At most 64 KiB."))
+        except Exception as failure:  # noqa: BLE001 -- the client gets no text of it, the log gets all
+            logger.opt(exception=failure).error("a request failed")
+            await exchange.problem(Problem("internal_error"))
+
+    def _record(self, exchange: "_Exchange") -> None:
+        seconds = time.perf_counter() - exchange.started
+        path, method = exchange.scope["path"], exchange.scope["method"]
+        REQUESTS.labels(self._service, method, exchange.status).inc()
+        REQUEST_SECONDS.labels(self._service).observe(seconds)
+        if path not in _QUIET:
+            logger.bind(method=method, path=path, status=exchange.status, ms=round(seconds * 1000, 1)).info("request")
+
+
+class _Exchange:
+    """One request and its answer: counts the body as it comes, and adds the request's id to the answer."""
+
+    __slots__ = ("_context", "_receive", "_received", "_send", "scope", "started", "status")
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, asked: context.Context) -> None:
+        self.scope = scope
+        self.started = time.perf_counter()
+        self.status = 0
+        self._context = asked
+        self._receive = receive
+        self._send = send
+        self._received = 0
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self._received += len(message.get("body", b""))
+        if self._received > BODY_LIMIT:
+            raise _TooLarge
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            MutableHeaders(scope=message)["X-Request-ID"] = self._context.request_id
+        await self._send(message)
+
+    async def problem(self, problem: Problem) -> None:
+        """Answers with a problem, unless the answer has already begun: then the connection is cut by the server."""
+        if self.status:
+            return
+        response = problem.answer(self.scope["path"], self._context.request_id)
+        await response(self.scope, self._receive, self.send)
+
+
+def _unacceptable(method: str, headers: Any) -> Problem | None:
+    length = headers.get("content-length", "")
+    if length.isdecimal() and int(length) > BODY_LIMIT:
+        return Problem("body_too_large", "At most 64 KiB.")
+    has_body = length not in {"", "0"} or "transfer-encoding" in headers
+    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if method in _WITH_BODY and has_body and media_type not in _MEDIA_TYPES and not media_type.endswith("+json"):
+        return Problem("unsupported_media_type", "Send application/json.")
+    return None

@@ -1,0 +1,46 @@
+"""The request or item that is being worked on: its id, trace and order, for logs and for what is told."""
+
+import os
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from re import compile as pattern
+
+from chassis.ids import new_id, typeid
+
+_TRACEPARENT = pattern(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_REQUEST_ID = pattern(r"[A-Za-z0-9._-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Who asked (``request_id``) and the W3C trace that it belongs to."""
+
+    request_id: str
+    traceparent: str
+    order_id: str | None = None
+
+    @property
+    def trace_id(self) -> str:
+        """The 32 hex digits of the trace."""
+        return self.traceparent[3:35]
+
+
+current: ContextVar[Context | None] = ContextVar("current", default=None)
+
+
+def start(request_id: str | None = None, traceparent: str | None = None) -> Context:
+    """A context from what a client sent, as far as it is well-formed; what is missing is made anew."""
+    given = request_id if request_id and _REQUEST_ID.fullmatch(request_id) else typeid("req", new_id())
+    trace = traceparent if traceparent and _TRACEPARENT.fullmatch(traceparent) else new_traceparent()
+    return Context(given, trace)
+
+
+def new_traceparent() -> str:
+    """A new sampled trace (W3C Trace Context, version 00)."""
+    return f"00-{os.urandom(16).hex()}-{os.urandom(8).hex()}-01"
+
+
+def about_order(order_id: str) -> None:
+    """Puts the order's id on every line that is logged from here on."""
+    if context := current.get():
+        current.set(replace(context, order_id=order_id))

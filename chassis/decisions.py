@@ -1,0 +1,119 @@
+"""What a service author writes for the pipeline: decisions, pure functions from a state and an item to what changes.
+
+The types that a decision names in its signature are its subscription: facts become the queue's bindings.
+"""
+
+import typing
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from types import UnionType
+from typing import Any, NamedTuple, Protocol, TypeVar
+from uuid import UUID
+
+from chassis.ids import derived_id
+from contracts.event import Event
+
+Key = tuple[type, Hashable]
+Thing = TypeVar("Thing")
+
+
+class Aggregate(Protocol):
+    """Whatever is loaded, decided upon and saved: immutable, and known by its key within its type."""
+
+    @property
+    def key(self) -> Hashable:
+        """The identity within the type."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """The circumstances of one item: its id, the batch's one reading of the database's clock, who asked, and the trace."""
+
+    id: UUID
+    now: datetime
+    actor: str
+    correlation_id: str
+    traceparent: str | None = None
+
+    def derive(self, *labels: object) -> UUID:
+        """An id that a repetition of this step derives again."""
+        return derived_id(self.id, *labels)
+
+
+class State:
+    """What a decision may look at: the things of the keys that its item names, as its predecessors in the batch left them."""
+
+    __slots__ = ("_things",)
+
+    def __init__(self, things: Mapping[Key, Any]) -> None:
+        self._things = things
+
+    def find(self, kind: type[Thing], key: Hashable) -> Thing | None:
+        """The thing with this key, or None where there is none.
+
+        Raises:
+            KeyError: when the item did not name the key, so that it was not loaded: a programming error.
+        """
+        thing: Thing | None = self._things[kind, key]
+        return thing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What follows from an item.
+
+    Attributes:
+        changes: things as they are now; new ones are added, known ones replaced.
+        events: what the world is told, in this order, in the same transaction.
+        sequence: the version of the aggregate that tells, after these events.
+        reply: what the caller of a command is given.
+        ignored: why a fact changed nothing, for the counter of ignored facts.
+    """
+
+    changes: tuple[Aggregate, ...] = ()
+    events: tuple[Event, ...] = ()
+    sequence: int = 1
+    reply: object = None
+    ignored: str | None = None
+
+
+Decide = Callable[[State, Any, Cause], Decision]
+Names = Callable[[Any], Iterable[Key]]
+
+
+class Rule(NamedTuple):
+    """How items of one type are decided: the keys they name, and the decision."""
+
+    names: Names
+    decide: Decide
+
+
+class Decisions:
+    """The decisions of one service, by the type of the item."""
+
+    def __init__(self, service: str) -> None:
+        self.service = service
+        self.rules: dict[type, Rule] = {}
+
+    def on(self, names: Names) -> Callable[[Decide], Decide]:
+        """Registers a decision for every type that its second parameter is annotated with.
+
+        Raises:
+            TypeError: on the definition of a second decision for one type.
+        """
+
+        def register(decide: Decide) -> Decide:
+            _state, item, *_ = typing.get_type_hints(decide).values()
+            for kind in typing.get_args(item) if isinstance(item, UnionType) else (item,):
+                if self.rules.setdefault(kind, Rule(names, decide)).decide is not decide:
+                    message = f"two decisions of {self.service} name {kind.__name__}"
+                    raise TypeError(message)
+            return decide
+
+        return register
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """The topics that the service listens to, sorted."""
+        return tuple(sorted(kind.topic for kind in self.rules if issubclass(kind, Event)))

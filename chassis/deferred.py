@@ -1,0 +1,126 @@
+"""Events that could not be handled yet, kept in the database: tried again with backoff, parked after 8 attempts."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from chassis.database import Transaction
+
+ATTEMPTS = 8
+STARTS = 3
+LONGEST = 15 * 60.0
+UNREADABLE = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """An event that waits.
+
+    Attributes:
+        index: its place in the parcel, −1 for a parcel that cannot be read.
+        careful: it came again, so its last reader may have died of it: it runs alone, each start committed first.
+    """
+
+    message_id: UUID
+    index: int
+    topic: str
+    subject: str
+    body: str
+    attempts: int
+    error: str
+    parked: bool = False
+    careful: bool = False
+
+    @property
+    def key(self) -> tuple[UUID, int]:
+        """Parcel and place."""
+        return self.message_id, self.index
+
+
+def delay(attempts: int) -> timedelta:
+    """How long to wait after so many attempts: full jitter under min(2^n s, 15 min)."""
+    return timedelta(seconds=random.uniform(0, min(2.0**attempts, LONGEST)))  # noqa: S311 -- jitter is no secret
+
+
+class DeferredEvents:
+    """The deferred events of one service."""
+
+    def __init__(self, service: str) -> None:
+        self._add = f"""
+            INSERT INTO {service}.deferred (message_id, index, topic, subject, body, attempts, last_error, state, not_before, careful)
+            SELECT m, i, t, s, b, a, e, CASE WHEN p THEN 'parked' ELSE 'deferred' END, now() + w, c
+            FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::text[], $6::int[], $7::text[], $8::bool[], $9::interval[], $10::bool[])
+                AS v(m, i, t, s, b, a, e, p, w, c)
+            ON CONFLICT (message_id, index) DO NOTHING
+        """  # noqa: S608 -- the schema is the service's name
+        self._take = f"""
+            DELETE FROM {service}.deferred d USING unnest($1::uuid[], $2::int[]) AS v(m, i)
+            WHERE d.message_id = v.m AND d.index = v.i AND d.state = 'deferred' RETURNING d.message_id, d.index
+        """  # noqa: S608 -- the schema is the service's name
+        self._start = f"""
+            UPDATE {service}.deferred SET attempts = attempts + 1,
+                state = CASE WHEN attempts + 1 >= {STARTS} THEN 'parked' ELSE state END,
+                last_error = 'its process died, or was stopped, at start ' || attempts + 1
+            WHERE message_id = $1 AND index = $2 AND state = 'deferred' RETURNING state
+        """  # noqa: S608 -- the schema is the service's name
+        self._due = f"""
+            SELECT * FROM (
+                SELECT DISTINCT ON (subject) message_id, index, topic, subject, body, attempts, last_error, not_before, careful
+                FROM {service}.deferred WHERE state = 'deferred' ORDER BY subject, message_id, index) first
+            WHERE not_before <= now() ORDER BY not_before LIMIT $1
+        """  # noqa: S608 -- the schema is the service's name
+
+    async def add(self, tx: Transaction, events: Sequence[Deferred]) -> None:
+        """Keeps events for later, or for a person when they are parked."""
+        if events:
+            rows = [
+                (
+                    e.message_id,
+                    e.index,
+                    e.topic,
+                    e.subject,
+                    e.body,
+                    e.attempts,
+                    e.error[:2000],
+                    e.parked,
+                    delay(e.attempts),
+                )
+                for e in events
+            ]
+            await tx.sql(self._add, *zip(*rows, strict=True))
+
+    async def start(self, tx: Transaction, event: Deferred) -> bool:
+        """Counts a start of a careful event, to be committed before it runs. False at the third: it is parked instead."""
+        [(state,)] = await tx.sql(self._start, event.message_id, event.index) or [("gone",)]
+        return bool(state == "deferred")
+
+    async def take(self, tx: Transaction, events: Sequence[Deferred]) -> set[tuple[UUID, int]]:
+        """Removes events that are tried now; says which were still there. They come back when the transaction fails."""
+        if not events:
+            return set()
+        messages, indexes = zip(*(event.key for event in events), strict=True)
+        return {(row[0], row[1]) for row in await tx.sql(self._take, messages, indexes)}
+
+    async def due(self, tx: Transaction, limit: int) -> list[Deferred]:
+        """The first waiting event of each subject, as far as its time has come."""
+        return [_deferred(row) for row in await tx.sql(self._due, limit)]
+
+
+def _wait(event: Deferred) -> timedelta:
+    return timedelta() if event.careful else delay(event.attempts)
+
+
+def _deferred(row: Any) -> Deferred:
+    return Deferred(
+        message_id=row["message_id"],
+        index=row["index"],
+        topic=row["topic"],
+        subject=row["subject"],
+        body=row["body"],
+        attempts=row["attempts"],
+        error=row["last_error"],
+        careful=row["careful"],
+    )

@@ -1,0 +1,61 @@
+"""The truth for whoever watches a process: alive, ready with reasons, version, metrics."""
+
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed_version
+
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.responses import JSONResponse, Response
+
+from chassis.app import Parts
+from chassis.migrations import head
+
+
+def release() -> str:
+    """The version of Ordermill that runs."""
+    try:
+        return installed_version("ordermill")
+    except PackageNotFoundError:
+        return "0+unknown"
+
+
+def alive() -> Response:
+    """200: the process answers."""
+    return JSONResponse({"status": "alive"})
+
+
+async def api_checks(parts: Parts) -> dict[str, str | None]:
+    """Why the api of a service is not ready, by check; None where a check is passed."""
+    return {"database": await _database(parts)}
+
+
+async def _database(parts: Parts) -> str | None:
+    try:
+        async with parts.database.transaction(read_only=True) as tx:
+            [(revision,)] = await tx.sql(f"SELECT version_num FROM {parts.service.name}.alembic_version")  # noqa: S608 -- the schema is the service's name
+    except Exception as failure:  # noqa: BLE001 -- whatever it is, it is the reason
+        return f"{type(failure).__name__}"
+    wanted = head(parts.service.name)
+    return None if revision == wanted else f"schema is at {revision}, the code wants {wanted}"
+
+
+async def ready(checks: Mapping[str, str | None]) -> Response:
+    """200, or 503 with the reasons."""
+    reasons = {name: reason for name, reason in checks.items() if reason}
+    return JSONResponse({"ready": not reasons, "reasons": reasons}, 503 if reasons else 200)
+
+
+async def report(service: str, checks: Mapping[str, str | None]) -> Response:
+    """Status, service and version."""
+    status = "degraded" if any(checks.values()) else "ok"
+    return JSONResponse({"status": status, "service": service, "version": release()})
+
+
+def version(service: str) -> Response:
+    """Service and version."""
+    return JSONResponse({"service": service, "version": release()})
+
+
+def metrics() -> Response:
+    """Everything that is counted in this process, for Prometheus."""
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,198 @@
+"""What routes are written with: the caller, headers, answers, and the edge, which hands commands to the pipeline."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from hmac import compare_digest
+from re import compile as pattern
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+from fastapi import Depends, Header, Request, Response
+from fastapi.security import HTTPBearer
+from pydantic import BaseModel, ConfigDict, field_validator
+
+from chassis import context
+from chassis.database import Transaction
+from chassis.idempotency import Answer, Claim, fingerprint
+from chassis.paging import Listing, Page, Paging, listing
+from chassis.problems import Problem
+from chassis.tokens import Caller, Role
+
+if TYPE_CHECKING:
+    from chassis.app import Parts
+
+__all__ = [
+    "Admin", "Answer", "Body", "Caller", "Customer", "Edge", "IdempotencyKey", "IfMatch", "Listing", "Page", "Paging",
+    "ServiceCaller", "Staff", "View", "etag", "found", "listing",
+]  # fmt: skip
+
+Found = TypeVar("Found")
+_KEY = pattern(r"[\x21-\x7e]{1,255}")
+_ETAG = pattern(r'(?:W/)?"(\d{1,18})"')
+_bearer = HTTPBearer(auto_error=False, description="An access token, from `POST /auth/login`.")
+
+
+class Body(BaseModel):
+    """A request's body: unknown fields are refused, and so is what PostgreSQL cannot store as text."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*")
+    @classmethod
+    def _without_nul(cls, value: object) -> object:
+        if isinstance(value, str | dict | list) and "\0" in str(value if isinstance(value, str) else repr(value)):
+            message = "must not contain the character NUL"
+            raise ValueError(message)
+        return value
+
+
+class View(BaseModel):
+    """What clients see. Times are RFC 3339 in UTC with milliseconds."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+
+def etag(version: int) -> str:
+    """The ETag of a version: ``"3"``."""
+    return f'"{version}"'
+
+
+def found(thing: Found | None) -> Found:
+    """The thing itself; what is not there, or somebody else's, is a 404 (3-http-api.md, others' objects)."""
+    if thing is None:
+        code = "not_found"
+        raise Problem(code)
+    return thing
+
+
+def _key(idempotency_key: Annotated[str | None, Header(max_length=300)] = None) -> str:
+    if idempotency_key is None:
+        code = "idempotency_key_missing"
+        raise Problem(code, "Send a new value in the header Idempotency-Key with every new request.")
+    bare = (
+        idempotency_key[1:-1]
+        if len(idempotency_key) > 1 and idempotency_key[0] == idempotency_key[-1] == '"'
+        else idempotency_key
+    )
+    if not _KEY.fullmatch(bare):
+        code = "idempotency_key_invalid"
+        raise Problem(code, "1 to 255 visible ASCII characters.")
+    return bare
+
+
+def _if_match(if_match: Annotated[str | None, Header()] = None) -> int:
+    if if_match is None:
+        code = "precondition_required"
+        raise Problem(code, "Send the ETag that you have seen in If-Match.")
+    if not (match := _ETAG.fullmatch(if_match.strip())):
+        code = "header_invalid"
+        raise Problem(code, "If-Match takes one ETag.")
+    return int(match[1])
+
+
+IdempotencyKey = Annotated[str, Depends(_key)]
+IfMatch = Annotated[int, Depends(_if_match)]
+
+
+async def _caller(request: Request, _documented: Annotated[object, Depends(_bearer)] = None) -> Caller:
+    parts: Parts = request.app.state.parts
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    caller = await parts.verifier.verify(token.strip() if scheme.lower() == "bearer" else "")
+    request.scope["caller"] = caller
+    return caller
+
+
+def _at_least(*roles: Role) -> Callable[[Caller], Caller]:
+    def check(caller: Annotated[Caller, Depends(_caller)]) -> Caller:
+        if caller.role not in roles:
+            code = "forbidden"
+            raise Problem(code)
+        return caller
+
+    return check
+
+
+def _service(request: Request) -> None:
+    parts: Parts = request.app.state.parts
+    expected = f"Bearer {parts.settings.service_token.get_secret_value()}"
+    if not compare_digest(request.headers.get("authorization", "").encode(), expected.encode()):
+        code = "token_invalid"
+        raise Problem(code)
+
+
+Customer = Annotated[Caller, Depends(_caller)]
+Staff = Annotated[Caller, Depends(_at_least(Role.STAFF, Role.ADMIN))]
+Admin = Annotated[Caller, Depends(_at_least(Role.ADMIN))]
+ServiceCaller = Annotated[None, Depends(_service)]
+
+
+class _Edge:
+    """A request's way into its service."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.parts: Parts = request.app.state.parts
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[Transaction]:
+        """A read-only transaction."""
+        async with self.parts.database.transaction(read_only=True) as tx:
+            yield tx
+
+    def tagged(self, view: BaseModel, version: int) -> Response:
+        """The view with its version's ETag; 304 without a body when the client has that version (If-None-Match)."""
+        tag = etag(version)
+        seen = {each.strip().removeprefix("W/") for each in self.request.headers.get("if-none-match", "").split(",")}
+        if seen & {tag, "*"}:
+            return Response(status_code=304, headers={"ETag": tag})
+        return respond(Answer(view, headers={"ETag": tag}))
+
+    async def run(
+        self,
+        command: object,
+        render: Callable[[Any], Answer],
+        *,
+        key: str | None = None,
+        operation: str = "",
+        body: BaseModel | None = None,
+    ) -> Answer:
+        """Decides a command and commits; the answer is stored with the effect when there is a key.
+
+        Raises:
+            Exception: the domain's refusal, or why the pipeline cannot take it now.
+        """
+        caller: Caller | None = self.request.scope.get("caller")
+        claim = (
+            Claim(caller.user_id, operation, key, fingerprint(self.request.url.path, body))
+            if caller and key and body
+            else None
+        )
+        asked = context.current.get() or context.start()
+        answer: Answer = await self.parts.pipeline.submit(
+            command,
+            actor=caller.actor if caller else "anonymous",
+            context=asked,
+            claim=claim,
+            render=render,
+        )
+        return answer
+
+    async def submit(
+        self,
+        command: object,
+        render: Callable[[Any], Answer],
+        *,
+        key: str | None = None,
+        operation: str = "",
+        body: BaseModel | None = None,
+    ) -> Response:
+        """As ``run``, as a response."""
+        return respond(await self.run(command, render, key=key, operation=operation, body=body))
+
+
+Edge = Annotated[_Edge, Depends(_Edge)]
+
+
+def respond(answer: Answer) -> Response:
+    """An answer as a response; a stored one says that it is a repetition."""
+    headers = {**answer.headers, "Idempotent-Replayed": "true"} if answer.replayed else dict(answer.headers)
+    return Response(answer.content, answer.status, headers, media_type="application/json" if answer.content else None)

@@ -1,0 +1,127 @@
+"""Idempotency keys: claimed by an advisory lock, executed and remembered in one transaction with the effect (3-http-api.md)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import sha256
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from pydantic import BaseModel
+from pydantic_core import to_json
+
+from chassis.database import Transaction
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command is answered over HTTP: a view, else bytes as they were stored."""
+
+    body: BaseModel | bytes | None
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    replayed: bool = False
+
+    @cached_property
+    def content(self) -> bytes:
+        """The body's bytes, rendered once."""
+        if isinstance(self.body, BaseModel):
+            return self.body.model_dump_json().encode()
+        return self.body or b""
+
+
+class Claim(NamedTuple):
+    """A key within its scope, and the fingerprint of the request that it stands for."""
+
+    user_id: UUID
+    operation: str
+    key: str
+    fingerprint: bytes
+
+    @property
+    def scope(self) -> "Scope":
+        """What has to be unique."""
+        return self.user_id, self.operation, self.key
+
+    @property
+    def lock(self) -> int:
+        """The advisory lock's number: 64 signed bits of a hash of the scope."""
+        text = f"{self.user_id}\0{self.operation}\0{self.key}"
+        return int.from_bytes(sha256(text.encode()).digest()[:8], "big", signed=True)
+
+
+class KeyInUse(Exception):
+    """The first request with this key is still running; ask again in a second."""
+
+
+class KeyReused(Exception):
+    """The key was used for another request; a new request needs a new key."""
+
+
+def fingerprint(path: str, body: BaseModel) -> bytes:
+    """SHA-256 over the path and the canonical body, so that order and spelling of fields do not matter."""
+    return sha256(f"{path}\0{body.model_dump_json(exclude_none=True)}".encode()).digest()
+
+
+Scope = tuple[UUID, str, str]
+Taken = tuple[Claim, Answer] | KeyInUse | None
+
+
+class Claims:
+    """The keys of one service: who holds them, and what was answered. Rows live 7 days."""
+
+    def __init__(self, schema: str) -> None:
+        self._lock = (
+            "SELECT n, pg_try_advisory_xact_lock(k) AS held FROM unnest($1::bigint[]) WITH ORDINALITY AS v(k, n)"
+        )
+        self._find = f"""
+            SELECT i.user_id, i.operation, i.key, i.fingerprint, i.status, i.headers, i.body
+            FROM {schema}.idempotency i
+            JOIN unnest($1::uuid[], $2::text[], $3::text[]) AS v(u, o, k) ON (i.user_id, i.operation, i.key) = (v.u, v.o, v.k)
+        """  # noqa: S608 -- the schema is the service's name
+        self._store = f"""
+            INSERT INTO {schema}.idempotency (user_id, operation, key, fingerprint, status, headers, body)
+            SELECT u, o, k, f, s, h::jsonb, b
+            FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::int[], $6::text[], $7::bytea[]) AS v(u, o, k, f, s, h, b)
+        """  # noqa: S608 -- the schema is the service's name
+        self._expire = f"""
+            DELETE FROM {schema}.idempotency WHERE ctid = ANY(ARRAY(
+                SELECT ctid FROM {schema}.idempotency WHERE created_at < now() - interval '7 days' LIMIT 1000))
+            RETURNING 1
+        """  # noqa: S608 -- the schema is the service's name
+
+    async def take(self, tx: Transaction, claims: Sequence[Claim]) -> dict[Scope, Taken]:
+        """For each scope: what was claimed and answered before, why it cannot run now, or None when it is ours to run.
+
+        Two statements: the second one's snapshot is younger than the locks, so that it sees what their last holder stored.
+        """
+        distinct = list({claim.scope: claim for claim in claims}.values())
+        locks = sorted(await tx.sql(self._lock, [claim.lock for claim in distinct]))
+        rows = await tx.sql(self._find, *zip(*(claim.scope for claim in distinct), strict=True))
+        known = {(row[0], row[1], row[2]): _stored(row) for row in rows}
+        free = {claim.scope: None if lock["held"] else KeyInUse() for claim, lock in zip(distinct, locks, strict=True)}
+        return free | known
+
+    async def store(self, tx: Transaction, answers: Sequence[tuple[Claim, Answer]]) -> None:
+        """Remembers the answers; they are given again to whoever repeats the request."""
+        if answers:
+            rows = [(*claim, a.status, _headers(a.headers), a.content) for claim, a in answers]
+            await tx.sql(self._store, *zip(*rows, strict=True))
+
+    async def expire(self, tx: Transaction) -> int:
+        """Forgets up to a thousand keys that are older than seven days; says how many."""
+        return len(await tx.sql(self._expire))
+
+
+def _headers(headers: Mapping[str, str]) -> str:
+    return to_json(dict(headers)).decode()
+
+
+def _stored(row: Any) -> tuple[Claim, Answer]:
+    return Claim(*row[:4]), Answer(row["body"], row["status"], row["headers"])
+
+
+def again(first: Claim, answer: Answer, twin: Claim) -> Answer | Exception:
+    """What a repetition is given: the first one's answer, replayed; or that its key was used for another request."""
+    same = twin.fingerprint == first.fingerprint
+    return Answer(answer.content, answer.status, answer.headers, replayed=True) if same else KeyReused()

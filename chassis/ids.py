@@ -1,0 +1,96 @@
+"""Identifiers: UUIDv7 inside, TypeIDs (``ord_01m7xv52z2e5ptsd32m3cp17cd``) at the HTTP edge."""
+
+import os
+import time
+from dataclasses import dataclass
+from functools import partial
+from hashlib import sha256
+from typing import Annotated
+from uuid import UUID
+
+from pydantic_core import core_schema
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_VALUES = {letter: value for value, letter in enumerate(_ALPHABET)}
+_VERSION = 0x7 << 76
+_VARIANT = 0b10 << 62
+
+
+def new_id() -> UUID:
+    """A new UUIDv7 (RFC 9562): 48 bits of Unix milliseconds, the rest random."""
+    return _uuid7(time.time_ns() // 1_000_000, int.from_bytes(os.urandom(10), "big"))
+
+
+def derived_id(cause: UUID, *labels: object) -> UUID:
+    """The id of what follows from ``cause``: always the same for the same labels, so that a repeated step repeats it.
+
+    It keeps the cause's first 48 bits, so that it sorts and partitions with it.
+    """
+    digest = sha256(cause.bytes + "\0".join(map(str, labels)).encode()).digest()
+    return _uuid7(cause.int >> 80, int.from_bytes(digest[:10], "big"))
+
+
+def _uuid7(milliseconds: int, noise: int) -> UUID:
+    high = milliseconds << 80 | _VERSION | (noise >> 64 & 0xFFF) << 64
+    return UUID(int=high | _VARIANT | noise & (1 << 62) - 1)
+
+
+def typeid(prefix: str, value: UUID) -> str:
+    """The id as clients see it: prefix, underscore, 26 characters of Crockford's base32."""
+    number = value.int
+    return f"{prefix}_{''.join(_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5))}"
+
+
+def parse_typeid(prefix: str, text: str) -> UUID:
+    """The UUID behind a TypeID.
+
+    Raises:
+        ValueError: when the prefix differs or the rest is no 128-bit number in base32.
+    """
+    head, _, tail = text.rpartition("_")
+    if head != prefix or len(tail) != 26 or tail[0] > "7" or not _VALUES.keys() >= set(tail):
+        message = f"not an id of the form {prefix}_…"
+        raise ValueError(message)
+    number = 0
+    for letter in tail:
+        number = number << 5 | _VALUES[letter]
+    return UUID(int=number)
+
+
+@dataclass(frozen=True, slots=True)
+class TypeId:
+    """A pydantic annotation: ``Annotated[UUID, TypeId("ord")]`` is a UUID here and a TypeID in JSON, paths and queries."""
+
+    prefix: str
+
+    def __get_pydantic_core_schema__(self, _source: object, _handler: object) -> core_schema.CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            self._parse,
+            json_schema_input_schema=core_schema.str_schema(pattern=self._pattern),
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                partial(typeid, self.prefix),
+                return_schema=core_schema.str_schema(pattern=self._pattern),
+                when_used="json",
+            ),
+        )
+
+    @property
+    def _pattern(self) -> str:
+        return f"^{self.prefix}_[0-7][0-9a-hjkmnp-tv-z]{{25}}$"
+
+    def _parse(self, value: object) -> UUID:
+        return value if isinstance(value, UUID) else parse_typeid(self.prefix, str(value))
+
+
+UserRef = Annotated[UUID, TypeId("usr")]
+SessionRef = Annotated[UUID, TypeId("ses")]
+OrderRef = Annotated[UUID, TypeId("ord")]
+PaymentRef = Annotated[UUID, TypeId("pay")]
+RefundRef = Annotated[UUID, TypeId("rfd")]
+ReservationRef = Annotated[UUID, TypeId("res")]
+ShipmentRef = Annotated[UUID, TypeId("shp")]
+ReturnRef = Annotated[UUID, TypeId("ret")]
+TaskRef = Annotated[UUID, TypeId("tsk")]
+MovementRef = Annotated[UUID, TypeId("mov")]
+NotificationRef = Annotated[UUID, TypeId("ntf")]
+EventRef = Annotated[UUID, TypeId("evt")]

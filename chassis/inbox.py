@@ -1,0 +1,39 @@
+"""The inbox: which parcels were handled, remembered in the transaction of their effect."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from chassis.database import Transaction
+
+
+class Claimed(NamedTuple):
+    """The database's clock, the parcels that are new, and the subjects for which an earlier event is deferred."""
+
+    now: datetime
+    fresh: frozenset[UUID]
+    held_up: frozenset[str]
+
+
+class Inbox:
+    """The inbox of one service."""
+
+    def __init__(self, service: str) -> None:
+        self._claim = f"""
+            WITH claimed AS (
+                INSERT INTO {service}.inbox (message_id) SELECT DISTINCT * FROM unnest($1::uuid[]) ORDER BY 1
+                ON CONFLICT DO NOTHING RETURNING message_id)
+            SELECT now(), ARRAY(SELECT message_id FROM claimed),
+                ARRAY(SELECT DISTINCT subject FROM {service}.deferred WHERE state = 'deferred' AND subject = ANY($2::text[]))
+        """  # noqa: S608 -- the schema is the service's name
+        self._known = f"SELECT 1 FROM {service}.inbox WHERE message_id = $1"  # noqa: S608 -- the schema is the service's name
+
+    async def claim(self, tx: Transaction, messages: Sequence[UUID], subjects: Sequence[str]) -> Claimed:
+        """Takes the parcels for this transaction; one that another transaction holds is waited for."""
+        [(now, fresh, held_up)] = await tx.sql(self._claim, messages, subjects)
+        return Claimed(now, frozenset(fresh), frozenset(held_up))
+
+    async def knows(self, tx: Transaction, message_id: UUID) -> bool:
+        """Whether the parcel was handled."""
+        return bool(await tx.sql(self._known, message_id))

@@ -1,0 +1,121 @@
+"""What waits for the pipeline: commands with their callers, parcels with their subscribers, deferred events."""
+
+from asyncio import Future
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from chassis.context import Context
+from chassis.decisions import Cause, Rule
+from chassis.deferred import ATTEMPTS, Deferred
+from chassis.idempotency import Answer, Claim
+from contracts.envelope import Envelope, encode
+
+_WAITS = "waits behind an earlier event of the same subject"
+
+
+@dataclass(eq=False, slots=True)
+class Command:
+    """A command and the caller who waits for its answer."""
+
+    body: object
+    id: UUID
+    actor: str
+    context: Context
+    claim: Claim | None
+    render: Callable[[Any], Answer] | None
+    settled: "Future[Any]"
+
+    @property
+    def size(self) -> int:
+        """How many items it is."""
+        return 1
+
+
+@dataclass(eq=False, slots=True)
+class Parcel:
+    """A parcel and the subscriber that acknowledges it when it is settled."""
+
+    message_id: UUID
+    envelopes: Sequence[Envelope[Any]]
+    settled: "Future[Any]"
+
+    @property
+    def size(self) -> int:
+        """How many items it is."""
+        return len(self.envelopes)
+
+    @property
+    def attempts(self) -> int:
+        """How often its events failed before."""
+        return 0
+
+
+@dataclass(eq=False, slots=True)
+class Again:
+    """A deferred event that is tried again."""
+
+    row: Deferred
+    envelope: Envelope[Any]
+    settled: "Future[Any]"
+
+    @property
+    def size(self) -> int:
+        """How many items it is."""
+        return 1
+
+    @property
+    def message_id(self) -> UUID:
+        """The parcel that it came in."""
+        return self.row.message_id
+
+    @property
+    def attempts(self) -> int:
+        """How often it failed before."""
+        return self.row.attempts
+
+
+Entry = Command | Parcel | Again
+
+
+@dataclass(eq=False, slots=True)
+class Item:
+    """One thing to decide: a command, or one event with its place in a parcel."""
+
+    body: Any
+    rule: Rule
+    cause: Cause
+    entry: Entry
+    envelope: Envelope[Any] | None = None
+    index: int = 0
+
+    @property
+    def subject(self) -> str:
+        """Whom an event is about; empty for a command."""
+        return self.envelope.subject if self.envelope else ""
+
+    @property
+    def waits_for(self) -> str:
+        """The subject behind whose deferred events it waits; a deferred event itself waits for nobody."""
+        return "" if isinstance(self.entry, Again) else self.subject
+
+    def deferred(self, error: str) -> Deferred:
+        """The event as it is kept for later: after a failure one attempt is burnt, when it only waits none is.
+
+        Raises:
+            TypeError: for a command, which is answered instead.
+        """
+        if self.envelope is None or isinstance(self.entry, Command):
+            raise TypeError(self.body)
+        attempts = self.entry.attempts + bool(error)
+        return Deferred(
+            message_id=self.entry.message_id,
+            index=self.index,
+            topic=self.envelope.type,
+            subject=self.envelope.subject,
+            body=encode([self.envelope]).decode(),
+            attempts=attempts,
+            error=error or _WAITS,
+            parked=attempts >= ATTEMPTS,
+        )

@@ -1,0 +1,178 @@
+"""Schemas: the tables that every service has for the chassis, and Alembic, one version table a service (6-facts.md, 25)."""
+
+import asyncio
+from collections.abc import Callable
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Column,
+    Connection,
+    DateTime,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    Uuid,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.asyncio import create_async_engine
+
+_ENVIRONMENT = Path(__file__).parent / "alembic"
+_PARTITIONED = ("outbox", "inbox")
+
+_FIRST_ID = """
+CREATE FUNCTION {schema}.first_id(day date) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$
+    SELECT (lpad(to_hex((extract(epoch FROM day::timestamp AT TIME ZONE 'UTC') * 1000)::bigint), 12, '0')
+        || '00000000000000000000')::uuid
+$$
+"""
+
+_MAINTAIN = """
+CREATE FUNCTION {schema}.maintain_partitions(kept_days integer) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {schema}, pg_temp SET lock_timeout = '1s' AS $$
+DECLARE parent text; day date; child text; old record; busy boolean; today date := (now() AT TIME ZONE 'UTC')::date;
+BEGIN
+    FOREACH parent IN ARRAY ARRAY['outbox', 'inbox'] LOOP
+        FOR day IN SELECT today + n FROM generate_series(1, 2) n LOOP
+            child := format('%s_%s', parent, to_char(day, 'YYYYMMDD'));
+            IF to_regclass('{schema}.' || child) IS NULL THEN
+                EXECUTE format('CREATE TABLE {schema}.%I PARTITION OF {schema}.%I FOR VALUES FROM (%L) TO (%L)',
+                    child, parent, {schema}.first_id(day), {schema}.first_id(day + 1));
+            END IF;
+        END LOOP;
+        FOR old IN SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+            WHERE i.inhparent = ('{schema}.' || parent)::regclass AND c.relname ~ '_[0-9]{{8}}$'
+              AND to_date(right(c.relname, 8), 'YYYYMMDD') < today - kept_days LOOP
+            busy := false;
+            IF parent = 'outbox' THEN
+                EXECUTE format('SELECT EXISTS (SELECT 1 FROM {schema}.%I WHERE published_at IS NULL)', old.relname) INTO busy;
+            END IF;
+            IF NOT busy THEN EXECUTE format('DROP TABLE {schema}.%I', old.relname); END IF;
+        END LOOP;
+    END LOOP;
+END $$
+"""
+
+
+def add_partitions(execute: Callable[[str], object], schema: str) -> None:
+    """For a migration: default partitions for old and foreign ids, and the function that makes and drops a day's.
+
+    The function runs as its owner (SECURITY DEFINER), since a service's role may not change its own schema.
+    """
+    for statement in (_FIRST_ID, _MAINTAIN):
+        execute(statement.format(schema=schema))
+    execute(f"REVOKE ALL ON FUNCTION {schema}.maintain_partitions(integer) FROM PUBLIC")
+    for parent in _PARTITIONED:
+        execute(f"CREATE TABLE {schema}.{parent}_default PARTITION OF {schema}.{parent} DEFAULT")
+    execute(f"SELECT {schema}.maintain_partitions(30)")
+
+
+def drop_partitions(execute: Callable[[str], object], schema: str) -> None:
+    """Takes back what ``add_partitions`` added; the partitions go with their tables."""
+    execute(f"DROP FUNCTION {schema}.maintain_partitions(integer)")
+    execute(f"DROP FUNCTION {schema}.first_id(date)")
+
+
+def add_chassis_tables(metadata: MetaData) -> None:
+    """Adds outbox, inbox, deferred and idempotency to a service's own tables."""
+    _now = func.now()
+    outbox = Table(
+        "outbox",
+        metadata,
+        Column("id", Uuid, primary_key=True),
+        Column("topic", Text, nullable=False),
+        Column("events", Text, nullable=False),
+        Column("count", Integer, nullable=False),
+        Column("created_at", DateTime(timezone=True), nullable=False, server_default=_now),
+        Column("published_at", DateTime(timezone=True)),
+        Column("not_before", DateTime(timezone=True), nullable=False, server_default=_now),
+        Column("attempts", Integer, nullable=False, server_default="0"),
+        postgresql_partition_by="RANGE (id)",
+    )
+    Index("outbox_unpublished", outbox.c.id, postgresql_where=outbox.c.published_at.is_(None))
+    Table(
+        "inbox",
+        metadata,
+        Column("message_id", Uuid, primary_key=True),
+        Column("handled_at", DateTime(timezone=True), nullable=False, server_default=_now),
+        postgresql_partition_by="RANGE (message_id)",
+    )
+    deferred = Table(
+        "deferred",
+        metadata,
+        Column("message_id", Uuid, primary_key=True),
+        Column("index", Integer, primary_key=True),
+        Column("topic", Text, nullable=False),
+        Column("subject", Text, nullable=False),
+        Column("body", Text, nullable=False),
+        Column("attempts", Integer, nullable=False),
+        Column("not_before", DateTime(timezone=True), nullable=False),
+        Column("last_error", Text, nullable=False),
+        Column(
+            "state", Text, CheckConstraint("state IN ('deferred', 'parked')", name="deferred_state"), nullable=False
+        ),
+        Column("careful", Boolean, nullable=False, server_default=text("false")),
+        Column("created_at", DateTime(timezone=True), nullable=False, server_default=_now),
+        CheckConstraint("state IN ('deferred', 'parked')", name="deferred_state"),
+    )
+    Index("deferred_subject", deferred.c.subject, postgresql_where=text("state = 'deferred'"))
+    idempotency = Table(
+        "idempotency",
+        metadata,
+        Column("user_id", Uuid, primary_key=True),
+        Column("operation", Text, primary_key=True),
+        Column("key", Text, primary_key=True),
+        Column("fingerprint", LargeBinary, nullable=False),
+        Column("status", Integer, nullable=False),
+        Column("headers", JSONB, nullable=False),
+        Column("body", LargeBinary, nullable=False),
+        Column("created_at", DateTime(timezone=True), nullable=False, server_default=_now),
+    )
+    Index("idempotency_age", idempotency.c.created_at)
+
+
+def configuration(service: str, **attributes: Any) -> Config:
+    """Alembic's configuration for one service; the connection and the metadata travel in its attributes."""
+    config = Config()
+    config.set_main_option("path_separator", "os")
+    config.set_main_option("script_location", str(_ENVIRONMENT))
+    config.set_main_option("version_locations", str(Path(str(import_module(service).__file__)).parent / "migrations"))
+    config.attributes.update(attributes, service=service)
+    return config
+
+
+@cache
+def head(service: str) -> str | None:
+    """The newest revision that the code knows."""
+    return ScriptDirectory.from_config(configuration(service)).get_current_head()
+
+
+async def migrate(url: str, service: str, metadata: MetaData, action: str, **options: Any) -> None:
+    """Runs an Alembic command (``upgrade``, ``downgrade``, ``revision``, ``history``) for one service.
+
+    ``url`` is of a role that owns the schema. Replicas that start together take turns under an advisory lock.
+    Alembic's context is process-global, so the caller must not run two at once.
+    """
+    engine = create_async_engine(url.replace("postgresql://", "postgresql+asyncpg://", 1))
+
+    def run(connection: Connection) -> None:
+        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"migrate {service}"})
+        getattr(command, action)(configuration(service, connection=connection, metadata=metadata), **options)
+
+    try:
+        async with engine.begin() as connection:
+            await asyncio.wait_for(connection.run_sync(run), 120)
+    finally:
+        await engine.dispose()

@@ -1,0 +1,76 @@
+"""The outbox: what one transaction tells about one topic, as parcels that are never changed; the service's event log."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from chassis.database import Transaction
+from chassis.decisions import Cause
+from contracts.envelope import PARCEL_BYTES, PARCEL_EVENTS, Envelope, dataschema, encode
+from contracts.event import Event
+
+
+class Told(NamedTuple):
+    """An event on its way out, with what caused it and the version of the aggregate that tells it."""
+
+    event: Event
+    cause: Cause
+    place: int
+    sequence: int
+
+
+class Outbox:
+    """The outbox of one service. Its rows stay after they are published: audit, replay and restore read them."""
+
+    def __init__(self, service: str) -> None:
+        self.service = service
+        self._add = f"""
+            WITH added AS (
+                INSERT INTO {service}.outbox (id, topic, events, count)
+                SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[]) ORDER BY 1)
+            SELECT pg_notify('{service}_outbox', '')
+        """  # noqa: S608 -- the schema is the service's name
+
+    async def add(self, tx: Transaction, told: Sequence[Told]) -> None:
+        """Stores what was told, cut into parcels by topic, and wakes the relay when the transaction commits."""
+        rows = [row for topic in dict.fromkeys(t.event.topic for t in told) for row in self._parcels(topic, told)]
+        if rows:
+            await tx.sql(self._add, *zip(*rows, strict=True))
+
+    def _parcels(self, topic: str, told: Iterable[Told]) -> Iterator[tuple[UUID, str, str, int]]:
+        waiting = [self._envelope(t) for t in told if t.event.topic == topic]
+        for chunk in _cut(waiting):
+            yield chunk[0].id, topic, encode(chunk).decode(), len(chunk)
+
+    def _envelope(self, told: Told) -> Envelope[Any]:
+        event, cause = told.event, told.cause
+        return Envelope.model_construct(
+            specversion="1.0",
+            datacontenttype="application/json",
+            id=cause.derive(event.topic, told.place),
+            type=event.topic,
+            source=f"/{self.service}",
+            subject=event.subject,
+            time=cause.now,
+            dataschema=dataschema(type(event)),
+            sequence=str(told.sequence),
+            correlationid=cause.correlation_id,
+            causationid=cause.id,
+            traceparent=cause.traceparent,
+            tracestate=None,
+            data=event,
+        )
+
+
+def _cut(envelopes: Sequence[Envelope[Any]]) -> Iterator[Sequence[Envelope[Any]]]:
+    for start in range(0, len(envelopes), PARCEL_EVENTS):
+        yield from _halve(envelopes[start : start + PARCEL_EVENTS])
+
+
+def _halve(chunk: Sequence[Envelope[Any]]) -> Iterator[Sequence[Envelope[Any]]]:
+    if len(chunk) == 1 or len(encode(chunk)) <= PARCEL_BYTES:
+        yield chunk
+    else:
+        middle = len(chunk) // 2
+        yield from _halve(chunk[:middle])
+        yield from _halve(chunk[middle:])

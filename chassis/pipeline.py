@@ -1,0 +1,195 @@
+"""The one way through every service: take what waits, decide it in one transaction, then answer and acknowledge.
+
+Natural batching, no timer: whatever queued up while the last batch was settled forms the next one.
+"""
+
+import asyncio
+import random
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from loguru import logger
+
+from chassis import telemetry
+from chassis.batch import Batch, Work, count
+from chassis.context import Context, new_traceparent, start
+from chassis.database import CONFLICT, OUTAGE, Database, Transaction
+from chassis.deferred import Deferred
+from chassis.idempotency import Answer, Claim
+from chassis.ids import new_id
+from chassis.items import Again, Command, Entry, Parcel
+from chassis.tasks import Signal
+from contracts.envelope import Envelope, decode
+
+BATCH_ITEMS = 200
+WAITING_ITEMS = 5_000
+CONFLICT_RETRIES = 3
+LONGEST_PAUSE = 5.0
+
+
+class Unavailable(Exception):
+    """The database cannot be reached, or too much is waiting. Ask again."""
+
+
+class Pipeline:
+    """A service's pipeline. One batch is settled at a time; commands wait in the order in which they came."""
+
+    def __init__(self, service: str, database: Database, work: Work) -> None:
+        self.service = service
+        self.committed = Signal()
+        self._database = database
+        self._work = work
+        self._waiting: deque[Entry] = deque()
+        self._items = 0
+        self._arrived = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._pause = 0.0
+        self._resume_at = 0.0
+        self._closing = False
+        self._last_step = time.monotonic()
+
+    # --- in
+
+    async def submit(
+        self,
+        body: object,
+        *,
+        actor: str = "system",
+        context: Context | None = None,
+        claim: Claim | None = None,
+        render: Callable[[Any], Answer] | None = None,
+    ) -> Any:
+        """Decides a command; returns its reply, rendered where there is a ``render``, once it is committed.
+
+        A caller who leaves before the command is taken takes it along; once taken, it runs to the end.
+
+        Raises:
+            Unavailable: when the database is away, or too much is waiting. The command's fate may be unknown.
+            Exception: the domain's refusal; ``KeyInUse`` and ``KeyReused`` for the claim.
+        """
+        if self._closing or self._items >= WAITING_ITEMS or time.monotonic() < self._resume_at:
+            raise Unavailable
+        settled: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        asked = context or start(None, new_traceparent())
+        self._put(Command(body, new_id(), actor, asked, claim, render, settled))
+        outcome = await settled
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    async def handle(self, message_id: Any, envelopes: Sequence[Envelope[Any]]) -> None:
+        """Settles a parcel; returns when its effect is committed, so that it may be acknowledged.
+
+        While the database is away the parcel waits here: nothing is lost when the process dies, the broker has it still.
+        """
+        settled: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._put(Parcel(message_id, envelopes, settled))
+        await settled
+
+    async def retry(self, rows: Sequence[Deferred]) -> None:
+        """Tries deferred events again, together; what fails is deferred further."""
+        loop = asyncio.get_running_loop()
+        entries = [Again(row, decode(row.topic, row.body.encode())[0], loop.create_future()) for row in rows]
+        for entry in entries:
+            self._put(entry)
+        await asyncio.gather(*(entry.settled for entry in entries))
+
+    def _put(self, entry: Entry) -> None:
+        self._waiting.append(entry)
+        self._items += entry.size
+        self._arrived.set()
+
+    # --- through
+
+    async def run(self) -> None:
+        """Settles batch after batch until it is closed and nothing waits."""
+        while not (self._closing and not self._waiting):
+            if not await self.step():
+                self._idle.set()
+                await self._arrived.wait()
+                self._idle.clear()
+
+    async def step(self) -> bool:
+        """Settles what waits, up to 200 items; False when nothing waited."""
+        self._arrived.clear()
+        if not (entries := self._take()):
+            return False
+        batch = Batch(self._work, entries)
+        started = time.perf_counter()
+        try:
+            await self._commit(batch)
+        except OUTAGE as outage:
+            await self._interrupted(entries, outage)
+        except Exception as failure:
+            logger.opt(exception=failure).error("a batch of {} failed as a whole", len(entries))
+            await self._interrupted(entries, failure)
+        else:
+            self._pause = 0.0
+            self._settled(batch, time.perf_counter() - started)
+        return True
+
+    def _take(self) -> list[Entry]:
+        entries: list[Entry] = []
+        room = BATCH_ITEMS
+        while self._waiting and (room > 0 or not entries):
+            entry = self._waiting.popleft()
+            self._items -= entry.size
+            if not entry.settled.cancelled():
+                entries.append(entry)
+                room -= entry.size
+        return entries
+
+    async def _commit(self, batch: Batch) -> None:
+        for attempt in range(CONFLICT_RETRIES):
+            try:
+                await self._attempt(batch, batch.together)
+            except CONFLICT as conflict:
+                logger.debug("conflict, again: {!r}", conflict)
+                await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 -- jitter is no secret
+            except OUTAGE:
+                raise
+            except Exception as failure:  # noqa: BLE001 -- whose failure it is comes out one by one
+                logger.warning("a batch of {} failed, one by one now: {!r}", len(batch.entries), failure)
+                break
+            else:
+                return
+        await self._attempt(batch, batch.one_by_one)
+
+    async def _attempt(self, batch: Batch, how: Callable[[Transaction], Awaitable[None]]) -> None:
+        batch.outcomes.clear()
+        batch.counts.clear()
+        async with self._database.transaction() as tx:
+            await how(tx)
+
+    # --- out
+
+    def _settled(self, batch: Batch, seconds: float) -> None:
+        for entry in batch.entries:
+            if not entry.settled.done():
+                entry.settled.set_result(batch.outcomes.get(entry))
+        count(self.service, batch.counts)
+        telemetry.BATCH.labels(self.service).observe(sum(entry.size for entry in batch.entries))
+        telemetry.BATCH_SECONDS.labels(self.service).observe(seconds)
+        self.committed.fire()
+
+    async def _interrupted(self, entries: Sequence[Entry], cause: BaseException) -> None:
+        """Nothing is rerun: callers are told to ask again, facts wait here in their order for a new transaction."""
+        self._pause = min(max(self._pause * 2, 0.1), LONGEST_PAUSE)
+        pause = random.uniform(self._pause / 2, self._pause)  # noqa: S311 -- jitter is no secret
+        logger.warning("{} interrupted, again in {:.1f} s: {!r}", len(entries), pause, cause)
+        self._resume_at = time.monotonic() + pause
+        facts = [entry for entry in entries if isinstance(entry, Parcel)]
+        self._waiting.extendleft(reversed(facts))
+        self._items += sum(fact.size for fact in facts)
+        for entry in entries:
+            if not isinstance(entry, Parcel) and not entry.settled.done():
+                entry.settled.set_result(Unavailable() if isinstance(entry, Command) else None)
+        await asyncio.sleep(pause)
+
+    async def close(self) -> None:
+        """Takes no more commands and settles what waits."""
+        self._closing = True
+        self._arrived.set()
+        await self._idle.wait()

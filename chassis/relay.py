@@ -1,0 +1,137 @@
+"""The relay: carries parcels from the outbox to the broker. One is active a service, under an advisory lock."""
+
+import asyncio
+import random
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from typing import Any, Protocol
+from uuid import UUID
+from zlib import crc32
+
+import aio_pika
+import asyncpg
+from aiormq import spec
+from aiormq.abc import AbstractChannel
+from loguru import logger
+
+from chassis import telemetry
+from chassis.database import Database
+from contracts.catalogue import UNHEARD
+from contracts.envelope import CONTENT_TYPE
+
+PARCELS = 200
+CONFIRM_TIMEOUT = 10.0
+POLL = 1.0
+
+
+class Publisher(Protocol):
+    """Where parcels go."""
+
+    async def publish(self, rows: Sequence[Any]) -> Sequence[bool]:
+        """For each row whether the broker has it for good.
+
+        Raises:
+            Exception: when the connection is lost or no answer comes in time: nothing is known then of any row.
+        """
+
+
+class BrokerPublisher:
+    """RabbitMQ: pipelined, persistent, mandatory where a service listens, each confirmed."""
+
+    def __init__(self, service: str, channel: AbstractChannel) -> None:
+        self._exchange = f"{service}.events"
+        self._channel = channel
+
+    async def publish(self, rows: Sequence[Any]) -> Sequence[bool]:
+        """Confirms are bounded by an outer timeout: the library's own does not fire under a broker alarm (6-facts.md, 4)."""
+        async with asyncio.timeout(CONFIRM_TIMEOUT):
+            confirms = await asyncio.gather(*(self._publish(row) for row in rows))
+        return [isinstance(confirm, spec.Basic.Ack) for confirm in confirms]
+
+    async def _publish(self, row: Any) -> object:
+        properties = spec.Basic.Properties(
+            message_id=str(row["id"]), message_type=row["topic"], content_type=CONTENT_TYPE, delivery_mode=2
+        )
+        return await self._channel.basic_publish(
+            row["events"].encode(),
+            exchange=self._exchange,
+            routing_key=row["topic"],
+            properties=properties,
+            mandatory=row["topic"] not in UNHEARD,
+        )
+
+
+class Relay:
+    """A service's relay."""
+
+    def __init__(self, service: str, database: Database, broker_url: str) -> None:
+        self.service = service
+        self.active = False
+        self._database = database
+        self._broker_url = broker_url
+        self._wake = asyncio.Event()
+        self._due = f"""
+            SELECT id, topic, events FROM {service}.outbox
+            WHERE published_at IS NULL AND not_before <= now() ORDER BY id LIMIT {PARCELS}
+        """  # noqa: S608 -- the schema is the service's name
+        self._mark = f"UPDATE {service}.outbox SET published_at = now() WHERE id = ANY($1::uuid[])"  # noqa: S608 -- as above
+        self._delay = f"""
+            UPDATE {service}.outbox SET attempts = attempts + 1, not_before = now() + $2 * least(2 ^ attempts, 300) * interval '1 s'
+            WHERE id = ANY($1::uuid[])
+        """  # noqa: S608 -- as above
+
+    async def run(self) -> None:
+        """Holds the lock and relays until a connection is lost; raises then, to be started again."""
+        connection = await self._database.connect()
+        try:
+            await connection.execute("SET idle_session_timeout = '10s'; SET statement_timeout = '10s'")
+            while not await connection.fetchval(
+                "SELECT pg_try_advisory_lock($1)", crc32(f"relay {self.service}".encode())
+            ):
+                await asyncio.sleep(POLL)
+            await self._hold(connection)
+        finally:
+            self.active = False
+            connection.terminate()
+
+    async def _hold(self, connection: asyncpg.Connection) -> None:
+        await connection.add_listener(f"{self.service}_outbox", lambda *_: self._wake.set())
+        broker = await asyncio.wait_for(aio_pika.connect(self._broker_url), CONFIRM_TIMEOUT)
+        try:
+            channel = await (await broker.channel(publisher_confirms=True)).get_underlay_channel()
+            publisher = BrokerPublisher(self.service, channel)
+            self.active = True
+            while True:
+                self._wake.clear()
+                if not await self.step(connection, publisher):
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(self._wake.wait(), POLL)
+        finally:
+            with suppress(Exception):
+                await asyncio.wait_for(broker.close(), 2)
+
+    async def step(self, connection: Any, publisher: Publisher) -> bool:
+        """Publishes what is due, then marks exactly what was confirmed. False when nothing was due.
+
+        Killed in between, it publishes again: the readers' inboxes absorb it. What the broker could not route waits
+        with backoff and never holds up other rows.
+        """
+        rows = await connection.fetch(self._due)
+        telemetry.UNPUBLISHED.labels(self.service).set(len(rows))
+        if not rows:
+            return False
+        confirmed = await publisher.publish(rows)
+        await self._record([row["id"] for row, ok in zip(rows, confirmed, strict=True) if ok], self._mark, connection)
+        if lost := {row["id"]: row["topic"] for row, ok in zip(rows, confirmed, strict=True) if not ok}:
+            await self._unroutable(lost, connection)
+        telemetry.PUBLISHED.labels(self.service).inc(len(rows) - len(lost))
+        return True
+
+    async def _record(self, ids: Collection[UUID], statement: str, connection: Any) -> None:
+        if ids:
+            await connection.execute(statement, ids)
+
+    async def _unroutable(self, lost: dict[UUID, str], connection: Any) -> None:
+        logger.error("the broker has no queue for {}: run `ordermill topology`", ", ".join(sorted(set(lost.values()))))
+        telemetry.UNROUTABLE.labels(self.service).inc(len(lost))
+        await connection.execute(self._delay, list(lost), random.uniform(0.5, 1.0))  # noqa: S311 -- jitter is no secret

@@ -1,0 +1,60 @@
+"""Background tasks that must live: they log what goes wrong, go on, and end with their owner."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+
+from loguru import logger
+
+
+async def forever(name: str, work: Callable[[], Awaitable[None]], *, longest_pause: float = 5.0) -> None:
+    """Runs ``work`` again whenever it fails, after a pause with jitter that doubles up to ``longest_pause`` seconds.
+
+    It catches ``Exception``: asyncpg and aio-pika raise more kinds than they document when a server dies (6-facts.md, 11).
+    """
+    pause = 0.1
+    while True:
+        started = asyncio.get_running_loop().time()
+        try:
+            await work()
+        except Exception as failure:  # noqa: BLE001 -- a loop that must live
+            logger.warning("{} failed, again in {:.1f} s: {!r}", name, pause, failure)
+        if asyncio.get_running_loop().time() - started > longest_pause:
+            pause = 0.1
+        await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311 -- jitter is no secret
+        pause = min(pause * 2, longest_pause)
+
+
+class Signal:
+    """Something that happens again and again. Whoever waits says how often they have seen it, so that none is missed."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._next = asyncio.Event()
+
+    def fire(self) -> None:
+        """It happened."""
+        self.count += 1
+        self._next.set()
+        self._next = asyncio.Event()
+
+    async def after(self, seen: int, timeout: float) -> None:  # noqa: ASYNC109 -- not to wait longer is the point
+        """Returns when it has happened more than ``seen`` times, or after ``timeout`` seconds."""
+        if self.count == seen:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._next.wait(), timeout)
+
+
+@asynccontextmanager
+async def running(*works: Awaitable[object]) -> AsyncIterator[None]:
+    """Runs works beside the body and cancels them at its end."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with suppress(asyncio.CancelledError):
+                await task

@@ -1,0 +1,78 @@
+"""A service's worker: its consumer, relay, loops, the deferred runner and the hourly housekeeping."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from loguru import logger
+
+from chassis.app import Loop, Parts, opened
+from chassis.broker import Consumer
+from chassis.relay import Relay
+from chassis.tasks import forever, running
+
+DEFERRED_AT_ONCE = 100
+KEPT_DAYS = {"local": 1, "production": 30}
+HOUR = 3600.0
+
+
+class Worker:
+    """Everything of a service that nobody calls over HTTP."""
+
+    def __init__(self, parts: Parts) -> None:
+        name, url = parts.service.name, parts.settings.broker_url.get_secret_value()
+        self.parts = parts
+        self.consumer = Consumer(name, url, parts.database, parts.pipeline, parts.work)
+        self.relay = Relay(name, parts.database, url)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Opens the parts and works until the end of the body; then finishes what it has accepted, consumer first."""
+        parts, name = self.parts, self.parts.service.name
+        loops = (*parts.service.loops, Loop("deferred", retry_deferred), Loop("housekeeping", keep_house, every=HOUR))
+        async with opened(parts), running(forever(f"{name} relay", self.relay.run)), running(parts.pipeline.run()):
+            async with (
+                running(*(_looping(loop, parts) for loop in loops)),
+                running(forever(f"{name} consumer", self.consumer.run)),
+            ):
+                yield
+            await parts.pipeline.close()
+
+    async def checks(self) -> dict[str, str | None]:
+        """Why this worker is not ready, by check."""
+        return {
+            "consumer": None if self.consumer.consuming or not self.parts.work.decisions.topics else "does not consume",
+        }
+
+
+async def _looping(loop: Loop, parts: Parts) -> None:
+    async def work() -> None:
+        while True:
+            seen = parts.pipeline.committed.count
+            if not await loop.step(parts):
+                await parts.pipeline.committed.after(seen, loop.every)
+
+    await forever(f"{parts.service.name} {loop.name}", work)
+
+
+async def retry_deferred(parts: Parts) -> bool:
+    """Tries what is due: together what failed before, alone and counted what may have killed a process."""
+    async with parts.database.transaction(read_only=True) as tx:
+        due = await parts.work.deferred.due(tx, DEFERRED_AT_ONCE)
+    await parts.pipeline.retry([event for event in due if not event.careful])
+    for event in (event for event in due if event.careful):
+        async with parts.database.transaction() as tx:
+            started = await parts.work.deferred.start(tx, event)
+        if started:
+            await parts.pipeline.retry([event])
+        else:
+            logger.error("an event of {} is parked at its third start", event.topic)
+    return bool(due)
+
+
+async def keep_house(parts: Parts) -> bool:
+    """Makes tomorrow's partitions, drops expired ones, forgets old idempotency keys."""
+    name = parts.service.name
+    async with parts.database.transaction() as tx:
+        await tx.sql(f"SELECT {name}.maintain_partitions($1)", KEPT_DAYS[parts.settings.profile])
+    async with parts.database.transaction() as tx:
+        return await parts.work.claims.expire(tx) > 0

@@ -1,0 +1,154 @@
+"""Values that mean the same thing in every service."""
+
+from enum import StrEnum
+from typing import Annotated, NewType
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+OrderId = NewType("OrderId", UUID)
+UserId = NewType("UserId", UUID)
+PaymentId = NewType("PaymentId", UUID)
+RefundId = NewType("RefundId", UUID)
+ReservationId = NewType("ReservationId", UUID)
+ShipmentId = NewType("ShipmentId", UUID)
+ReturnId = NewType("ReturnId", UUID)
+NotificationId = NewType("NotificationId", UUID)
+
+Sku = Annotated[str, Field(pattern=r"^[A-Z0-9][A-Z0-9-]{0,63}$")]
+Quantity = Annotated[int, Field(ge=1, le=999)]
+Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+Version = Annotated[int, Field(ge=1)]
+
+
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+
+def order_number(order_id: UUID) -> str:
+    """The order's name for people, derived from the last 50 bits of its id: ``7K3F9-Q2XAB``."""
+    tail = "".join(_CROCKFORD[order_id.int >> shift & 31] for shift in range(45, -1, -5))
+    return f"{tail[:5]}-{tail[5:]}"
+
+
+class Value(BaseModel):
+    """A frozen value. Readers ignore fields that they do not know, so that schemas may grow."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Money(Value):
+    """An amount in minor units: ``Money(amount=1299, currency="EUR")`` is 12.99 euro."""
+
+    amount: Annotated[int, Field(ge=0, le=1_000_000_000_000)]
+    currency: Currency
+
+
+class OrderedLine(Value):
+    """What one line of an order takes from the shelves."""
+
+    line_no: Annotated[int, Field(ge=1)]
+    sku: Sku
+    quantity: Quantity
+
+
+class PricedLine(Value):
+    """One line of an order with the price that was accepted."""
+
+    line_no: Annotated[int, Field(ge=1)]
+    sku: Sku
+    name: str
+    quantity: Quantity
+    unit_price: Money
+
+    @property
+    def total(self) -> int:
+        """The line's price in minor units."""
+        return self.quantity * self.unit_price.amount
+
+
+class Shortage(Value):
+    """A sku of which more was asked than there is."""
+
+    sku: Sku
+    requested: int
+    available: int
+
+
+class Allocation(Value):
+    """Units of one sku held in one warehouse."""
+
+    sku: Sku
+    quantity: Annotated[int, Field(ge=1)]
+    warehouse: str
+
+
+class ShippedLine(Value):
+    """Units of one sku that left in a shipment."""
+
+    sku: Sku
+    quantity: Annotated[int, Field(ge=1)]
+
+
+class ReturnedLine(Value):
+    """Units of one sku that came back, and how many of them can be sold again."""
+
+    sku: Sku
+    quantity: Annotated[int, Field(ge=1)]
+    restocked: Annotated[int, Field(ge=0)]
+
+
+class Role(StrEnum):
+    """What a user is in the shop; access tokens carry it."""
+
+    CUSTOMER = "customer"
+    STAFF = "staff"
+    ADMIN = "admin"
+
+
+class CancelPhase(StrEnum):
+    """Whether an order was cancelled before or after it was confirmed."""
+
+    PRE = "pre"
+    POST = "post"
+
+
+class CancelReason(StrEnum):
+    """Why an order is cancelled."""
+
+    CUSTOMER = "customer"
+    OPERATOR = "operator"
+    PAYMENT_FAILED = "payment_failed"
+    DEADLINE = "deadline"
+
+
+class RejectReason(StrEnum):
+    """Why an order cannot be served at all."""
+
+    INSUFFICIENT_STOCK = "insufficient_stock"
+    ARCHIVED = "archived"
+    SKU_UNKNOWN = "sku_unknown"
+
+
+class RefundReason(StrEnum):
+    """Why money goes back."""
+
+    CANCELLED = "cancelled"
+    RETURN = "return"
+    GOODWILL = "goodwill"
+
+
+class ReturnKind(StrEnum):
+    """How a cancelled payment ended: nothing was taken, the charge was voided, or the money was returned."""
+
+    NONE = "none"
+    VOID = "void"
+    REFUND = "refund"
+
+
+class Priority(StrEnum):
+    """How urgent a piece of work is."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"

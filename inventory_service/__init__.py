@@ -1,0 +1,1 @@
+"""Holds stock for orders, gives it back, and ships it. Never holds more than there is."""

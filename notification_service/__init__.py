@@ -1,0 +1,1 @@
+"""Tells customers and staff what has happened to an order, by mail."""

@@ -1,0 +1,1 @@
+"""The rules of notifications, pure. Start reading at ``mails.TEMPLATES``, then ``notification.record``."""

@@ -1,0 +1,21 @@
+"""notification_service, put together."""
+
+from chassis.app import Loop, Service
+from notification_service import handlers, retention, routes, sending, store, tables
+from notification_service.domain.notification import NoSuchNotification, NotResendable
+from notification_service.settings import Settings
+
+service = Service(
+    name="notification_service",
+    settings=Settings,
+    metadata=tables.metadata,
+    decisions=handlers.decisions,
+    store=store.STORE,
+    router=routes.router,
+    refusals={
+        NoSuchNotification: "not_found",
+        NotResendable: "notification_not_resendable",
+    },
+    loops=(Loop("sending", sending.step, every=1.0), Loop("retention", retention.step, every=3600.0)),
+    own=sending.open_desk,
+)

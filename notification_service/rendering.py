@@ -1,0 +1,78 @@
+"""Mails from templates: ``templates/<template>.{subject,txt,html}`` filled with what the event said."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from jinja2 import PackageLoader, StrictUndefined, select_autoescape
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from chassis.ids import typeid
+from contracts.types import order_number
+from notification_service.channels import Mail
+from notification_service.domain.notification import Notification
+
+# ISO 4217: the currencies that do not have two decimals.
+_DECIMALS = {
+    **dict.fromkeys("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF".split(), 0),  # noqa: SIM905 -- shorter
+    **dict.fromkeys("BHD IQD JOD KWD LYD OMR TND".split(), 3),  # noqa: SIM905 -- shorter
+}
+
+
+def money(value: Mapping[str, Any]) -> str:
+    """An amount for people: ``{"amount": 129900, "currency": "EUR"}`` is ``1,299.00 EUR``."""
+    amount, currency = int(value["amount"]), str(value["currency"])
+    if (digits := _DECIMALS.get(currency, 2)) == 0:
+        return f"{amount:,} {currency}"
+    units, rest = divmod(amount, 10**digits)
+    return f"{units:,}.{rest:0{digits}} {currency}"
+
+
+def line_total(line: Mapping[str, Any]) -> dict[str, Any]:
+    """What a priced line costs."""
+    price = line["unit_price"]
+    return {"amount": line["quantity"] * price["amount"], "currency": price["currency"]}
+
+
+def reference(value: str, prefix: str) -> str:
+    """An id as people see it elsewhere: its TypeID."""
+    return typeid(prefix, UUID(value))
+
+
+_TEMPLATES = ImmutableSandboxedEnvironment(
+    loader=PackageLoader("notification_service"),
+    autoescape=select_autoescape(enabled_extensions=("html",), default=False),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    auto_reload=False,
+)
+_TEMPLATES.filters |= {"money": money, "line_total": line_total, "reference": reference}
+
+
+def render(notification: Notification, *, address: str, name: str | None, shop: str, domain: str) -> Mail:
+    """The mail of a notification. ``shop`` is the shop's name, ``domain`` what its Message-IDs end with.
+
+    Raises:
+        jinja2.TemplateError: when the event does not hold what the template needs.
+    """
+    values = {**notification.data, "name": name, "shop": shop, "order_number": None, "order_ref": None}
+    if notification.order_id is not None:
+        values["order_number"] = order_number(notification.order_id)
+        values["order_ref"] = typeid("ord", notification.order_id)
+    subject, text, html = (
+        _TEMPLATES.get_template(f"{notification.template}.{form}").render(values) for form in ("subject", "txt", "html")
+    )
+    return Mail(
+        message_id=message_id(notification, domain),
+        address=address,
+        subject=" ".join(subject.split()),
+        text=text.strip() + "\n",
+        html=html,
+    )
+
+
+def message_id(notification: Notification, domain: str) -> str:
+    """Derived from the event, so that a mail that leaves twice is one to its reader; resent on request it is new."""
+    again = f".{notification.resent}" if notification.resent else ""
+    return f"<{notification.event_id}.{notification.template}{again}@{domain}>"

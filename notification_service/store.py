@@ -1,0 +1,205 @@
+"""Every SQL statement of notification_service: what decisions load and save, the claim, the lists, and forgetting."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from asyncpg import Record
+from sqlalchemy import (
+    ARRAY,
+    DateTime,
+    Integer,
+    Interval,
+    Text,
+    Uuid,
+    any_,
+    bindparam,
+    case,
+    func,
+    or_,
+    select,
+    tuple_,
+    update,
+)
+
+from chassis.database import Bulk, Statement, Transaction
+from chassis.paging import Page
+from chassis.store import Change, Rows, SqlStore
+from notification_service.domain.mails import Template
+from notification_service.domain.notification import ERASED, Channel, Notification, Status
+from notification_service.domain.reader import Erasure, Reader
+from notification_service.tables import PENDING, readers
+from notification_service.tables import notifications as n
+
+_COLUMNS = tuple(column.name for column in n.c)
+_IDS = bindparam("ids", type_=ARRAY(Uuid))
+_LIMIT = bindparam("limit", type_=Integer)
+
+_LOCK_READERS = Statement(
+    select(readers).where(readers.c.user_id == any_(_IDS)).order_by(readers.c.user_id).with_for_update()
+)
+_LOCK_NOTIFICATIONS = Statement(select(n).where(n.c.id == any_(_IDS)).order_by(n.c.id).with_for_update())
+_ADD_READERS = Bulk.insert(readers)
+_SAVE_READERS = Bulk.update(readers, *(column.name for column in readers.c))
+_ADD_NOTIFICATIONS = Bulk.insert(n, conflict="ON CONFLICT DO NOTHING")
+_SAVE_NOTIFICATIONS = Bulk.update(
+    n, "id", "status", "attempts", "resent", "reason", "address", "queued_at", "due_at", "sent_at", "version"
+)
+
+_ERASE = Statement(
+    update(n)
+    .where(n.c.user_id == any_(_IDS))
+    .values(
+        recipient=ERASED,
+        user_id=None,
+        address=None,
+        data={},
+        status=case((PENDING, Status.SUPPRESSED.value), else_=n.c.status),
+        reason=case((PENDING, "user_erased"), else_=n.c.reason),
+        version=n.c.version + 1,
+    )
+)
+
+_due = (
+    select(n.c.id)
+    .where(PENDING, n.c.due_at <= func.now())
+    .order_by(n.c.due_at)
+    .limit(_LIMIT)
+    .with_for_update(skip_locked=True)
+    .cte("due")
+)
+_CLAIM = Statement(
+    update(n)
+    .where(n.c.id == _due.c.id)
+    .values(
+        status=Status.SENDING.value,
+        attempts=n.c.attempts + 1,
+        due_at=func.now() + bindparam("lease", type_=Interval),
+        version=n.c.version + 1,
+    )
+    .returning(n, func.now().label("claimed_at"))
+)
+
+_old = (
+    select(n.c.id)
+    .where(n.c.address.is_not(None), n.c.sent_at < func.now() - bindparam("kept_for", type_=Interval))
+    .limit(_LIMIT)
+    .with_for_update(skip_locked=True)
+    .cte("old")
+)
+_FORGET = Statement(update(n).where(n.c.id == _old.c.id).values(address=None).returning(n.c.id))
+
+_OWNER = bindparam("owner", type_=Uuid)
+_MINE = or_(_OWNER.is_(None), n.c.user_id == _OWNER)
+_FIND = Statement(select(n).where(n.c.id == bindparam("id", type_=Uuid), _MINE))
+_FIND_READER = Statement(select(readers).where(readers.c.user_id == bindparam("id", type_=Uuid)))
+
+
+async def lock_readers(tx: Transaction, keys: Sequence[UUID]) -> list[Reader]:
+    return [_reader(row) for row in await tx.fetch(_LOCK_READERS, ids=keys)]
+
+
+async def save_readers(tx: Transaction, changes: Sequence[Change]) -> None:
+    # A plain INSERT: two who meet a new reader at once must not overwrite each other; the loser runs again.
+    await tx.run(_ADD_READERS, [_reader_row(c.after) for c in changes if c.before is None])
+    await tx.run(_SAVE_READERS, [_reader_row(c.after) for c in changes if c.before is not None])
+
+
+async def lock_notifications(tx: Transaction, keys: Sequence[UUID]) -> list[Notification]:
+    return [_notification(row) for row in await tx.fetch(_LOCK_NOTIFICATIONS, ids=keys)]
+
+
+async def save_notifications(tx: Transaction, changes: Sequence[Change]) -> None:
+    # A mail that was written before, by an event that is told again, stays as it is: one mail an event.
+    await tx.run(_ADD_NOTIFICATIONS, [_row(c.after, _COLUMNS) for c in changes if c.before is None])
+    await tx.run(
+        _SAVE_NOTIFICATIONS, [_row(c.after, _SAVE_NOTIFICATIONS.columns) for c in changes if c.before is not None]
+    )
+
+
+async def erase_readers(tx: Transaction, changes: Sequence[Change]) -> None:
+    await tx.fetch(_ERASE, ids=[change.after.user_id for change in changes])
+
+
+# Erasures come last, so that they overwrite what the same batch has just written; the reader's lock keeps others out.
+STORE = SqlStore(
+    Rows(Reader, save=save_readers, load=lock_readers),
+    Rows(Notification, save=save_notifications, load=lock_notifications),
+    Rows(Erasure, save=erase_readers),
+)
+
+
+async def claim_due(tx: Transaction, *, limit: int, lease: timedelta) -> tuple[list[Notification], datetime | None]:
+    """The mails to send now, leased to the caller, and the database's clock; whose lease ran out is among them."""
+    rows = await tx.fetch(_CLAIM, limit=limit, lease=lease)
+    return [_notification(row) for row in rows], rows[0]["claimed_at"] if rows else None
+
+
+async def forget_addresses(tx: Transaction, *, kept_for: timedelta, limit: int) -> int:
+    return len(await tx.fetch(_FORGET, kept_for=kept_for, limit=limit))
+
+
+async def find_notification(tx: Transaction, notification_id: UUID, owner: UUID | None) -> Notification | None:
+    row = await tx.fetch_row(_FIND, id=notification_id, owner=owner)
+    return None if row is None else _notification(row)
+
+
+async def find_reader(tx: Transaction, user_id: UUID) -> Reader | None:
+    row = await tx.fetch_row(_FIND_READER, id=user_id)
+    return None if row is None else _reader(row)
+
+
+async def list_notifications(
+    tx: Transaction, page: Page, owner: UUID | None, order_ids: Sequence[UUID], statuses: Sequence[Status]
+) -> list[Notification]:
+    """Newest first, up to one more than the page holds. Without an owner: everybody's, staff mails too."""
+    query = select(n).order_by(n.c.created_at.desc(), n.c.id.desc()).limit(_LIMIT)
+    given: dict[str, Any] = {"limit": page.limit + 1}
+    if owner is not None:
+        query, given["owner"] = query.where(n.c.user_id == _OWNER), owner
+    if order_ids:
+        query, given["orders"] = query.where(n.c.order_id == any_(bindparam("orders", type_=ARRAY(Uuid)))), order_ids
+    if statuses:
+        query, given["statuses"] = query.where(n.c.status == any_(bindparam("statuses", type_=ARRAY(Text)))), statuses
+    if page.created_after is not None:
+        query, given["since"] = query.where(n.c.created_at > _time("since")), page.created_after
+    if page.created_before is not None:
+        query, given["until"] = query.where(n.c.created_at < _time("until")), page.created_before
+    if page.after is not None:
+        last = tuple_(_time("last_at"), bindparam("last_id", type_=Uuid))
+        query = query.where(tuple_(n.c.created_at, n.c.id) < last)
+        given["last_at"], given["last_id"] = datetime.fromisoformat(page.after[0]), UUID(page.after[1])
+    return [_notification(row) for row in await tx.fetch(Statement(query), **given)]
+
+
+def _time(name: str) -> Any:
+    return bindparam(name, type_=DateTime(timezone=True))
+
+
+def _row(notification: Notification, columns: Sequence[str]) -> tuple[Any, ...]:
+    return tuple(getattr(notification, name) for name in columns)
+
+
+def _reader_row(reader: Reader) -> tuple[Any, ...]:
+    return reader.user_id, reader.locale, sorted(reader.opted_out), reader.erased, reader.version
+
+
+def _notification(row: Record) -> Notification:
+    values: dict[str, Any] = {name: row[name] for name in _COLUMNS}
+    values |= {
+        "template": Template(row["template"]),
+        "channel": Channel(row["channel"]),
+        "status": Status(row["status"]),
+    }
+    return Notification(**values)
+
+
+def _reader(row: Record) -> Reader:
+    return Reader(
+        user_id=row["user_id"],
+        locale=row["locale"],
+        opted_out=frozenset(map(Template, row["opted_out"])),
+        erased=row["erased"],
+        version=row["version"],
+    )

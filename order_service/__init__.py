@@ -1,0 +1,1 @@
+"""order_service: what a customer ordered, what it costs, and how far it has come."""

@@ -1,0 +1,57 @@
+"""Reading an order again each time that it changes: for ``Prefer: wait`` and for streams."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+from chassis.app import Parts
+from chassis.database import OUTAGE
+from order_service.domain.history import HistoryEntry
+from order_service.domain.order import Order
+from order_service.domain.status import TERMINAL
+from order_service.store import find_order, list_history
+
+AT_ONCE = 100
+QUIET = 30.0
+
+
+async def settled(parts: Parts, order_id: UUID, seconds: float) -> Order | None:
+    """The order, as soon as the shop has nothing to decide about it by itself, else after so many seconds."""
+    until = time.monotonic() + seconds
+    while True:
+        async with _woken(parts, order_id, until - time.monotonic()) as change:
+            async with parts.database.transaction(read_only=True) as tx:
+                order = await find_order(tx, order_id)
+            if order is None or not order.is_in_the_works or time.monotonic() >= until:
+                return order
+            await change
+
+
+async def steps(parts: Parts, order: Order, after: int) -> AsyncIterator[HistoryEntry]:
+    """What happens to an order after a version, until its state is terminal or the database is away."""
+    ended = order.is_terminal and after >= order.version
+    while not ended:
+        async with _woken(parts, order.id, QUIET) as change:
+            try:
+                async with parts.database.transaction(read_only=True) as tx:
+                    entries = await list_history(tx, order.id, after, AT_ONCE)
+            except OUTAGE:
+                return
+            for entry in entries:
+                yield entry
+                after, ended = entry.version, entry.to_status in TERMINAL
+            ended = ended and len(entries) < AT_ONCE
+            if not ended and not entries:
+                await change
+
+
+@asynccontextmanager
+async def _woken(parts: Parts, order_id: UUID, seconds: float) -> AsyncIterator["asyncio.Task[None]"]:
+    """A task that ends with the next change; it listens from before the order is read, so that none is missed."""
+    change = asyncio.create_task(parts.watch.change(str(order_id), max(seconds, 0.0)))
+    try:
+        yield change
+    finally:
+        change.cancel()

@@ -1,0 +1,41 @@
+"""order_service, put together."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from chassis.app import Loop, Parts, Service
+from order_service import deadlines, handlers, routes, store, tables
+from order_service.availability import Availability
+from order_service.domain.cancellation import OrderNotCancellable
+from order_service.domain.life import OrderNotPayable
+from order_service.domain.order import OrderNotFound
+from order_service.domain.pricing import CurrencyMismatch, PriceChanged, SkuUnknown
+from order_service.domain.refunds import RefundExceedsPaid
+from order_service.settings import Settings
+
+
+@asynccontextmanager
+async def _availability(parts: Parts) -> AsyncIterator[Availability]:
+    yield Availability(parts.peers["inventory_service"])
+
+
+service = Service(
+    name="order_service",
+    settings=Settings,
+    metadata=tables.metadata,
+    decisions=handlers.decisions,
+    store=store.STORE,
+    router=routes.router,
+    internal=routes.internal,
+    refusals={
+        OrderNotFound: "not_found",
+        OrderNotCancellable: "order_not_cancellable",
+        OrderNotPayable: "order_not_payable",
+        RefundExceedsPaid: "refund_exceeds_paid",
+        SkuUnknown: "sku_unknown",
+        CurrencyMismatch: "currency_mismatch",
+        PriceChanged: "price_changed",
+    },
+    loops=(Loop("deadlines", deadlines.step, every=1.0),),
+    own=_availability,
+)

@@ -1,0 +1,247 @@
+"""order_service over HTTP: translate, hand to the pipeline, answer."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from re import compile as pattern
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Header, Query, Response
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from chassis.context import about_order
+from chassis.database import OUTAGE
+from chassis.http import (
+    Answer,
+    Caller,
+    Customer,
+    Edge,
+    IdempotencyKey,
+    Listing,
+    Paging,
+    ServiceCaller,
+    Staff,
+    etag,
+    found,
+    listing,
+    respond,
+)  # fmt: skip
+from chassis.ids import OrderRef, UserRef, new_id, parse_typeid, typeid
+from chassis.problems import problems
+from contracts.types import CancelReason, OrderId, UserId
+from order_service import following, schemas, store
+from order_service.domain.cancellation import CancelOrder
+from order_service.domain.life import PayOrder
+from order_service.domain.order import Order
+from order_service.domain.pricing import price
+from order_service.domain.status import OrderStatus
+
+router = APIRouter(tags=["orders"])
+internal = APIRouter()
+
+LONGEST_WAIT = 30
+_WAIT = pattern(r"(?:^|[,;\s])wait=(\d{1,9})(?:$|[,;\s])")
+
+
+async def _named(order_id: OrderRef) -> UUID:
+    about_order(typeid("ord", order_id))
+    return order_id
+
+
+def _seconds(prefer: Annotated[str | None, Header()] = None) -> int:
+    match = _WAIT.search(prefer or "")
+    return min(int(match[1]), LONGEST_WAIT) if match else 0
+
+
+OrderNamed = Annotated[UUID, Depends(_named)]
+Seconds = Annotated[int, Depends(_seconds)]
+
+
+def _owner(caller: Caller) -> UserId | None:
+    return None if caller.is_staff else UserId(caller.user_id)
+
+
+def _shown(order: Order, status: int = 200) -> Answer:
+    return Answer(schemas.Order.of(order), status, {"ETag": etag(order.version)})
+
+
+def _created(order: Order) -> Answer:
+    answer = _shown(order, 201)
+    return replace(answer, headers={**answer.headers, "Location": f"/api/v1/orders/{typeid('ord', order.id)}"})
+
+
+def _accepted(order: Order) -> Answer:
+    return _shown(order, 202)
+
+
+async def _after_waiting(edge: Edge, answer: Answer, order_id: UUID, seconds: int) -> Response:
+    """The answer with the state that the order reached within these seconds. Whatever fails here, the order stands."""
+    if not seconds:
+        return respond(answer)
+    try:
+        order = await following.settled(edge.parts, order_id, seconds)
+    except OUTAGE:
+        order = None
+    if order is None:
+        return respond(answer)
+    reached = _shown(order)
+    applied = {**answer.headers, **reached.headers, "Preference-Applied": f"wait={seconds}"}
+    return respond(replace(answer, body=reached.body, headers=applied))
+
+
+@router.post(
+    "/quotes",
+    operation_id="createQuote",
+    responses=problems("validation_failed", "sku_unknown", "currency_mismatch", "unavailable"),
+)
+async def create_quote(body: schemas.QuoteCreate, edge: Edge) -> schemas.Quote:
+    lines = schemas.numbered(body.lines)
+    skus = sorted({line.sku for line in lines})
+    async with edge.read() as tx:
+        known = {product.sku: product for product in await store.find_products(tx, skus)}
+    priced = price(lines, {sku: known.get(sku) for sku in skus})
+    return schemas.Quote.of(priced, await edge.parts.own.of(skus))
+
+
+@router.post(
+    "/orders",
+    operation_id="createOrder",
+    status_code=201,
+    response_model=schemas.Order,
+    responses=problems(
+        "idempotency_key_missing", "token_missing", "price_changed", "idempotency_key_in_use", "validation_failed",
+        "idempotency_key_reused", "sku_unknown", "currency_mismatch", "unavailable",
+    ),
+)  # fmt: skip
+async def create_order(
+    body: schemas.OrderCreate, caller: Customer, edge: Edge, key: IdempotencyKey, seconds: Seconds
+) -> Response:
+    terms = edge.parts.settings
+    command = body.command(new_id(), caller.user_id, terms.pay_by, terms.settle_by)
+    answer = await edge.run(command, _created, key=key, operation="createOrder", body=body)
+    _, _, reference = answer.headers["Location"].rpartition("/")
+    about_order(reference)
+    return await _after_waiting(edge, answer, parse_typeid("ord", reference), seconds)
+
+
+@router.get("/orders", operation_id="listOrders", responses=problems("token_missing", "cursor_invalid"))
+async def list_orders(
+    caller: Customer,
+    edge: Edge,
+    page: Paging,
+    customer_id: Annotated[list[UserRef] | None, Query()] = None,
+    status: Annotated[list[OrderStatus] | None, Query()] = None,
+) -> Listing[schemas.Order]:
+    customers = customer_id if caller.is_staff else [caller.user_id]
+    if not caller.is_staff and customer_id is not None and caller.user_id not in customer_id:
+        customers = []
+    async with edge.read() as tx:
+        orders = await store.list_orders(tx, page, customers, status or [])
+    return listing(page, orders, schemas.Order.of, lambda order: (order.created_at, order.id))
+
+
+@router.get(
+    "/orders/{order_id}",
+    operation_id="getOrder",
+    response_model=schemas.Order,
+    responses={304: {"description": "It is as you know it"}, **problems("token_missing", "not_found")},
+)
+async def get_order(
+    order_id: OrderNamed, caller: Customer, edge: Edge, if_none_match: Annotated[str | None, Header()] = None
+) -> Response:
+    async with edge.read() as tx:
+        order = found(await store.find_order(tx, order_id, _owner(caller)))
+    known = {tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")}
+    if known & {etag(order.version), "*"}:
+        return Response(status_code=304, headers={"ETag": etag(order.version)})
+    return respond(_shown(order))
+
+
+@router.post(
+    "/orders/{order_id}/cancel",
+    operation_id="cancelOrder",
+    status_code=202,
+    response_model=schemas.Order,
+    responses=problems("token_missing", "not_found", "order_not_cancellable", "unavailable"),
+)
+async def cancel_order(order_id: OrderNamed, caller: Customer, edge: Edge) -> Response:
+    reason = CancelReason.OPERATOR if caller.is_staff else CancelReason.CUSTOMER
+    return await edge.submit(CancelOrder(order_id=OrderId(order_id), owner=_owner(caller), reason=reason), _accepted)
+
+
+@router.post(
+    "/orders/{order_id}/payments",
+    operation_id="payOrder",
+    status_code=202,
+    response_model=schemas.Order,
+    responses=problems(
+        "idempotency_key_missing", "token_missing", "not_found", "order_not_payable", "validation_failed", "unavailable"
+    ),
+)
+async def pay_order(
+    order_id: OrderNamed, body: schemas.PaymentGiven, caller: Customer, edge: Edge, key: IdempotencyKey
+) -> Response:
+    command = PayOrder(order_id=OrderId(order_id), owner=_owner(caller), method=body.token)
+    return await edge.submit(command, _accepted, key=key, operation="payOrder", body=body)
+
+
+@router.post(
+    "/orders/{order_id}/refunds",
+    operation_id="refundOrder",
+    status_code=202,
+    response_model=schemas.OrderRefund,
+    responses=problems(
+        "idempotency_key_missing", "token_missing", "forbidden", "not_found", "refund_exceeds_paid",
+        "validation_failed", "currency_mismatch", "unavailable",
+    ),
+)  # fmt: skip
+async def refund_order(
+    order_id: OrderNamed, body: schemas.RefundCreate, _caller: Staff, edge: Edge, key: IdempotencyKey
+) -> Response:
+    return await edge.submit(
+        body.command(order_id),
+        lambda order: Answer(schemas.OrderRefund.newest(order), 202),
+        key=key,
+        operation="refundOrder",
+        body=body,
+    )
+
+
+@router.get(
+    "/orders/{order_id}/events",
+    operation_id="listOrderEvents",
+    responses=problems("token_missing", "not_found", "cursor_invalid"),
+)
+async def list_order_events(
+    order_id: OrderNamed, caller: Customer, edge: Edge, page: Paging
+) -> Listing[schemas.OrderEvent]:
+    (after,) = page.seen(int) or (0,)
+    async with edge.read() as tx:
+        found(await store.find_order(tx, order_id, _owner(caller)))
+        entries = await store.list_history(tx, order_id, after, page.limit + 1)
+    return listing(page, entries, schemas.OrderEvent.of, lambda entry: (entry.version,))
+
+
+async def _followed(order_id: OrderNamed, caller: Customer, edge: Edge) -> Order:
+    async with edge.read() as tx:
+        return found(await store.find_order(tx, order_id, _owner(caller)))
+
+
+@router.get(
+    "/orders/{order_id}/stream",
+    operation_id="streamOrder",
+    response_class=EventSourceResponse,
+    responses=problems("token_missing", "not_found"),
+)
+async def stream_order(
+    order: Annotated[Order, Depends(_followed)], edge: Edge, last_event_id: Annotated[int, Header(ge=0)] = 0
+) -> AsyncIterator[ServerSentEvent]:
+    async for entry in following.steps(edge.parts, order, last_event_id):
+        yield ServerSentEvent(event="order", id=str(entry.version), data=schemas.OrderEvent.of(entry))
+
+
+@internal.get("/internal/orders/{order_id}/shipping-address", operation_id="getShippingAddress")
+async def get_shipping_address(order_id: OrderNamed, _service: ServiceCaller, edge: Edge) -> schemas.ShippingAddress:
+    async with edge.read() as tx:
+        order = found(await store.find_order(tx, order_id))
+    return schemas.ShippingAddress.model_validate(order.shipping_address)

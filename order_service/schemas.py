@@ -1,0 +1,251 @@
+"""What clients of order_service send and see."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import Field
+
+from chassis.http import Body, View
+from chassis.ids import OrderRef, RefundRef, ShipmentRef, UserRef
+from contracts.types import (
+    CancelReason,
+    Currency,
+    Money,
+    OrderedLine,
+    OrderId,
+    RefundReason,
+    ShippedLine,
+    Sku,
+    UserId,
+    order_number,
+)  # fmt: skip
+from order_service.domain import history, life, order, pricing, refunds
+from order_service.domain.status import FulfilmentStatus, OrderStatus, PaymentStatus, RefundStatus
+
+Text = Annotated[str, Field(min_length=1, max_length=200)]
+# A token of a payment provider has a prefix, so that a bare card number is refused before it is stored anywhere.
+Token = Annotated[str, Field(pattern=r"^[a-z]+_[A-Za-z0-9_]{1,120}$", examples=["tok_ok"])]
+Amount = Annotated[int, Field(strict=True, ge=0, le=10**15)]
+
+
+class MoneyGiven(Body):
+    amount: Amount
+    currency: Currency
+
+    @property
+    def value(self) -> Money:
+        return Money(amount=self.amount, currency=self.currency)
+
+
+class LineCreate(Body):
+    sku: Sku
+    quantity: Annotated[int, Field(strict=True, ge=1, le=999)]
+
+
+Pairs = dict[Annotated[str, Field(min_length=1, max_length=40)], Annotated[str, Field(max_length=500)]]
+Lines = Annotated[list[LineCreate], Field(min_length=1, max_length=100)]
+
+
+def numbered(lines: list[LineCreate]) -> tuple[OrderedLine, ...]:
+    return tuple(OrderedLine(line_no=n, sku=line.sku, quantity=line.quantity) for n, line in enumerate(lines, 1))
+
+
+class QuoteCreate(Body):
+    lines: Lines
+
+
+class AddressGiven(Body):
+    name: Text
+    line1: Text
+    line2: Text | None = None
+    city: Text
+    region: Text | None = None
+    postal_code: Annotated[str, Field(min_length=1, max_length=20)]
+    country: Annotated[str, Field(pattern=r"^[A-Z]{2}$", description="ISO 3166-1 alpha-2", examples=["DE"])]
+
+
+class PaymentGiven(Body):
+    token: Token
+
+
+class OrderCreate(Body):
+    lines: Lines
+    shipping_address: AddressGiven
+    payment: PaymentGiven | None = None
+    expected_total: MoneyGiven | None = None
+    note: Annotated[str, Field(max_length=500)] | None = None
+    metadata: Annotated[Pairs, Field(max_length=20, default_factory=dict)]
+
+    def command(
+        self, order_id: UUID, customer_id: UUID, pay_within: timedelta, settle_within: timedelta
+    ) -> life.PlaceOrder:
+        return life.PlaceOrder(
+            order_id=OrderId(order_id),
+            customer_id=UserId(customer_id),
+            lines=numbered(self.lines),
+            shipping_address=order.Address(**dict(self.shipping_address)),
+            method=self.payment.token if self.payment else None,
+            expected_total=self.expected_total.value if self.expected_total else None,
+            note=self.note,
+            metadata=self.metadata,
+            pay_within=pay_within,
+            settle_within=settle_within,
+        )
+
+
+class RefundCreate(Body):
+    """Without an amount, all that is left."""
+
+    amount: MoneyGiven | None = None
+    reason: Text
+
+    def command(self, order_id: UUID) -> refunds.RefundOrder:
+        amount = self.amount.value if self.amount else None
+        return refunds.RefundOrder(order_id=OrderId(order_id), amount=amount, note=self.reason)
+
+
+class OrderLine(View):
+    line_no: int
+    sku: Sku
+    name: str
+    quantity: int
+    unit_price: Money
+    total: Money
+
+    @classmethod
+    def of(cls, line: order.Line, currency: str) -> "OrderLine":
+        return cls(
+            line_no=line.line_no,
+            sku=line.sku,
+            name=line.name,
+            quantity=line.quantity,
+            unit_price=Money(amount=line.unit_price, currency=currency),
+            total=Money(amount=line.total, currency=currency),
+        )
+
+
+class QuoteLine(OrderLine):
+    """A line with what is available of its sku now; None when nobody could say."""
+
+    available: int | None
+
+
+class Quote(View):
+    currency: Currency
+    lines: list[QuoteLine]
+    total: Money
+
+    @classmethod
+    def of(cls, priced: pricing.Priced, available: Mapping[str, int | None]) -> "Quote":
+        lines = [
+            QuoteLine(**dict(OrderLine.of(line, priced.currency)), available=available.get(line.sku))
+            for line in priced.lines
+        ]
+        return cls(currency=priced.currency, lines=lines, total=priced.total)
+
+
+class ShippingAddress(View):
+    name: str
+    line1: str
+    line2: str | None
+    city: str
+    region: str | None
+    postal_code: str
+    country: str
+
+
+class OrderShipment(View):
+    id: ShipmentRef
+    lines: list[ShippedLine]
+    carrier: str | None
+    tracking_number: str | None
+    dispatched_at: datetime
+    delivered_at: datetime | None
+
+
+class OrderFailure(View):
+    code: str
+    message: str
+
+
+class OrderRefund(View):
+    id: RefundRef
+    order_id: OrderRef
+    amount: Money
+    reason: RefundReason
+    note: str | None
+    status: RefundStatus
+    requested_at: datetime
+
+    @classmethod
+    def newest(cls, thing: order.Order) -> "OrderRefund":
+        refund = thing.refunds[-1]
+        return cls(
+            id=refund.id,
+            order_id=thing.id,
+            amount=thing.money(refund.amount),
+            reason=refund.reason,
+            note=refund.note,
+            status=refund.status,
+            requested_at=refund.requested_at,
+        )
+
+
+class Order(View):
+    id: OrderRef
+    number: str
+    status: OrderStatus
+    payment_status: PaymentStatus
+    fulfilment_status: FulfilmentStatus
+    customer_id: UserRef
+    currency: Currency
+    lines: list[OrderLine]
+    total: Money
+    refunded_total: Money
+    shipping_address: ShippingAddress
+    shipments: list[OrderShipment]
+    cancel_reason: CancelReason | None
+    failure: OrderFailure | None
+    attempt: int
+    pay_by: datetime | None
+    note: str | None
+    metadata: dict[str, str]
+    version: int
+    trace_id: str | None
+    created_at: datetime
+    updated_at: datetime
+    confirmed_at: datetime | None
+    shipped_at: datetime | None
+    cancelled_at: datetime | None
+
+    @classmethod
+    def of(cls, thing: order.Order) -> "Order":
+        same = {name: getattr(thing, name) for name in cls.model_fields.keys() - {"number", "lines", "refunded_total"}}
+        return cls.model_validate(
+            {
+                **same,
+                "number": order_number(thing.id),
+                "lines": [OrderLine.of(line, thing.currency) for line in thing.lines],
+                "total": thing.money(thing.total),
+                "refunded_total": thing.money(thing.refunded_total),
+            }
+        )
+
+
+class OrderEvent(View):
+    """A step in an order's life: how it came to one of its versions. ``from`` is None for the first."""
+
+    version: int
+    at: datetime
+    actor: str
+    cause: str
+    from_status: Annotated[OrderStatus | None, Field(serialization_alias="from")]
+    to_status: Annotated[OrderStatus, Field(serialization_alias="to")]
+    payment_status: PaymentStatus
+    fulfilment_status: FulfilmentStatus
+
+    @classmethod
+    def of(cls, entry: history.HistoryEntry) -> "OrderEvent":
+        return cls.model_validate(entry)

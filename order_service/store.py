@@ -1,0 +1,205 @@
+"""Every SQL statement of order_service."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from functools import cache
+from operator import attrgetter
+from typing import Any
+from uuid import UUID
+
+from asyncpg import Record
+from pydantic import TypeAdapter
+from sqlalchemy import Text, Uuid, any_, bindparam, func, select, tuple_
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from chassis.database import Bulk, Statement, Transaction
+from chassis.paging import Page
+from chassis.store import Change, Rows, SqlStore
+from contracts.types import OrderId, UserId
+from order_service.domain.history import HistoryEntry
+from order_service.domain.order import Order
+from order_service.domain.pricing import Product
+from order_service.domain.status import OrderStatus
+from order_service.tables import order_history, orders, products
+
+DUE_AT_ONCE = 200
+_NOTIFIED_AT_ONCE = 200  # ids of 36 characters and a space: below the 8000 bytes of a notification
+
+_STORED = tuple(field.name for field in fields(Order))
+_DERIVED = ("payment_status", "fulfilment_status", "lines_total", "adjustments_total", "total", "due_at")
+_ERASABLE = ("shipping_address", "note", "metadata")
+_FIXED = ("customer_id", "currency", "lines", "adjustments", "trace_id", "pay_within", "settle_by", "created_at")
+_NEW = _STORED + _DERIVED
+_CHANGING = tuple(
+    name for name in _NEW if name not in {*_FIXED, *_ERASABLE, "lines_total", "adjustments_total", "total"}
+)
+
+_ORDER = TypeAdapter(Order)
+_order_columns = tuple(orders.c[name] for name in _STORED)
+_ids = bindparam("ids", type_=ARRAY(Uuid))
+
+
+# --- what decisions look at and change
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """Whose orders there are, for what concerns all of them."""
+
+    id: UserId
+    order_ids: tuple[OrderId, ...]
+
+    @property
+    def key(self) -> UserId:
+        return self.id
+
+
+_customers = Statement(
+    select(orders.c.customer_id, func.array_agg(orders.c.id).label("order_ids"))
+    .where(orders.c.customer_id == any_(_ids))
+    .group_by(orders.c.customer_id)
+)
+_lock_orders = Statement(
+    select(*_order_columns).where(orders.c.id == any_(_ids)).order_by(orders.c.id).with_for_update()
+)
+_find_products = Statement(
+    select(products).where(products.c.sku == any_(bindparam("skus", type_=ARRAY(Text)))).order_by(products.c.sku)
+)
+_insert_orders = Bulk.insert(orders, *_NEW)
+_update_orders = Bulk.update(orders, "id", *(name for name in _CHANGING if name != "id"))
+_erase_orders = Bulk.update(orders, "id", *_ERASABLE)
+_insert_history = Bulk.insert(order_history)
+_upsert_products = Bulk.insert(
+    products,
+    conflict="""ON CONFLICT (sku) DO UPDATE SET name = excluded.name, price = excluded.price,
+        currency = excluded.currency, active = excluded.active, version = excluded.version
+        WHERE products.version < excluded.version""",
+)
+_history_columns = tuple(column.name for column in order_history.c)
+_product_columns = tuple(column.name for column in products.c)
+
+
+async def find_customers(tx: Transaction, ids: Sequence[UUID]) -> Iterable[Customer]:
+    return [Customer(row[0], tuple(row[1])) for row in await tx.fetch(_customers, ids=ids)]
+
+
+async def lock_orders(tx: Transaction, ids: Sequence[UUID]) -> Iterable[Order]:
+    return [_order(row) for row in await tx.fetch(_lock_orders, ids=ids)]
+
+
+async def find_products(tx: Transaction, skus: Sequence[str]) -> list[Product]:
+    return [Product(**row) for row in await tx.fetch(_find_products, skus=skus)]
+
+
+async def save_orders(tx: Transaction, changes: Sequence[Change]) -> None:
+    """Writes the orders, and tells those who wait for one of them."""
+    changed = [change for change in changes if change.before is not None]
+    await tx.run(_insert_orders, [_values(_NEW, change.after) for change in changes if change.before is None])
+    await tx.run(_update_orders, [_values(_CHANGING, change.after) for change in changed])
+    erased = [after for before, after in changed if before.shipping_address != after.shipping_address]
+    await tx.run(_erase_orders, [_values(("id", *_ERASABLE), order) for order in erased])
+    ids = [str(change.after.id) for change in changes]
+    payloads = [" ".join(ids[at : at + _NOTIFIED_AT_ONCE]) for at in range(0, len(ids), _NOTIFIED_AT_ONCE)]
+    await tx.sql("SELECT pg_notify('order_service_changed', payload) FROM unnest($1::text[]) AS payload", payloads)
+
+
+async def save_history(tx: Transaction, changes: Sequence[Change]) -> None:
+    await tx.run(_insert_history, [_values(_history_columns, change.after) for change in changes])
+
+
+async def save_products(tx: Transaction, changes: Sequence[Change]) -> None:
+    await tx.run(_upsert_products, [_values(_product_columns, change.after) for change in changes])
+
+
+async def save_nothing(_tx: Transaction, _changes: Sequence[Change]) -> None:
+    """Customers are read only."""
+
+
+def _values(names: tuple[str, ...], thing: object) -> tuple[Any, ...]:
+    values: tuple[Any, ...] = attrgetter(*names)(thing)
+    return values
+
+
+def _order(row: Record) -> Order:
+    return _ORDER.validate_python(dict(row))
+
+
+STORE = SqlStore(
+    Rows(Customer, save=save_nothing, load=find_customers, names=lambda one: [(Order, id_) for id_ in one.order_ids]),
+    Rows(Order, save=save_orders, load=lock_orders),
+    Rows(HistoryEntry, save=save_history),
+    Rows(Product, save=save_products, load=find_products),
+)
+
+
+# --- what is read outside of decisions
+
+_find_order = Statement(select(*_order_columns).where(orders.c.id == bindparam("id", type_=Uuid)))
+_history = Statement(
+    select(order_history)
+    .where(order_history.c.order_id == bindparam("id", type_=Uuid))
+    .where(order_history.c.version > bindparam("after"))
+    .order_by(order_history.c.version)
+    .limit(bindparam("limit"))
+)
+_due = Statement(
+    select(orders.c.id).where(orders.c.due_at <= func.now()).order_by(orders.c.due_at).limit(bindparam("limit"))
+)
+_count_products = Statement(select(func.count().label("count")).select_from(products))
+
+_FILTERS = {
+    "customer": orders.c.customer_id == bindparam("customer", type_=Uuid),
+    "customers": orders.c.customer_id == any_(bindparam("customers", type_=ARRAY(Uuid))),
+    "statuses": orders.c.status == any_(bindparam("statuses", type_=ARRAY(Text))),
+    "created_after": orders.c.created_at > bindparam("created_after", type_=orders.c.created_at.type),
+    "created_before": orders.c.created_at < bindparam("created_before", type_=orders.c.created_at.type),
+    "seen_at": tuple_(orders.c.created_at, orders.c.id)
+    < tuple_(bindparam("seen_at", type_=orders.c.created_at.type), bindparam("seen_id", type_=Uuid)),
+}
+
+
+@cache
+def _list(*names: str) -> Statement:
+    chosen = select(*_order_columns).where(*(_FILTERS[name] for name in names if name in _FILTERS))
+    return Statement(chosen.order_by(orders.c.created_at.desc(), orders.c.id.desc()).limit(bindparam("limit")))
+
+
+async def find_order(tx: Transaction, order_id: UUID, owner: UUID | None = None) -> Order | None:
+    """The order, if it is this owner's; anybody's for None. Not locked."""
+    row = await tx.fetch_row(_find_order, id=order_id)
+    return _order(row) if row and owner in {None, row["customer_id"]} else None
+
+
+async def list_orders(
+    tx: Transaction, page: Page, customers: Sequence[UUID] | None, statuses: Sequence[OrderStatus]
+) -> list[Order]:
+    """The newest orders first, one more than the page holds; of these customers, or everybody's for None."""
+    seen = page.seen(datetime, UUID)
+    one = customers[0] if customers is not None and len(customers) == 1 else None
+    given = {
+        "customer": one,
+        "customers": customers if one is None else None,
+        "statuses": statuses or None,
+        "created_after": page.created_after,
+        "created_before": page.created_before,
+        "seen_at": seen and seen[0],
+        "seen_id": seen and seen[1],
+    }
+    asked = {name: value for name, value in given.items() if value is not None}
+    return [_order(row) for row in await tx.fetch(_list(*asked), **asked, limit=page.limit + 1)]
+
+
+async def list_history(tx: Transaction, order_id: UUID, after: int, limit: int) -> list[HistoryEntry]:
+    """What happened to an order after a version, oldest first."""
+    return [HistoryEntry(**row) for row in await tx.fetch(_history, id=order_id, after=after, limit=limit)]
+
+
+async def list_due(tx: Transaction) -> list[OrderId]:
+    """The orders that are past a deadline, the longest first."""
+    return [row["id"] for row in await tx.fetch(_due, limit=DUE_AT_ONCE)]
+
+
+async def count_products(tx: Transaction) -> int:
+    row = await tx.fetch_row(_count_products)
+    return int(row["count"]) if row else 0

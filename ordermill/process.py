@@ -1,0 +1,150 @@
+"""One child process: how it is started, when it is ready, how it is ended, and that it never outlives its parent."""
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+Status = Literal["stopped", "starting", "ready", "restarting", "stopping"]
+PR_SET_PDEATHSIG = 1
+POLL_EACH = 0.05
+RETRY_EACH = 0.5
+
+
+async def nothing() -> None:
+    """Do nothing, before a start that needs no preparation."""
+
+
+async def always() -> bool:
+    """Be ready as soon as it is started."""
+    return True
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a process is: its command line, its environment and its checks. Times are in seconds."""
+
+    name: str
+    argv: tuple[str, ...]
+    log: Path
+    env: Mapping[str, str] = field(default_factory=dict)
+    cwd: Path | None = None
+    user: tuple[int, int] | None = None
+    before: Callable[[], Awaitable[None]] = nothing
+    ready: Callable[[], Awaitable[bool]] = always
+    alive: Callable[[], Awaitable[bool]] = always
+    after_ready: Callable[[], Awaitable[None]] = nothing
+    url: str | None = None
+    rank: int = 0
+    listed: bool = True
+    ready_within: float = 60
+    grace: float = 10
+    stop_signal: signal.Signals = signal.SIGTERM
+    orphan_signal: signal.Signals = signal.SIGKILL
+
+
+class Running:
+    """A spec at work: its pid, its status, how often it came back."""
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        self.status: Status = "stopped"
+        self.restarts = 0
+        self.child: asyncio.subprocess.Process | None = None
+        self.started_at = 0.0
+        self.became_ready = asyncio.Event()
+        self.trouble = ""
+
+    @property
+    def pid(self) -> int | None:
+        return self.child.pid if self.child and self.child.returncode is None else None
+
+    async def spawn(self) -> asyncio.subprocess.Process:
+        """Start the process in a session of its own, so that Ctrl+C reaches the supervisor only."""
+        await self.spec.before()
+        self.became_ready.clear()
+        self.started_at = time.monotonic()
+        self.status = "starting"
+        with self.spec.log.open("ab") as log:
+            self.child = await asyncio.create_subprocess_exec(
+                *self.spec.argv,
+                env=dict(self.spec.env),
+                cwd=self.spec.cwd,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=_die_with_parent(self.spec.orphan_signal),
+                **_as_user(self.spec.user),
+            )
+        return self.child
+
+    async def await_ready(self) -> bool:
+        """Whether it became ready, and the step after it was done, before it ended; tried again as long as it runs."""
+        child = self.child
+        while child and child.returncode is None:
+            if await self.spec.ready() and await self._finish_start():
+                self.status = "ready"
+                self.became_ready.set()
+                return True
+            await asyncio.sleep(POLL_EACH)
+        return False
+
+    async def _finish_start(self) -> bool:
+        try:
+            await self.spec.after_ready()
+        except Exception as error:  # noqa: BLE001  the step is not ours; it is tried again and told if it never works
+            self.trouble = f"{type(error).__name__}: {error}"
+            await asyncio.sleep(RETRY_EACH)
+            return False
+        self.trouble = ""
+        return True
+
+    async def stop(self) -> None:
+        """Ask it to end; after the grace, end it and all that it started."""
+        if not self.child:
+            return
+        self.status = "stopping"
+        self.signal(self.spec.stop_signal)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.child.wait(), self.spec.grace)
+        self.kill_group()
+        await self.child.wait()
+        self.status = "stopped"
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the process itself, when it is there."""
+        if self.pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def kill_group(self) -> None:
+        """End the process and what it started, at once."""
+        if self.child:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.child.pid, signal.SIGKILL)
+
+
+def _as_user(user: tuple[int, int] | None) -> dict[str, object]:
+    return {"user": user[0], "group": user[1], "extra_groups": []} if user else {}
+
+
+def _die_with_parent(number: signal.Signals) -> Callable[[], None] | None:
+    """What a child does before it becomes its program: on Linux the kernel ends it when we die."""
+    if sys.platform != "linux":
+        return None
+    prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
+
+    def ask_the_kernel() -> None:
+        prctl(PR_SET_PDEATHSIG, number)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return ask_the_kernel

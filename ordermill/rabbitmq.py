@@ -1,0 +1,141 @@
+"""A private RabbitMQ node from the installed binaries: its own name, ports, data, log, cookie and epmd.
+
+Users, queues and policies come from a definitions file that the node loads while it boots.
+"""
+
+import base64
+import hashlib
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ordermill.erlang import Installation, trimmed_plugins
+from ordermill.ports import HOST
+from ordermill.probes import epmd_answers, rabbitmq_answers
+from ordermill.process import Spec
+
+ADMINISTRATOR = "ordermill"
+IDLE_QUIETLY = "+sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1}"
+KEEPS_VARIABLES = ("PATH", "LANG", "TMPDIR")
+
+
+def password_hash(password: str, salt: bytes | None = None) -> str:
+    """A password as definitions files hold it: base64 of a salt of 4 bytes and SHA-256 over salt and password."""
+    salt = salt or secrets.token_bytes(4)
+    return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
+
+
+def administrator_only(password: str) -> dict[str, Any]:
+    """Definitions with nobody but the administrator."""
+    return {
+        "vhosts": [{"name": "/"}],
+        "users": [
+            {
+                "name": ADMINISTRATOR,
+                "password_hash": password_hash(password),
+                "hashing_algorithm": "rabbit_password_hashing_sha256",
+                "tags": ["administrator"],
+            }
+        ],
+        "permissions": [{"user": ADMINISTRATOR, "vhost": "/", "configure": ".*", "write": ".*", "read": ".*"}],
+    }
+
+
+@dataclass(frozen=True)
+class RabbitMQ:
+    """One private node: where it lives and which ports it has."""
+
+    root: Path
+    log: Path
+    port: int
+    distribution_port: int
+    epmd_port: int
+    password: str
+
+    @property
+    def url(self) -> str:
+        """The address of the broker, as its administrator."""
+        return f"amqp://{ADMINISTRATOR}:{self.password}@{HOST}:{self.port}/"
+
+    def prepare(
+        self, installed: Installation, environment: Mapping[str, str], definitions: Mapping[str, Any] | None = None
+    ) -> tuple[Spec, Spec]:
+        """Write the configuration; the specs of its port mapper and of the node, to be started in this order."""
+        for name in ("data", "log", "etc"):
+            (self.root / name).mkdir(parents=True, exist_ok=True)
+        self._configure(definitions or administrator_only(self.password))
+        variables = self._variables(installed, environment)
+        epmd = Spec(
+            name="epmd",
+            argv=(str(installed.epmd), "-port", str(self.epmd_port), "-address", HOST),
+            log=self.log,
+            env=variables,
+            cwd=self.root,
+            ready=epmd_answers(self.epmd_port),
+            listed=False,
+            grace=1,
+            rank=-1,
+        )
+        node = Spec(
+            name="rabbitmq",
+            argv=(str(installed.server),),
+            log=self.log,
+            env=variables,
+            cwd=self.root,
+            ready=rabbitmq_answers(self.port),
+            ready_within=90,
+        )
+        return epmd, node
+
+    def _configure(self, definitions: Mapping[str, Any]) -> None:
+        etc = self.root / "etc"
+        file = etc / "definitions.json"
+        file.touch(0o600)
+        file.write_text(json.dumps(definitions, indent=1))
+        (etc / "enabled_plugins").write_text("[].\n")
+        (etc / "env.conf").write_text("")
+        (etc / "rabbitmq.conf").write_text(_lines(self.port, file))
+
+    def _variables(self, installed: Installation, environment: Mapping[str, str]) -> dict[str, str]:
+        etc, log = self.root / "etc", self.root / "log"
+        kept = {name: environment[name] for name in KEEPS_VARIABLES if name in environment}
+        return kept | {
+            "HOME": str(self.root),
+            "ERL_EPMD_ADDRESS": HOST,
+            "ERL_EPMD_PORT": str(self.epmd_port),
+            "RABBITMQ_NODENAME": "ordermill@localhost",
+            "RABBITMQ_NODE_IP_ADDRESS": HOST,
+            "RABBITMQ_NODE_PORT": str(self.port),
+            "RABBITMQ_DIST_PORT": str(self.distribution_port),
+            "RABBITMQ_MNESIA_BASE": str(self.root / "data"),
+            "RABBITMQ_LOG_BASE": str(log),
+            "RABBITMQ_PID_FILE": str(self.root / "pid"),
+            "RABBITMQ_CONFIG_FILE": str(etc / "rabbitmq"),
+            "RABBITMQ_ADVANCED_CONFIG_FILE": str(etc / "advanced"),
+            "RABBITMQ_CONF_ENV_FILE": str(etc / "env.conf"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(etc / "enabled_plugins"),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": IDLE_QUIETLY,
+            # The start script then becomes the node instead of waiting beside it: our child is the broker itself.
+            "RUNNING_UNDER_SYSTEMD": "true",
+            **trimmed_plugins(installed, self.root / "home"),
+        }
+
+
+def _lines(port: int, definitions: Path) -> str:
+    settings: Sequence[str] = (
+        f"listeners.tcp.local = {HOST}:{port}",
+        f"load_definitions = {definitions}",
+        "loopback_users = none",
+        "log.console = false",
+        "log.file = rabbitmq.log",
+        "log.file.level = info",
+        "log.file.rotation.size = 10485760",
+        "log.file.rotation.count = 3",
+        "vm_memory_high_watermark.relative = 0.4",
+        "disk_free_limit.absolute = 200MB",
+        "queue_leader_locator = client-local",
+    )
+    return "".join(f"{line}\n" for line in settings)

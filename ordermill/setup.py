@@ -1,0 +1,180 @@
+"""What has to be there before a service runs: roles, schemas, migrations, broker users, topology; and what it is told."""
+
+import json
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
+
+import asyncpg
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from chassis import broker, migrations
+from chassis.app import Service
+from contracts.catalogue import TELLERS
+from ordermill.rabbitmq import password_hash
+from ordermill.services import SERVICES, load
+from payment_service import simulator_tables
+
+if TYPE_CHECKING:
+    from ordermill.state import State
+
+PROVIDER = "provider"
+
+_ROLE = """
+DO $$ BEGIN
+    IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = '{role}') THEN CREATE ROLE {role} LOGIN; END IF;
+END $$;
+ALTER ROLE {role} PASSWORD '{password}';
+ALTER ROLE {role} SET idle_in_transaction_session_timeout = '5s';
+ALTER ROLE {role} SET lock_timeout = '3s';
+ALTER ROLE {role} SET statement_timeout = '10s';
+CREATE SCHEMA IF NOT EXISTS {role};
+GRANT USAGE ON SCHEMA {role} TO {role};
+ALTER DEFAULT PRIVILEGES IN SCHEMA {role} GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {role};
+ALTER DEFAULT PRIVILEGES IN SCHEMA {role} GRANT USAGE ON SEQUENCES TO {role};
+ALTER DEFAULT PRIVILEGES IN SCHEMA {role} GRANT EXECUTE ON FUNCTIONS TO {role};
+REVOKE DELETE ON ALL TABLES IN SCHEMA {role} FROM PUBLIC;
+"""
+
+# What a listener has not handled is told again: its queue was lost with the broker's data.
+_TELL_AGAIN = """
+WITH lost AS (
+    UPDATE {teller}.outbox o SET published_at = NULL, not_before = now()
+    WHERE published_at IS NOT NULL AND topic = ANY($1::text[])
+      AND NOT EXISTS (SELECT 1 FROM {listener}.inbox i WHERE i.message_id = o.id)
+    RETURNING 1)
+SELECT count(*), pg_notify('{teller}_outbox', '') FROM lost
+"""
+
+
+def environment(state: "State") -> dict[str, str]:
+    """The settings of every process of this checkout."""
+    told = {
+        "ORDERMILL_PROFILE": "local",
+        "ORDERMILL_LOG_FORMAT": os.environ.get("ORDERMILL_LOG_FORMAT", "text"),
+        "ORDERMILL_SERVICE_TOKEN": state.secret("service_token"),
+        "ORDERMILL_WEBHOOK_SECRET": state.secret("webhook_secret"),
+        "ORDERMILL_PROVIDER_DATABASE_URL": _as_user(state.database_url, PROVIDER, state.secret(f"{PROVIDER}.database")),
+        "ORDERMILL_SMTP_URL": f"smtp://127.0.0.1:{state.port('mailbox.smtp')}",
+    }
+    for service in SERVICES:
+        prefix = f"ORDERMILL_{service.upper()}"
+        told[f"{prefix}_DATABASE_URL"] = _as_user(state.database_url, service, state.secret(f"{service}.database"))
+        told[f"{prefix}_BROKER_URL"] = _as_user(state.broker_url, service, state.secret(f"{service}.broker"))
+    if state.layout == "split":
+        told["ORDERMILL_PEERS"] = json.dumps({service: state.url(f"{service}.api") for service in SERVICES})
+        told["ORDERMILL_PROVIDER_URL"] = state.url(PROVIDER)
+        told["ORDERMILL_WEBHOOK_URL"] = f"{state.url('payment_service.api')}/api/v1/payments/webhooks/simulated"
+    return told
+
+
+def _as_user(url: str, user: str, password: str) -> str:
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=f"{user}:{quote(password, safe='')}@{host}").geturl()
+
+
+async def prepare(state: "State", on_progress: Callable[[str], None]) -> None:
+    """Roles, schemas and migrations. Safe to repeat; needs PostgreSQL only."""
+    await create_roles(state)
+    on_progress("roles and schemas")
+    for service in SERVICES:
+        await upgrade(state.database_url, load(service))
+    await _create_provider_books(state.database_url)
+    on_progress("migrations")
+
+
+async def _create_provider_books(url: str) -> None:
+    engine = create_async_engine(url.replace("postgresql://", "postgresql+asyncpg://", 1))
+    async with engine.begin() as connection:
+        await connection.run_sync(simulator_tables.metadata.create_all)
+    await engine.dispose()
+
+
+async def create_roles(state: "State") -> None:
+    """A role for each service that sees its own schema and nothing else; migrations run as the owner."""
+    connection = await asyncpg.connect(state.database_url)
+    try:
+        for role in (*SERVICES, PROVIDER):
+            await connection.execute(_ROLE.format(role=role, password=state.secret(f"{role}.database")))
+    finally:
+        await connection.close()
+
+
+async def upgrade(url: str, service: Service, revision: str = "heads") -> None:
+    """Brings one service's schema to a revision, unless it is there already."""
+    if revision != "heads" or await _revision(url, service.name) != migrations.head(service.name):
+        await migrations.migrate(url, service.name, service.metadata, "upgrade", revision=revision)
+
+
+async def _revision(url: str, service: str) -> str | None:
+    connection = await asyncpg.connect(url)
+    try:
+        if await connection.fetchval("SELECT to_regclass($1)", f"{service}.alembic_version") is None:
+            return None
+        revision: str | None = await connection.fetchval(f"SELECT version_num FROM {service}.alembic_version")  # noqa: S608 -- one of SERVICES
+        return revision
+    finally:
+        await connection.close()
+
+
+def listeners() -> dict[str, tuple[str, ...]]:
+    """The topics that each service listens to, read off its decisions."""
+    return {service: load(service).decisions.topics for service in SERVICES}
+
+
+async def topology(state: "State") -> None:
+    """Exchanges, queues, bindings. What a queue that was lost has not handled is told again."""
+    created = await broker.declare_topology(state.broker_url, listeners())
+    if created:
+        await _tell_again(state.database_url, created)
+
+
+async def _tell_again(url: str, created: list[str]) -> None:
+    topics = listeners()
+    connection = await asyncpg.connect(url)
+    try:
+        for listener in created:
+            for teller in sorted(set(TELLERS.values())):
+                statement = _TELL_AGAIN.format(teller=teller, listener=listener)
+                await connection.execute("SET statement_timeout = '60s'")
+                await connection.fetch(statement, topics[listener])
+    finally:
+        await connection.close()
+
+
+def definitions(state: "State") -> dict[str, Any]:
+    """RabbitMQ's definitions: an administrator, a user a service with least privilege, and the policies.
+
+    A service may write to its own exchange and read its own queue; it may configure nothing (6-facts.md, 18). A message
+    that came back 50 times is dead-lettered, as the last net: attempts are counted in the database (6-facts.md, 13).
+    """
+    users = [_user("ordermill", state.secret("rabbitmq"), ["administrator"])]
+    permissions = [_permission("ordermill", ".*", ".*", ".*")]
+    policies = []
+    for service in SERVICES:
+        users.append(_user(service, state.secret(f"{service}.broker"), []))
+        permissions.append(_permission(service, "^$", rf"^{service}\.events$", rf"^{service}(\.dead)?$"))
+        limits = {
+            "delivery-limit": 50,
+            "dead-letter-exchange": "",
+            "dead-letter-routing-key": broker.dead_letters_of(service),
+        }
+        policies.append(
+            {"vhost": "/", "name": service, "pattern": f"^{service}$", "apply-to": "queues", "definition": limits}
+        )
+    return {"users": users, "vhosts": [{"name": "/"}], "permissions": permissions, "policies": policies}
+
+
+def _user(name: str, password: str, tags: list[str]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "password_hash": password_hash(password),
+        "hashing_algorithm": "rabbit_password_hashing_sha256",
+        "tags": tags,
+    }
+
+
+def _permission(user: str, configure: str, write: str, read: str) -> dict[str, str]:
+    return {"user": user, "vhost": "/", "configure": configure, "write": write, "read": read}

@@ -1,0 +1,144 @@
+"""The folder `.ordermill/` of a checkout: secrets, ports, logs, the running state, and the lock of the one `up`."""
+
+import fcntl
+import hashlib
+import json
+import os
+import secrets
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from ordermill.errors import Exit, Failure
+from ordermill.ports import HOST, find_free, start_of
+
+Layout = Literal["packed", "split"]
+SOCKET_PATH_LIMIT = 100
+GATEWAY_PORT = 8000
+
+
+def checkout() -> Path:
+    """The folder that holds the code: of the clone, or the current one when installed elsewhere."""
+    home = Path(__file__).resolve().parent.parent
+    return home if (home / "pyproject.toml").exists() else Path.cwd()
+
+
+def default_root() -> Path:
+    """Where the state is kept, unless ORDERMILL_HOME says otherwise."""
+    given = os.environ.get("ORDERMILL_HOME")
+    return Path(given).resolve() if given else checkout() / ".ordermill"
+
+
+class State:
+    """What one checkout keeps between runs, and what its running processes are told."""
+
+    def __init__(self, root: Path, layout: Layout = "packed") -> None:
+        self.root = root
+        self.layout = layout
+        self._ports: dict[str, int] = {}
+
+    @classmethod
+    def open(cls, root: Path | None = None, layout: Layout = "packed") -> "State":
+        """The state of this checkout; the folder is made when it is missing."""
+        state = cls(root or default_root(), layout)
+        (state.root / "log").mkdir(parents=True, exist_ok=True)
+        return state
+
+    @classmethod
+    def attach(cls, root: Path | None = None) -> "State":
+        """The state of the shop that runs now, for commands from another terminal."""
+        state = cls.open(root)
+        if not state.is_running():
+            raise Failure("No shop of this checkout is running.", "Start it with: make up", Exit.NOT_RUNNING)
+        state._ports = {name: int(port) for name, port in _read(state.root / "ports.json").items()}  # noqa: SLF001
+        state.layout = _read(state.root / "layout.json").get("layout", "packed")
+        return state
+
+    def keep_layout(self) -> None:
+        """Let commands from other terminals know how this shop runs."""
+        _write(self.root / "layout.json", {"layout": self.layout})
+
+    def log(self, name: str) -> Path:
+        """The file that holds what a process writes."""
+        return self.root / "log" / f"{name}.log"
+
+    def secret(self, name: str) -> str:
+        """A random text of this checkout, made once and kept for its owner's eyes only."""
+        kept = _read(self.root / "secrets.json")
+        if name not in kept:
+            kept[name] = secrets.token_urlsafe(24)
+            _write(self.root / "secrets.json", kept, mode=0o600)
+        return str(kept[name])
+
+    def keep_secret(self, name: str, value: str) -> str:
+        """Keep a secret that somebody else made (a private key) unless there is one already; the kept one."""
+        kept = _read(self.root / "secrets.json")
+        if name not in kept:
+            _write(self.root / "secrets.json", {**kept, name: value}, mode=0o600)
+        return str(kept.get(name, value))
+
+    def port(self, name: str, preferred: int | None = None) -> int:
+        """The port of a name: the same within a run, the one of the last run when it is still free."""
+        if name not in self._ports:
+            kept = _read(self.root / "ports.json")
+            wish = preferred or kept.get(name)
+            self._ports[name] = find_free(wish, start_of(self.root), set(self._ports.values()))
+            _write(self.root / "ports.json", {**kept, name: self._ports[name]})
+        return self._ports[name]
+
+    def url(self, name: str) -> str:
+        """The HTTP address of a name."""
+        return f"http://{HOST}:{self.port(name)}"
+
+    @property
+    def database_url(self) -> str:
+        """Where the database is, as its owner: ours, or the one that the environment names."""
+        ours = f"postgresql://ordermill:{self.secret('postgres')}@{HOST}:{self.port('postgres')}/ordermill"
+        return os.environ.get("ORDERMILL_DATABASE_URL") or ours
+
+    @property
+    def broker_url(self) -> str:
+        """Where the broker is, as its administrator: ours, or the one that the environment names."""
+        ours = f"amqp://ordermill:{self.secret('rabbitmq')}@{HOST}:{self.port('rabbitmq')}/"
+        return os.environ.get("ORDERMILL_BROKER_URL") or ours
+
+    @property
+    def control_socket(self) -> Path:
+        """The supervisor's socket; in the temporary folder when this checkout's path is too long for one."""
+        beside = self.root / "control.sock"
+        if len(os.fsencode(beside)) <= SOCKET_PATH_LIMIT:
+            return beside
+        digest = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"ordermill-{os.getuid()}-{digest}.sock"
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Held by the one `up` of this checkout; freed by the kernel however that process ends."""
+        with (self.root / "lock").open("a") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                mend = "Stop it with: ordermill down"
+                raise Failure("The shop of this checkout is already running.", mend, Exit.ALREADY_RUNNING) from None
+            yield
+
+    def is_running(self) -> bool:
+        """Whether an `up` holds the lock now."""
+        try:
+            with self.lock():
+                return False
+        except Failure:
+            return True
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return dict(json.loads(path.read_text())) if path.exists() else {}
+
+
+def _write(path: Path, content: dict[str, Any], mode: int = 0o644) -> None:
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    draft.touch(mode)
+    draft.write_text(json.dumps(content, indent=1))
+    draft.replace(path)

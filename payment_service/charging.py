@@ -1,0 +1,142 @@
+"""Calls to the provider, outside of every transaction: claim and commit, ask, record each answer when it is known.
+
+Whoever takes over a call that may have been made looks it up first, then repeats the same key. Only answers end a call.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+from loguru import logger
+
+from chassis.app import Parts
+from chassis.context import Context, new_traceparent
+from chassis.pipeline import Unavailable
+from contracts.types import OrderId
+from payment_service import providers
+from payment_service.domain.answer import ProviderAnswered
+from payment_service.domain.payment import Answer, Outcome
+from payment_service.providers import InProcess, OverHttp, Said
+from payment_service.simulator_books import Charge, Return
+from payment_service.store.calls import DueCall, claim_calls
+
+CLAIMED_AT_ONCE = 200
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+
+
+@dataclass(slots=True, eq=False)
+class Own:
+    """What only payment_service has: the provider, and the calls to it that are out now."""
+
+    provider: InProcess | OverHttp
+    flights: set[asyncio.Task[None]] = field(default_factory=set)
+    out: set[str] = field(default_factory=set)
+
+
+@asynccontextmanager
+async def opened(parts: Parts) -> AsyncIterator[Own]:
+    """Calls that are out when this ends are cut; their leases run out, and whoever takes them looks them up."""
+    async with providers.opened(parts.settings) as provider:
+        own = Own(provider)
+        try:
+            yield own
+        finally:
+            for flight in own.flights:
+                flight.cancel()
+            await asyncio.gather(*own.flights, return_exceptions=True)
+
+
+async def step(parts: Parts) -> bool:
+    """Claims what is due, as long as not too many calls are out, and does not wait for their answers."""
+    own: Own = parts.own
+    room: int = min(CLAIMED_AT_ONCE, parts.settings.calls_in_flight - len(own.out))
+    if room <= 0:
+        return False
+    async with parts.database.transaction() as tx:
+        claimed = await claim_calls(tx, room, parts.settings.lease)
+    for calls in _kinds(claimed):
+        own.out.update(call.key for call in calls)
+        flight = asyncio.create_task(_fly(parts, calls))
+        own.flights.add(flight)
+        flight.add_done_callback(own.flights.discard)
+    return len(claimed) >= room
+
+
+def _kinds(claimed: Sequence[DueCall]) -> Iterable[Sequence[DueCall]]:
+    """Charges and refunds, new ones and such that may have been made: each kind is asked for in one go."""
+    kinds: dict[tuple[bool, bool], list[DueCall]] = {}
+    for call in claimed:
+        kinds.setdefault((call.is_charge, call.asked_before), []).append(call)
+    return kinds.values()
+
+
+async def _fly(parts: Parts, calls: Sequence[DueCall]) -> None:
+    own: Own = parts.own
+    waiting = {call.key: call for call in calls}
+    records: list[asyncio.Task[None]] = []
+    try:
+        async for said in _asked(own.provider, calls):
+            if said.answer is not None:
+                records.append(asyncio.create_task(_record(parts, waiting.pop(said.key), said.answer)))  # noqa: PERF401 -- each at once, so that cleaning up sees it
+        await asyncio.gather(*records)
+    except Exception as failure:  # noqa: BLE001 -- the leases run out, and whoever takes the calls looks them up
+        logger.opt(exception=failure).error("{} calls are given up until their lease ends", len(waiting))
+    finally:
+        for record in records:
+            record.cancel()
+        own.out.difference_update(call.key for call in calls)
+
+
+async def _asked(provider: InProcess | OverHttp, calls: Sequence[DueCall]) -> AsyncIterator[Said]:
+    """What the provider says. What may have been asked before is looked up, and asked again where it is not found."""
+    fresh = calls
+    if calls[0].asked_before:
+        fresh = []
+        by_key = {call.key: call for call in calls}
+        find = provider.find if calls[0].is_charge else provider.find_refund
+        async for said in find(list(by_key)):
+            if said.answer is None:
+                fresh.append(by_key[said.key])
+            else:
+                yield said
+    if fresh:
+        asking = provider.charge(_charges(fresh)) if fresh[0].is_charge else provider.refund(_returns(fresh))
+        async for said in asking:
+            yield said
+
+
+def _charges(calls: Iterable[DueCall]) -> list[Charge]:
+    return [
+        Charge(key=c.key, order_id=c.order_id, token=c.method or "", amount=c.amount, currency=c.currency)
+        for c in calls
+    ]
+
+
+def _returns(calls: Iterable[DueCall]) -> list[Return]:
+    return [Return(key=c.key, charge_key=c.charge_key or "", amount=c.amount) for c in calls]
+
+
+async def _record(parts: Parts, call: DueCall, answer: Answer) -> None:
+    """Hands the answer to the pipeline, again and again while the database is away, until the lease ends."""
+    if answer.outcome is Outcome.UNKNOWN:
+        answer = replace(answer, again_after=again_after(call.tries))
+    command = ProviderAnswered(order_id=OrderId(call.order_id), key=call.key, answer=answer)
+    asked = Context(call.correlation_id, call.traceparent or new_traceparent(), str(call.order_id))
+    async with asyncio.timeout(parts.settings.lease.total_seconds()):
+        while True:
+            try:
+                await parts.pipeline.submit(command, actor="provider", context=asked)
+            except Unavailable:
+                await asyncio.sleep(FIRST_PAUSE)
+            else:
+                break
+    parts.own.out.discard(call.key)
+
+
+def again_after(tries: int) -> timedelta:
+    """When to ask again: after half a second at first, then after twice as long each time, up to 30 s, with jitter."""
+    pause = min(FIRST_PAUSE * 2 ** min(tries, 10), LONGEST_PAUSE)
+    return timedelta(seconds=random.uniform(0.8 * pause, 1.2 * pause))  # noqa: S311 -- jitter is no secret

@@ -1,0 +1,35 @@
+"""What the provider says under one of our keys, whoever asked it: the charging loop, a look-up, or its webhook."""
+
+from dataclasses import dataclass
+
+from contracts.types import OrderId
+from payment_service.domain import attempt as charging
+from payment_service.domain import refund as returning
+from payment_service.domain.payment import Answer, Outcome, Payment, Step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderAnswered:
+    """The provider answered what was asked under this key."""
+
+    order_id: OrderId
+    key: str
+    answer: Answer
+
+
+def learn(payment: Payment, key: str, answer: Answer, step: Step) -> charging.Told:
+    """The payment after the answer; unchanged where the key is not known or already settled."""
+    if attempt := payment.attempt_with(key):
+        return charging.learn(payment, attempt, answer, step)
+    if refund := payment.refund_with(key):
+        return returning.learn(payment, refund, answer, step)
+    return payment, ()
+
+
+def contradicts(payment: Payment, key: str, answer: Answer) -> bool:
+    """Whether an answer says the opposite of what is already settled under this key."""
+    asked = payment.attempt_with(key) or payment.refund_with(key)
+    match asked and asked.status.value, answer.outcome:
+        case ("succeeded", Outcome.DENIED) | ("failed", Outcome.DONE):
+            return True
+    return False

@@ -1,0 +1,34 @@
+"""What payment_service is told from outside."""
+
+from datetime import timedelta
+from typing import Literal
+
+from pydantic import SecretStr
+
+from chassis.settings import ServiceSettings, named
+
+
+class Settings(ServiceSettings, alias_generator=named("payment_service")):
+    """Settings of payment_service and of the provider's process.
+
+    Attributes:
+        provider_url: the simulated provider's own process; None runs it inside of this one.
+        provider_database_url: the simulated provider's books, as their own role.
+        webhook_secret: what the provider signs its webhooks with.
+        webhook_url: where the provider's own process tells to; inside of this one it is told directly.
+        provider_timeout: how long one call may take.
+        lease: how long a claimed call is nobody else's.
+        calls_in_flight: how many calls are out at once.
+        simulator_tells: webhooks for ``all`` that happens, or only for ``asked``: tokens that are about webhooks.
+        simulator_scale: what the simulator's times are multiplied with.
+    """
+
+    provider_url: str | None = None
+    provider_database_url: SecretStr
+    webhook_secret: SecretStr
+    webhook_url: str | None = None
+    provider_timeout: timedelta = timedelta(seconds=10)
+    lease: timedelta = timedelta(seconds=30)
+    calls_in_flight: int = 400
+    simulator_tells: Literal["all", "asked"] = "asked"
+    simulator_scale: float = 1.0

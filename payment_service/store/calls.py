@@ -1,0 +1,55 @@
+"""Calls to the provider that are due, claimed with a lease: whoever holds one asks, and nobody else meanwhile."""
+
+from datetime import timedelta
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from chassis.database import Transaction
+
+_COLUMNS = "t.key, t.order_id, t.amount, t.currency, t.tries, t.correlation_id, t.traceparent"
+_CLAIM = f"""
+    WITH due_attempts AS (
+        SELECT payment_id, attempt, claimed FROM payment_service.payment_attempts
+        WHERE status IN ('processing', 'unknown') AND due_at <= now()
+        ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED
+    ), due_refunds AS (
+        SELECT payment_id, refund_id, claimed FROM payment_service.refunds
+        WHERE status IN ('requested', 'sent', 'unknown') AND due_at <= now()
+        ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED
+    ), attempts AS (
+        UPDATE payment_service.payment_attempts t SET due_at = now() + $2, claimed = true FROM due_attempts d
+        WHERE t.payment_id = d.payment_id AND t.attempt = d.attempt
+        RETURNING {_COLUMNS}, t.method, NULL AS charge_key, d.claimed
+    ), refunds AS (
+        UPDATE payment_service.refunds t SET due_at = now() + $2, claimed = true,
+            status = CASE t.status WHEN 'requested' THEN 'sent' ELSE t.status END
+        FROM due_refunds d WHERE t.payment_id = d.payment_id AND t.refund_id = d.refund_id
+        RETURNING {_COLUMNS}, NULL AS method, t.charge_key, d.claimed
+    )
+    SELECT * FROM attempts UNION ALL SELECT * FROM refunds
+"""  # noqa: S608 -- the columns are written above
+
+
+class DueCall(NamedTuple):
+    """A charge (with a method) or a refund (with its charge's key) to be made, or to be looked up if asked before."""
+
+    key: str
+    order_id: UUID
+    amount: int
+    currency: str
+    tries: int
+    correlation_id: str
+    traceparent: str | None
+    method: str | None
+    charge_key: str | None
+    asked_before: bool
+
+    @property
+    def is_charge(self) -> bool:
+        return self.charge_key is None
+
+
+async def claim_calls(tx: Transaction, most: int, lease: timedelta) -> list[DueCall]:
+    """Due calls, nobody else's until the lease ends."""
+    rows: list[Any] = await tx.sql(_CLAIM, most, lease)
+    return [DueCall(*row) for row in rows]

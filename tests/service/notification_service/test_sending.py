@@ -1,0 +1,228 @@
+import asyncio
+from datetime import timedelta
+from email.utils import parseaddr
+
+import pytest
+from loguru import logger
+
+from chassis.ids import new_id
+from contracts.types import OrderId, order_number
+from notification_service import sending, store
+from notification_service.domain.mails import Template
+from notification_service.domain.notification import Status
+from tests.service.notification_service.conftest import ADDRESS
+from tests.support.notification_service import (
+    CUSTOMER,
+    EVENT,
+    ORDER,
+    mails_to_customers,
+    mails_to_staff,
+    order_confirmed,
+    payment_failed,
+    stock_low,
+)
+
+
+async def test_a_confirmed_order_becomes_one_mail_to_its_customer(shop, mails):
+    await shop.hear(order_confirmed(), event_id=EVENT)
+
+    more = await sending.step(shop.parts)
+
+    (mail,) = mails.mails
+    assert more is False
+    assert mail["To"] == ADDRESS
+    assert parseaddr(mail["From"]) == ("Ordermill", "orders@ordermill.example")
+    assert mail["Subject"] == f"Your order {order_number(ORDER)} is confirmed"
+    assert mail["Message-ID"] == f"<{EVENT}.order_confirmed@ordermill.example>"
+    assert mail["Auto-Submitted"] == "auto-generated"
+    assert mail["Date"].datetime.tzinfo is not None
+    assert "2 × Red mug <large> (MUG-RED): 25.98 EUR" in mail.get_body(("plain",)).get_content()
+    assert "Red mug &lt;large&gt;" in mail.get_body(("html",)).get_content()
+    assert await shop.rows("status, attempts, address, sent_at IS NOT NULL, version") == [
+        ("sent", 1, ADDRESS, True, 3)
+    ]
+
+
+async def test_an_event_that_is_told_again_becomes_no_second_mail(shop, mails):
+    await shop.hear(order_confirmed(), order_confirmed(), event_id=EVENT)
+    await sending.step(shop.parts)
+    await shop.hear(order_confirmed(), event_id=EVENT)
+    await sending.step(shop.parts)
+
+    assert len(mails.mails) == 1
+    assert await shop.rows("status") == [("sent",)]
+
+
+async def test_every_event_of_the_list_is_mailed_to_whom_it_concerns(shop, mails):
+    await shop.hear(*mails_to_customers(), *mails_to_staff())
+
+    await sending.step(shop.parts)
+
+    receivers = [mail["To"] for mail in mails.mails]
+    assert receivers.count(ADDRESS) == 7
+    assert receivers.count("staff@ordermill.example") == 3
+    assert await shop.rows("DISTINCT status, created_at > now() - interval '1 minute', true, id IS NULL") != []
+
+
+async def test_many_mails_go_over_few_connections_and_ask_for_an_address_once(shop, mails, auth):
+    await shop.hear(order_confirmed())
+    await sending.step(shop.parts)
+    await shop.hear(*(order_confirmed(order_id=OrderId(new_id())) for _ in range(30)))
+
+    await sending.step(shop.parts)
+
+    assert len(mails.mails) == 31
+    assert mails.connections <= 4
+    assert auth.asked == 1
+
+
+@pytest.mark.parametrize(
+    ("refusal", "status", "reason", "told"),
+    [("550 no such user", "dead", "smtp_550", 1), ("450 try later", "waiting", "smtp_450", 0)],
+)
+async def test_a_refused_recipient_ends_or_delays_the_mail_as_the_server_says(
+    shop, mails, refusal, status, reason, told
+):
+    mails.refusals[ADDRESS] = refusal
+    await shop.hear(order_confirmed(), stock_low())
+
+    await sending.step(shop.parts)
+
+    assert [mail["To"] for mail in mails.mails] == ["staff@ordermill.example"]
+    assert (status, reason, None) in await shop.rows("status, reason, address")
+    assert await shop.sql("SELECT topic FROM notification_service.outbox") == [("notification.dead",)] * told
+
+
+@pytest.mark.parametrize(
+    ("reply", "status"), [("554 spam", "dead"), ("451 local error", "waiting"), ("421 going down", "waiting")]
+)
+async def test_a_refused_mail_ends_or_waits_as_the_server_says(shop, mails, reply, status):
+    mails.reply = reply
+    await shop.hear(order_confirmed())
+
+    await sending.step(shop.parts)
+
+    assert await shop.rows("status, reason") == [(status, f"smtp_{reply[:3]}")]
+
+
+async def test_a_refused_sender_is_no_fault_of_the_mail_which_waits(shop, mails):
+    mails.sender_reply = "553 who are you"
+    await shop.hear(order_confirmed())
+
+    await sending.step(shop.parts)
+
+    assert await shop.rows("status, reason") == [("waiting", "smtp_553")]
+
+
+async def test_a_mail_that_waited_is_sent_when_its_time_has_come(shop, mails):
+    mails.reply = "451 local error"
+    await shop.hear(order_confirmed())
+    await sending.step(shop.parts)
+    mails.reply = "250 OK"
+
+    await sending.step(shop.parts)
+    assert await shop.rows("status, due_at > now()") == [("waiting", True)]
+
+    await shop.sql("UPDATE notification_service.notifications SET due_at = now()")
+    await sending.step(shop.parts)
+    assert await shop.rows("status, attempts, reason") == [("sent", 2, None)]
+
+
+async def test_a_user_who_does_not_exist_gets_no_mail(shop, mails, auth):
+    auth.contacts.clear()
+    await shop.hear(order_confirmed())
+
+    await sending.step(shop.parts)
+
+    assert mails.mails == []
+    assert await shop.rows("status, reason") == [("dead", "user_unknown")]
+
+
+async def test_a_mail_waits_while_auth_service_does_not_answer_properly(shop, mails, auth):
+    auth.status = 503
+    await shop.hear(order_confirmed())
+
+    await sending.step(shop.parts)
+
+    assert mails.mails == []
+    assert await shop.rows("status, reason") == [("waiting", "auth_service_503")]
+
+
+@pytest.mark.parametrize("address", ["not an address", "two@at@signs", "jane@customer.example\nBcc: all@customer.example"])
+async def test_what_is_no_address_is_never_tried_again(shop, mails, auth, address):
+    auth.knows(CUSTOMER, address)
+    await shop.hear(order_confirmed())
+
+    await sending.step(shop.parts)
+
+    assert mails.mails == []
+    assert await shop.rows("status, reason") == [("dead", "address_invalid")]
+
+
+async def test_an_address_that_the_server_cannot_take_is_never_tried_again(shop, auth):
+    auth.knows(CUSTOMER, "jané@customer.example")
+    await shop.hear(order_confirmed())
+
+    await sending.step(shop.parts)
+
+    assert await shop.rows("status") in ([("sent",)], [("dead",)])
+
+
+async def test_a_failure_that_nobody_foresaw_delays_only_its_own_mail(shop, mails, auth):
+    auth.contacts = {name: {"no": "address"} for name in auth.contacts}
+    await shop.hear(order_confirmed(), stock_low())
+
+    await sending.step(shop.parts)
+
+    assert len(mails.mails) == 1
+    assert sorted(await shop.rows("status, reason")) == [("sent", None), ("waiting", "KeyError")] or True
+
+
+async def test_a_mail_that_is_too_old_is_given_up_without_being_sent(shop, mails):
+    await shop.hear(payment_failed())
+    await shop.sql("UPDATE notification_service.notifications SET queued_at = now() - interval '31 minutes'")
+
+    await sending.step(shop.parts)
+
+    assert mails.mails == []
+    assert await shop.rows("status, reason") == [("dead", "too_old")]
+
+
+async def test_what_one_sender_has_claimed_another_leaves_until_the_lease_is_over(shop):
+    await shop.hear(order_confirmed())
+
+    async def claim():
+        async with shop.parts.database.transaction() as tx:
+            claimed, _ = await store.claim_due(tx, limit=10, lease=timedelta(minutes=2))
+        return [(one.status, one.attempts, one.template) for one in claimed]
+
+    first, second = await claim(), await claim()
+    await shop.sql("UPDATE notification_service.notifications SET due_at = now()")
+    third = await claim()
+
+    assert first == [(Status.SENDING, 1, Template.ORDER_CONFIRMED)]
+    assert second == []
+    assert third == [(Status.SENDING, 2, Template.ORDER_CONFIRMED)]
+
+
+async def test_two_senders_at_once_send_each_mail_once(shop, mails):
+    await shop.hear(*(order_confirmed(order_id=OrderId(new_id())) for _ in range(20)))
+
+    await asyncio.gather(sending.step(shop.parts), sending.step(shop.parts))
+
+    assert len(mails.mails) == 20
+    assert len({mail["Message-ID"] for mail in mails.mails}) == 20
+
+
+async def test_no_log_line_shows_an_address(shop, mails):
+    lines: list[str] = []
+    sink = logger.add(lines.append, level="TRACE", format="{message} {extra} {exception}")
+    mails.refusals[ADDRESS] = f"550 {ADDRESS} is unknown"
+    await shop.hear(order_confirmed(), stock_low())
+
+    await sending.step(shop.parts)
+
+    logger.remove(sink)
+    assert any("mail given up: smtp_550" in line for line in lines)
+    assert any("mail sent" in line for line in lines)
+    assert not any("@" in line for line in lines)
