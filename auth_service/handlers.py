@@ -40,8 +40,8 @@ def change_password(state: State, command: ChangePassword, cause: Cause) -> Deci
     known = users.proven(state.find(User, command.user_id), command.proved)
     user = users.change_password(known, command, now=cause.now)
     kept = state.find(Session, command.keep)
-    changes = (user,) if kept is None else (user, sessions.carry_along(kept, user))
-    return Decision(changes=changes, sequence=user.version, reply=user)
+    carried = () if kept is None else sessions.carry_along(kept, known, user)
+    return Decision(changes=(user, *carried), sequence=user.version, reply=user)
 
 
 @decisions.on(names=lambda command: ((User, command.user_id),))

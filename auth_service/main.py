@@ -25,6 +25,6 @@ service = Service(
         session.RefreshExpired: "token_expired",
         session.RefreshReused: "refresh_reused",
     },
-    loops=(Loop("forgetting", forgetting.step, every=3600.0),),
+    loops=(Loop("forgetting", forgetting.step, every=3600.0, woken=False),),
     own=own.open_own,
 )

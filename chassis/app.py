@@ -40,13 +40,18 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """Work that a worker does by itself: ``step`` is called again at once while it says True, else after ``every`` seconds
-    or after the next commit of its process.
+    """Work that a worker does by itself.
+
+    Attributes:
+        step: does some of it; called again at once while it says True.
+        every: seconds until the next look.
+        woken: whether a commit of this process's pipeline brings the next look forward.
     """
 
     name: str
     step: Callable[[Parts], Awaitable[bool]]
     every: float = 1.0
+    woken: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

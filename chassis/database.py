@@ -42,8 +42,9 @@ class Statement:
 
     def __init__(self, core: ClauseElement) -> None:
         compiled = core.compile(dialect=_DIALECT)
-        if not isinstance(compiled, SQLCompiler):
-            raise TypeError(core)
+        if not isinstance(compiled, SQLCompiler) or any(bind.expanding for bind in compiled.binds.values()):
+            message = "not a statement that can be compiled once: use any_(…) instead of in_(…)"
+            raise TypeError(message)
         self.sql = str(compiled)
         self.names: Sequence[str] = compiled.positiontup or ()
         self.defaults: dict[str, Any] = {k: v for k, v in compiled.params.items() if not compiled.binds[k].required}

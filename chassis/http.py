@@ -38,11 +38,19 @@ class Body(BaseModel):
 
     @field_validator("*")
     @classmethod
-    def _without_nul(cls, value: object) -> object:
-        if isinstance(value, str | dict | list) and "\0" in str(value if isinstance(value, str) else repr(value)):
+    def _storable(cls, value: object) -> object:
+        if _holds_nul(value):
             message = "must not contain the character NUL"
             raise ValueError(message)
         return value
+
+
+def _holds_nul(value: object) -> bool:
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, dict):
+        return any(_holds_nul(part) for pair in value.items() for part in pair)
+    return isinstance(value, list | tuple) and any(map(_holds_nul, value))
 
 
 class View(BaseModel):

@@ -120,9 +120,7 @@ def add_chassis_tables(metadata: MetaData) -> None:
         Column("attempts", Integer, nullable=False),
         Column("not_before", DateTime(timezone=True), nullable=False),
         Column("last_error", Text, nullable=False),
-        Column(
-            "state", Text, CheckConstraint("state IN ('deferred', 'parked')", name="deferred_state"), nullable=False
-        ),
+        Column("state", Text, nullable=False),
         Column("careful", Boolean, nullable=False, server_default=text("false")),
         Column("created_at", DateTime(timezone=True), nullable=False, server_default=_now),
         CheckConstraint("state IN ('deferred', 'parked')", name="deferred_state"),
@@ -148,6 +146,7 @@ def configuration(service: str, **attributes: Any) -> Config:
     config = Config()
     config.set_main_option("path_separator", "os")
     config.set_main_option("script_location", str(_ENVIRONMENT))
+    config.set_main_option("file_template", "%%(rev)s_%%(slug)s")
     config.set_main_option("version_locations", str(Path(str(import_module(service).__file__)).parent / "migrations"))
     config.attributes.update(attributes, service=service)
     return config

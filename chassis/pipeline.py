@@ -8,6 +8,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from loguru import logger
@@ -27,6 +28,7 @@ BATCH_ITEMS = 200
 WAITING_ITEMS = 5_000
 CONFLICT_RETRIES = 3
 LONGEST_PAUSE = 5.0
+CLOSING = 5.0
 
 
 class Unavailable(Exception):
@@ -48,7 +50,6 @@ class Pipeline:
         self._pause = 0.0
         self._resume_at = 0.0
         self._closing = False
-        self._last_step = time.monotonic()
 
     # --- in
 
@@ -110,6 +111,7 @@ class Pipeline:
                 self._idle.set()
                 await self._arrived.wait()
                 self._idle.clear()
+        self._idle.set()
 
     async def step(self) -> bool:
         """Settles what waits, up to 200 items; False when nothing waited."""
@@ -189,7 +191,8 @@ class Pipeline:
         await asyncio.sleep(pause)
 
     async def close(self) -> None:
-        """Takes no more commands and settles what waits."""
+        """Takes no more commands and settles what waits, within five seconds: what the broker sent, it has still."""
         self._closing = True
         self._arrived.set()
-        await self._idle.wait()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), CLOSING)

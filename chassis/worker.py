@@ -1,5 +1,6 @@
 """A service's worker: its consumer, relay, loops, the deferred runner and the hourly housekeeping."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -28,7 +29,7 @@ class Worker:
     async def running(self) -> AsyncIterator[None]:
         """Opens the parts and works until the end of the body; then finishes what it has accepted, consumer first."""
         parts, name = self.parts, self.parts.service.name
-        loops = (*parts.service.loops, Loop("deferred", retry_deferred), Loop("housekeeping", keep_house, every=HOUR))
+        loops = (*parts.service.loops, Loop("deferred", retry_deferred), Loop("housekeeping", keep_house, every=HOUR, woken=False))
         async with opened(parts), running(forever(f"{name} relay", self.relay.run)), running(parts.pipeline.run()):
             async with (
                 running(*(_looping(loop, parts) for loop in loops)),
@@ -49,7 +50,7 @@ async def _looping(loop: Loop, parts: Parts) -> None:
         while True:
             seen = parts.pipeline.committed.count
             if not await loop.step(parts):
-                await parts.pipeline.committed.after(seen, loop.every)
+                await (parts.pipeline.committed.after(seen, loop.every) if loop.woken else asyncio.sleep(loop.every))
 
     await forever(f"{parts.service.name} {loop.name}", work)
 

@@ -1,13 +1,14 @@
 """What clients of inventory_service send and see."""
 
-from datetime import datetime
 from typing import Annotated
 
 from pydantic import AwareDatetime, Field, model_validator
 
 from chassis.http import Body, View
 from chassis.ids import MovementRef, OrderRef, ReservationRef, ReturnRef, ShipmentRef, TaskRef, UserRef
-from contracts.types import Currency, Money, Priority, Quantity, Sku
+from chassis.times import Timestamp
+from contracts.stock import ReturnReceived
+from contracts.types import Currency, Money, Priority, Quantity, ReturnedLine, ShippedLine, Sku
 from inventory_service.domain.movement import Kind, Movement, Reason
 from inventory_service.domain.reservation import Status
 from inventory_service.domain.stock import Stock
@@ -56,8 +57,8 @@ class ProductView(View):
     price: Money
     active: bool
     version: int
-    created_at: datetime
-    updated_at: datetime
+    created_at: Timestamp
+    updated_at: Timestamp
 
 
 class AvailabilityView(View):
@@ -118,7 +119,7 @@ class MovementView(View):
     reference: str
     order_id: OrderRef | None
     actor: str
-    created_at: datetime
+    created_at: Timestamp
 
     @classmethod
     def of(cls, movement: Movement) -> "MovementView":
@@ -134,19 +135,14 @@ class HoldView(View):
     returned: int
 
 
-class ShippedLineView(View):
-    sku: str
-    quantity: int
-
-
 class ShipmentView(View):
     id: ShipmentRef
     task_id: TaskRef
-    lines: list[ShippedLineView]
+    lines: tuple[ShippedLine, ...]
     carrier: str | None
     tracking: str | None
-    dispatched_at: datetime
-    delivered_at: datetime | None
+    dispatched_at: Timestamp
+    delivered_at: Timestamp | None
 
 
 class ReservationView(View):
@@ -158,8 +154,8 @@ class ReservationView(View):
     task_ids: list[TaskRef]
     shipments: list[ShipmentView]
     version: int
-    created_at: datetime
-    updated_at: datetime
+    created_at: Timestamp
+    updated_at: Timestamp
 
 
 class TaskReplace(Body):
@@ -203,14 +199,14 @@ class TaskView(View):
     status: TaskStatus
     priority: Priority
     assignee: UserRef | None
-    due_at: datetime | None
+    due_at: Timestamp | None
     order_id: OrderRef | None
     warehouse: str | None
     created_by: str
     version: int
-    created_at: datetime
-    updated_at: datetime
-    completed_at: datetime | None
+    created_at: Timestamp
+    updated_at: Timestamp
+    completed_at: Timestamp | None
 
 
 class ReturnLine(Body):
@@ -231,16 +227,14 @@ class ReturnCreate(Body):
     lines: Annotated[list[ReturnLine], Field(min_length=1, max_length=100)]
 
 
-class ReturnedLineView(View):
-    sku: str
-    quantity: int
-    restocked: int
-
-
 class ReturnView(View):
-    return_id: ReturnRef = Field(serialization_alias="id")
+    id: ReturnRef
     order_id: OrderRef
-    lines: list[ReturnedLineView]
+    lines: tuple[ReturnedLine, ...]
+
+    @classmethod
+    def of(cls, event: ReturnReceived) -> "ReturnView":
+        return cls(id=event.return_id, order_id=event.order_id, lines=event.lines)
 
 
 class AvailabilityAsked(Body):

@@ -88,6 +88,7 @@ stock_movements = Table(
     Index("stock_movements_by_sku", "sku", "created_at", "id"),
 )
 
+# Reservations and tasks change once or twice each: with half the page free 9 in 10 changes touch no index.
 reservations = Table(
     "reservations",
     metadata,
@@ -103,7 +104,7 @@ reservations = Table(
     Column("updated_at", DateTime(timezone=True), nullable=False),
     _one_of("status", "held", "rejected", "void", "released", "committed", "consumed"),
     Index("reservations_by_time", "created_at", "order_id"),
-    postgresql_with={"fillfactor": 70},
+    postgresql_with={"fillfactor": 50},
 )
 
 tasks = Table(
@@ -132,6 +133,7 @@ tasks = Table(
     _one_of("priority", "low", "medium", "high", "critical"),
     Index("tasks_by_time", "created_at", "id", postgresql_where=text("deleted_at IS NULL")),
     Index("tasks_by_order", "order_id", postgresql_where=text("order_id IS NOT NULL")),
+    postgresql_with={"fillfactor": 50},
 )
 
 add_chassis_tables(metadata)

@@ -16,6 +16,6 @@ service = Service(
         NoSuchNotification: "not_found",
         NotResendable: "notification_not_resendable",
     },
-    loops=(Loop("sending", sending.step, every=1.0), Loop("retention", retention.step, every=3600.0)),
+    loops=(Loop("sending", sending.step, every=1.0), Loop("retention", retention.step, every=3600.0, woken=False)),
     own=sending.open_desk,
 )

@@ -73,6 +73,6 @@ def render(notification: Notification, *, address: str, name: str | None, shop: 
 
 
 def message_id(notification: Notification, domain: str) -> str:
-    """Derived from the event, so that a mail that leaves twice is one to its reader; resent on request it is new."""
+    """From the notification's id, so from the event: a mail that leaves twice is one; resent on request, another."""
     again = f".{notification.resent}" if notification.resent else ""
-    return f"<{notification.event_id}.{notification.template}{again}@{domain}>"
+    return f"<{typeid('ntf', notification.id)}{again}@{domain}>"

@@ -1,11 +1,10 @@
 """What clients of notification_service send and see."""
 
-from datetime import datetime
-
 from pydantic import Field
 
 from chassis.http import Body, View
 from chassis.ids import NotificationRef, OrderRef
+from chassis.times import Timestamp
 from notification_service.domain.mails import Template
 from notification_service.domain.notification import Channel, Status
 
@@ -20,8 +19,8 @@ class NotificationView(View):
     status: Status
     attempts: int
     reason: str | None
-    created_at: datetime
-    sent_at: datetime | None
+    created_at: Timestamp
+    sent_at: Timestamp | None
     version: int
 
 

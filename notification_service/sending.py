@@ -147,10 +147,9 @@ def _reason(failure: Exception, notification: Notification) -> str:
 def _tell(notification: Notification) -> None:
     order_id = {} if notification.order_id is None else {"order_id": str(notification.order_id)}
     said = logger.bind(notification_id=str(notification.id), template=str(notification.template), **order_id)
-    match notification.status:
-        case Status.SENT:
-            said.info("mail sent")
-        case Status.WAITING:
-            said.info("mail waits: {}", notification.reason)
-        case Status.DEAD:
-            said.warning("mail given up: {}", notification.reason)
+    if notification.status is Status.SENT:
+        said.info("mail sent")
+    elif notification.status is Status.WAITING:
+        said.info("mail waits: {}", notification.reason)
+    else:
+        said.warning("mail given up: {}", notification.reason)

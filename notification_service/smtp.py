@@ -2,11 +2,14 @@
 
 from asyncio import Semaphore
 from contextlib import suppress
+from datetime import UTC, datetime
 from email.errors import MessageError
+from email.header import Header
 from email.headerregistry import Address
-from email.message import EmailMessage
-from email.policy import SMTP as SMTP_POLICY
-from email.utils import formatdate
+from email.mime.multipart import MIMEMultipart
+from email.mime.text import MIMEText
+from email.policy import compat32
+from email.utils import format_datetime, formataddr
 from time import monotonic
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -18,6 +21,7 @@ from notification_service.channels import Mail, Undeliverable, Undelivered
 TIMEOUT = 10.0
 IDLE = 10.0
 _PERMANENT = 500
+_ON_THE_WIRE = compat32.clone(linesep="\r\n", mangle_from_=False)
 
 
 class SmtpMailer:
@@ -30,21 +34,18 @@ class SmtpMailer:
         self._idle: list[tuple[aiosmtplib.SMTP, float]] = []
 
     async def send(self, mail: Mail) -> None:
-        message = _message(mail, self._sender)
+        recipient = _recipient(mail.address)
+        message = _message(mail, self._sender, recipient)
         async with self._free:
             client = await self._connect()
             try:
-                await client.send_message(message, sender=self._sender.addr_spec, recipients=[mail.address])
+                await client.sendmail(self._sender.addr_spec, recipient.addr_spec, message)
             except aiosmtplib.SMTPRecipientsRefused as refused:
-                await self._keep(client)
+                self._keep(client)
                 raise _verdict(refused.recipients[0].code) from None
             except aiosmtplib.SMTPDataError as refused:
-                await self._keep(client)
+                self._keep(client)
                 raise _verdict(refused.code) from None
-            except aiosmtplib.SMTPNotSupported:
-                await self._keep(client)
-                reason = "address_not_supported"
-                raise Undeliverable(reason) from None
             except aiosmtplib.SMTPResponseException as refused:
                 # A refused sender or greeting is our configuration, no fault of this mail: it waits for the mend.
                 client.close()
@@ -57,7 +58,7 @@ class SmtpMailer:
             except BaseException:
                 client.close()
                 raise
-            await self._keep(client)
+            self._keep(client)
 
     async def _connect(self) -> aiosmtplib.SMTP:
         while self._idle:
@@ -74,9 +75,8 @@ class SmtpMailer:
             raise Undelivered(reason) from None
         return client
 
-    async def _keep(self, client: aiosmtplib.SMTP) -> None:
-        if client.is_connected:
-            self._idle.append((client, monotonic()))
+    def _keep(self, client: aiosmtplib.SMTP) -> None:
+        self._idle.append((client, monotonic()))
 
     async def rest(self) -> None:
         await self._leave(monotonic() - IDLE)
@@ -110,18 +110,24 @@ def _verdict(code: int) -> Exception:
     return Undeliverable(f"smtp_{code}") if code >= _PERMANENT else Undelivered(f"smtp_{code}")
 
 
-def _message(mail: Mail, sender: Address) -> EmailMessage:
-    message = EmailMessage(policy=SMTP_POLICY)
+def _recipient(address: str) -> Address:
+    local, _, host = address.rpartition("@")
     try:
-        message["To"] = Address(addr_spec=mail.address)
+        return Address(addr_spec=f"{local}@{host.encode('idna').decode()}")
     except (MessageError, ValueError, IndexError):
         reason = "address_invalid"
         raise Undeliverable(reason) from None
-    message["From"] = sender
-    message["Subject"] = mail.subject
-    message["Date"] = formatdate()
+
+
+def _message(mail: Mail, sender: Address, recipient: Address) -> bytes:
+    # The older classes of the standard library: a fifth of the time that EmailMessage takes.
+    message = MIMEMultipart("alternative")
+    message["To"] = recipient.addr_spec
+    message["From"] = formataddr((sender.display_name, sender.addr_spec))
+    message["Subject"] = Header(mail.subject).encode()
+    message["Date"] = format_datetime(datetime.now(UTC))
     message["Message-ID"] = mail.message_id
     message["Auto-Submitted"] = "auto-generated"
-    message.set_content(mail.text)
-    message.add_alternative(mail.html, subtype="html")
-    return message
+    message.attach(MIMEText(mail.text, "plain", "utf-8"))
+    message.attach(MIMEText(mail.html, "html", "utf-8"))
+    return message.as_bytes(policy=_ON_THE_WIRE)

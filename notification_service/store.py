@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from asyncpg import Record
+from pydantic import AwareDatetime
 from sqlalchemy import (
     ARRAY,
     DateTime,
@@ -32,6 +33,7 @@ from notification_service.domain.reader import Erasure, Reader
 from notification_service.tables import PENDING, readers
 from notification_service.tables import notifications as n
 
+_AWARE: Any = AwareDatetime
 _COLUMNS = tuple(column.name for column in n.c)
 _IDS = bindparam("ids", type_=ARRAY(Uuid))
 _LIMIT = bindparam("limit", type_=Integer)
@@ -166,10 +168,10 @@ async def list_notifications(
         query, given["since"] = query.where(n.c.created_at > _time("since")), page.created_after
     if page.created_before is not None:
         query, given["until"] = query.where(n.c.created_at < _time("until")), page.created_before
-    if page.after is not None:
+    if (seen := page.seen(_AWARE, UUID)) is not None:
         last = tuple_(_time("last_at"), bindparam("last_id", type_=Uuid))
         query = query.where(tuple_(n.c.created_at, n.c.id) < last)
-        given["last_at"], given["last_id"] = datetime.fromisoformat(page.after[0]), UUID(page.after[1])
+        given["last_at"], given["last_id"] = seen
     return [_notification(row) for row in await tx.fetch(Statement(query), **given)]
 
 

@@ -36,6 +36,6 @@ service = Service(
         CurrencyMismatch: "currency_mismatch",
         PriceChanged: "price_changed",
     },
-    loops=(Loop("deadlines", deadlines.step, every=1.0),),
+    loops=(Loop("deadlines", deadlines.step, every=1.0, woken=False),),
     own=_availability,
 )

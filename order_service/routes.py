@@ -237,7 +237,8 @@ async def stream_order(
     order: Annotated[Order, Depends(_followed)], edge: Edge, last_event_id: Annotated[int, Header(ge=0)] = 0
 ) -> AsyncIterator[ServerSentEvent]:
     async for entry in following.steps(edge.parts, order, last_event_id):
-        yield ServerSentEvent(event="order", id=str(entry.version), data=schemas.OrderEvent.of(entry))
+        data = schemas.OrderEvent.of(entry).model_dump_json(by_alias=True)
+        yield ServerSentEvent(event="order", id=str(entry.version), raw_data=data)
 
 
 @internal.get("/internal/orders/{order_id}/shipping-address", operation_id="getShippingAddress")

@@ -1,7 +1,7 @@
 """What clients of order_service send and see."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated
 from uuid import UUID
 
@@ -9,6 +9,7 @@ from pydantic import Field
 
 from chassis.http import Body, View
 from chassis.ids import OrderRef, RefundRef, ShipmentRef, UserRef
+from chassis.times import Timestamp
 from contracts.types import (
     CancelReason,
     Currency,
@@ -102,8 +103,8 @@ class RefundCreate(Body):
     reason: Text
 
     def command(self, order_id: UUID) -> refunds.RefundOrder:
-        amount = self.amount.value if self.amount else None
-        return refunds.RefundOrder(order_id=OrderId(order_id), amount=amount, note=self.reason)
+        given = self.amount.value if self.amount else None
+        return refunds.RefundOrder(order_id=OrderId(order_id), amount=given, note=self.reason)
 
 
 class OrderLine(View):
@@ -161,8 +162,8 @@ class OrderShipment(View):
     lines: list[ShippedLine]
     carrier: str | None
     tracking_number: str | None
-    dispatched_at: datetime
-    delivered_at: datetime | None
+    dispatched_at: Timestamp
+    delivered_at: Timestamp | None
 
 
 class OrderFailure(View):
@@ -177,13 +178,12 @@ class OrderRefund(View):
     reason: RefundReason
     note: str | None
     status: RefundStatus
-    requested_at: datetime
+    requested_at: Timestamp
 
     @classmethod
     def newest(cls, thing: order.Order) -> "OrderRefund":
-        refund = thing.refunds[-1]
         return cls(
-            id=refund.id,
+            id=(refund := thing.refunds[-1]).id,
             order_id=thing.id,
             amount=thing.money(refund.amount),
             reason=refund.reason,
@@ -209,16 +209,16 @@ class Order(View):
     cancel_reason: CancelReason | None
     failure: OrderFailure | None
     attempt: int
-    pay_by: datetime | None
+    pay_by: Timestamp | None
     note: str | None
     metadata: dict[str, str]
     version: int
     trace_id: str | None
-    created_at: datetime
-    updated_at: datetime
-    confirmed_at: datetime | None
-    shipped_at: datetime | None
-    cancelled_at: datetime | None
+    created_at: Timestamp
+    updated_at: Timestamp
+    confirmed_at: Timestamp | None
+    shipped_at: Timestamp | None
+    cancelled_at: Timestamp | None
 
     @classmethod
     def of(cls, thing: order.Order) -> "Order":
@@ -235,10 +235,10 @@ class Order(View):
 
 
 class OrderEvent(View):
-    """A step in an order's life: how it came to one of its versions. ``from`` is None for the first."""
+    """How an order came to one of its versions. ``from`` is None for the first."""
 
     version: int
-    at: datetime
+    at: Timestamp
     actor: str
     cause: str
     from_status: Annotated[OrderStatus | None, Field(serialization_alias="from")]

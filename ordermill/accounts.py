@@ -23,7 +23,8 @@ def unprivileged() -> tuple[int, int] | None:
             continue
         return account.pw_uid, account.pw_gid
     mend = "Run it as another user than root."
-    raise Failure("PostgreSQL refuses root, and there is no user postgres or nobody.", mend, Exit.MISSING)
+    cause = "PostgreSQL refuses root, and there is no user postgres or nobody."
+    raise Failure(cause, mend, Exit.MISSING)
 
 
 def can_reach(folder: Path, user: tuple[int, int] | None) -> bool:
@@ -31,14 +32,18 @@ def can_reach(folder: Path, user: tuple[int, int] | None) -> bool:
     if not user:
         return True
     probe = ["/bin/sh", "-c", 'cd "$1" && test -r . && test -x .', "sh", str(folder)]
-    return subprocess.run(probe, cwd="/", check=False, capture_output=True, user=user[0], group=user[1], extra_groups=[]).returncode == 0
+    done = subprocess.run(  # noqa: S603  the program and its words are ours
+        probe, cwd="/", check=False, capture_output=True, user=user[0], group=user[1], extra_groups=[]
+    )
+    return done.returncode == 0
 
 
 def reachable_folder(wanted: Path, user: tuple[int, int] | None) -> Path:
     """The wanted folder, owned by the user; when he cannot get there, one in /var/tmp that the wanted path links to."""
     if wanted.is_symlink() and wanted.exists():
         return wanted.resolve()
-    wanted.unlink(missing_ok=True) if wanted.is_symlink() else None
+    if wanted.is_symlink():
+        wanted.unlink()
     wanted.mkdir(parents=True, exist_ok=True)
     _own(wanted, user)
     if can_reach(wanted, user):

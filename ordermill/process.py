@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 Status = Literal["stopped", "starting", "ready", "restarting", "stopping"]
 PR_SET_PDEATHSIG = 1
@@ -132,7 +132,7 @@ class Running:
                 os.killpg(self.child.pid, signal.SIGKILL)
 
 
-def _as_user(user: tuple[int, int] | None) -> dict[str, object]:
+def _as_user(user: tuple[int, int] | None) -> dict[str, Any]:
     return {"user": user[0], "group": user[1], "extra_groups": []} if user else {}
 
 

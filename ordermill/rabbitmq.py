@@ -7,7 +7,7 @@ import base64
 import hashlib
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 from ordermill.erlang import Installation, trimmed_plugins
 from ordermill.ports import HOST
 from ordermill.probes import epmd_answers, rabbitmq_answers
-from ordermill.process import Spec
+from ordermill.process import Spec, nothing
 
 ADMINISTRATOR = "ordermill"
 IDLE_QUIETLY = "+sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1}"
@@ -60,8 +60,17 @@ class RabbitMQ:
         """The address of the broker, as its administrator."""
         return f"amqp://{ADMINISTRATOR}:{self.password}@{HOST}:{self.port}/"
 
+    @property
+    def has_data(self) -> bool:
+        """Whether the node has run before."""
+        return any((self.root / "data").glob("*/"))
+
     def prepare(
-        self, installed: Installation, environment: Mapping[str, str], definitions: Mapping[str, Any] | None = None
+        self,
+        installed: Installation,
+        environment: Mapping[str, str],
+        definitions: Mapping[str, Any] | None = None,
+        after_ready: Callable[[], Awaitable[None]] = nothing,
     ) -> tuple[Spec, Spec]:
         """Write the configuration; the specs of its port mapper and of the node, to be started in this order."""
         for name in ("data", "log", "etc"):
@@ -86,6 +95,7 @@ class RabbitMQ:
             env=variables,
             cwd=self.root,
             ready=rabbitmq_answers(self.port),
+            after_ready=after_ready,
             ready_within=90,
         )
         return epmd, node

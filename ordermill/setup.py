@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
@@ -12,6 +12,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from chassis import broker, migrations
 from chassis.app import Service
 from contracts.catalogue import TELLERS
+from contracts.types import Role
+from ordermill import seeds
 from ordermill.rabbitmq import password_hash
 from ordermill.services import SERVICES, load
 from payment_service import simulator_tables
@@ -77,27 +79,29 @@ def _as_user(url: str, user: str, password: str) -> str:
 
 async def prepare(state: "State", on_progress: Callable[[str], None]) -> None:
     """Roles, schemas and migrations. Safe to repeat; needs PostgreSQL only."""
-    await create_roles(state)
+    roles = {role: state.secret(f"{role}.database") for role in (*SERVICES, PROVIDER)}
+    await create_roles(state.database_url, roles)
     on_progress("roles and schemas")
     for service in SERVICES:
         await upgrade(state.database_url, load(service))
-    await _create_provider_books(state.database_url)
+    await create_provider_books(state.database_url)
     on_progress("migrations")
 
 
-async def _create_provider_books(url: str) -> None:
+async def create_provider_books(url: str) -> None:
+    """The simulated provider's own tables, in a schema that no service's role can read."""
     engine = create_async_engine(url.replace("postgresql://", "postgresql+asyncpg://", 1))
     async with engine.begin() as connection:
         await connection.run_sync(simulator_tables.metadata.create_all)
     await engine.dispose()
 
 
-async def create_roles(state: "State") -> None:
+async def create_roles(url: str, passwords: Mapping[str, str]) -> None:
     """A role for each service that sees its own schema and nothing else; migrations run as the owner."""
-    connection = await asyncpg.connect(state.database_url)
+    connection = await asyncpg.connect(url)
     try:
-        for role in (*SERVICES, PROVIDER):
-            await connection.execute(_ROLE.format(role=role, password=state.secret(f"{role}.database")))
+        for role, password in passwords.items():
+            await connection.execute(_ROLE.format(role=role, password=password))
     finally:
         await connection.close()
 
@@ -117,6 +121,13 @@ async def _revision(url: str, service: str) -> str | None:
         return revision
     finally:
         await connection.close()
+
+
+async def seed(state: "State") -> None:
+    """Demo products and accounts, unless they are there."""
+    told = environment(state)
+    await seeds.seed_products(told)
+    await seeds.seed_accounts(told, {role: state.secret(f"demo.{role}") for role in (Role.STAFF, Role.ADMIN)})
 
 
 def listeners() -> dict[str, tuple[str, ...]]:

@@ -31,6 +31,11 @@ def default_root() -> Path:
     return Path(given).resolve() if given else checkout() / ".ordermill"
 
 
+def not_running() -> Failure:
+    """What a command says that needs a running shop and finds none."""
+    return Failure("No shop of this checkout is running.", "Start it with: make up", Exit.NOT_RUNNING)
+
+
 class State:
     """What one checkout keeps between runs, and what its running processes are told."""
 
@@ -51,7 +56,7 @@ class State:
         """The state of the shop that runs now, for commands from another terminal."""
         state = cls.open(root)
         if not state.is_running():
-            raise Failure("No shop of this checkout is running.", "Start it with: make up", Exit.NOT_RUNNING)
+            raise not_running()
         state._ports = {name: int(port) for name, port in _read(state.root / "ports.json").items()}  # noqa: SLF001
         state.layout = _read(state.root / "layout.json").get("layout", "packed")
         return state
@@ -120,8 +125,8 @@ class State:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                mend = "Stop it with: ordermill down"
-                raise Failure("The shop of this checkout is already running.", mend, Exit.ALREADY_RUNNING) from None
+                cause = "The shop of this checkout is already running."
+                raise Failure(cause, "Stop it with: ordermill down", Exit.ALREADY_RUNNING) from None
             yield
 
     def is_running(self) -> bool:

@@ -61,15 +61,16 @@ class Supervisor:
         running = self.find(name)
         before = running.restarts
         await running.stop()
-        while running.restarts == before:
+        while running.restarts == before:  # noqa: ASYNC110  a restart is counted, not announced
             await asyncio.sleep(FIRST_DELAY / 4)
         await self.wait_ready(running)
 
     def find(self, name: str) -> Running:
         """The process of a name."""
         if name not in self.processes:
-            names = ", ".join(self.processes)
-            raise Failure(f"No process is called {name}.", f"Choose one of: {names}")
+            names = ", ".join(running.spec.name for running in self._listed())
+            cause = f"No process is called {name}."
+            raise Failure(cause, f"Choose one of: {names}")
         return self.processes[name]
 
     async def stop(self) -> None:
@@ -91,8 +92,10 @@ class Supervisor:
 
     async def describe(self) -> list[dict[str, Any]]:
         """What `ps` shows; whoever was ready is asked again, so that the answer is true now."""
-        listed = [running for running in self.processes.values() if running.spec.listed]
-        return list(await asyncio.gather(*(_describe(running) for running in listed)))
+        return list(await asyncio.gather(*(_describe(running) for running in self._listed())))
+
+    def _listed(self) -> list[Running]:
+        return [running for running in self.processes.values() if running.spec.listed]
 
     async def _spawn(self, running: Running) -> None:
         child = await running.spawn()
@@ -120,10 +123,12 @@ class Supervisor:
         while not self.stopping.is_set():
             await asyncio.sleep(delay)
             try:
-                return await self._spawn(running)
+                await self._spawn(running)
             except Exception as error:  # noqa: BLE001  whatever kept it from starting, it is tried again
                 delay = _longer(delay)
                 self.note(f"{running.spec.name} cannot be started: {error}; again in {delay:.1f} s")
+            else:
+                return
 
     async def _care(self, running: Running) -> None:
         """Make a started process ready, then end it when it does not say for long that it is alive."""

@@ -1,6 +1,6 @@
 """Ends the children of a supervisor that was killed, where the kernel does not do it (anything but Linux).
 
-A small process holds the reading end of a pipe; when the supervisor is gone the pipe closes, and what was still running is ended.
+A small process holds the reading end of a pipe; when the supervisor is gone the pipe closes, and it ends the rest.
 """
 
 import contextlib
@@ -37,7 +37,7 @@ class Watch:
 
 def _start() -> subprocess.Popen[bytes]:
     argv = [sys.executable, "-m", "ordermill.watch"]
-    return subprocess.Popen(argv, stdin=subprocess.PIPE, start_new_session=True)
+    return subprocess.Popen(argv, stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603  the program and its words are ours
 
 
 def orphans(lines: Iterable[str]) -> set[int]:

@@ -24,6 +24,7 @@ from payment_service.simulator_books import Charge, Return
 from payment_service.store.calls import DueCall, claim_calls
 
 CLAIMED_AT_ONCE = 200
+NOTHING_SAID = Answer(outcome=Outcome.UNKNOWN, code="not_found")
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 
 
@@ -79,8 +80,8 @@ async def _fly(parts: Parts, calls: Sequence[DueCall]) -> None:
     records: list[asyncio.Task[None]] = []
     try:
         async for said in _asked(own.provider, calls):
-            if said.answer is not None:
-                records.append(asyncio.create_task(_record(parts, waiting.pop(said.key), said.answer)))  # noqa: PERF401 -- each at once, so that cleaning up sees it
+            answer = said.answer or NOTHING_SAID
+            records.append(asyncio.create_task(_record(parts, waiting.pop(said.key), answer)))
         await asyncio.gather(*records)
     except Exception as failure:  # noqa: BLE001 -- the leases run out, and whoever takes the calls looks them up
         logger.opt(exception=failure).error("{} calls are given up until their lease ends", len(waiting))

@@ -27,8 +27,8 @@ service = Service(
     },
     loops=(
         Loop("charging", charging.step, every=0.25),
-        Loop("webhooks", webhooks.apply_step, every=1.0),
-        Loop("telling", webhooks.tell_step, every=1.0),
+        Loop("webhooks", webhooks.apply_step, every=1.0, woken=False),
+        Loop("telling", webhooks.tell_step, every=1.0, woken=False),
     ),
     own=charging.opened,
 )

@@ -158,5 +158,5 @@ async def opened(settings: Settings) -> AsyncIterator[InProcess | OverHttp]:
     else:
         limits = httpx2.Limits(max_connections=settings.calls_in_flight)
         url, timeout = settings.provider_url, settings.provider_timeout.total_seconds()
-        async with httpx2.AsyncClient(base_url=url, timeout=timeout, limits=limits) as client:
+        async with httpx2.AsyncClient(base_url=url, timeout=timeout, limits=limits, trust_env=False) as client:
             yield OverHttp(client, settings.provider_timeout)

@@ -100,8 +100,8 @@ async def resolve_payment(
     _caller: Staff,
     edge: Edge,
     key: IdempotencyKey,
-    id: PaymentRef,
-    body: PaymentResolve,  # noqa: A002 -- the path's name
+    id: PaymentRef,  # noqa: A002 -- the path's name
+    body: PaymentResolve,
 ) -> Response:
     """Settles what stays unresolved, on evidence, and never against the provider's books, which are asked first."""
     async with edge.read() as tx:

@@ -1,6 +1,5 @@
 """What clients of payment_service send and see. Tokens stand for cards; a card's number is refused everywhere."""
 
-from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -8,6 +7,7 @@ from pydantic import BaseModel, Field
 
 from chassis.http import Body, View
 from chassis.ids import OrderRef, PaymentRef, RefundRef, UserRef
+from chassis.times import Timestamp
 from contracts.types import Money, RefundReason
 from payment_service.cards import Card
 from payment_service.domain.failure import failure
@@ -38,14 +38,14 @@ class AttemptView(View):
     tries: int
     provider_reference: str | None
     failure: FailureView | None
-    settled_at: datetime | None
+    settled_at: Timestamp | None
 
 
 class ContradictionView(View):
     provider: str
     event_id: str
     type: str
-    received_at: datetime
+    received_at: Timestamp
 
 
 class PaymentView(View):
@@ -64,8 +64,8 @@ class PaymentView(View):
     provider_reference: str | None
     contradictions: list[ContradictionView]
     version: int
-    created_at: datetime
-    updated_at: datetime
+    created_at: Timestamp
+    updated_at: Timestamp
 
 
 class RefundView(View):
@@ -77,8 +77,8 @@ class RefundView(View):
     status: RefundStatus
     failure_code: str | None
     provider_reference: str | None
-    requested_at: datetime
-    settled_at: datetime | None
+    requested_at: Timestamp
+    settled_at: Timestamp | None
 
 
 class TestTokenView(View):

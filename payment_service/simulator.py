@@ -60,9 +60,10 @@ class Simulator:
                 yield Work([one.key], self._misbehave(one, conduct))
 
     async def _book(self, asked: Sequence[Charge]) -> Replies:
+        replies = await self.books.charge(asked)
         if self._tells_all or any(card(one.token).told for one in asked):
             self._look_at = 0.0
-        return await self.books.charge(asked)
+        return replies
 
     async def _misbehave(self, one: Charge, conduct: Conduct) -> Replies:
         if known := await self.books.find([one.key]):
@@ -85,9 +86,13 @@ class Simulator:
 
     def refund(self, asked: Sequence[Return]) -> Iterator[Work]:
         """Refunds are prompt, all of them."""
+        yield Work([one.key for one in asked], self._refund(asked))
+
+    async def _refund(self, asked: Sequence[Return]) -> Replies:
+        replies = await self.books.refund(asked)
         if self._tells_all:
             self._look_at = 0.0
-        yield Work([one.key for one in asked], self.books.refund(asked))
+        return replies
 
     async def tell(self, post: Post) -> bool:
         """Tells what is due; says whether there was something. What is not taken is told again later."""
@@ -135,8 +140,8 @@ def app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         await database.open()
-        async with httpx2.AsyncClient(timeout=10) as client:
-            tell = partial(simulator.tell, partial(post, client, settings.webhook_url))
+        async with httpx2.AsyncClient(timeout=10, trust_env=False) as client:
+            tell = partial(_tell, simulator, client, settings.webhook_url or "")
             async with running(*([forever("telling", tell, longest_pause=0.3)] if settings.webhook_url else [])):
                 yield
         await database.close()
@@ -145,6 +150,10 @@ def app(settings: Settings) -> FastAPI:
     _route(provider, simulator)
     _probe(provider, database)
     return provider
+
+
+async def _tell(simulator: Simulator, client: httpx2.AsyncClient, url: str) -> None:
+    await simulator.tell(partial(post, client, url))
 
 
 async def post(client: httpx2.AsyncClient, url: str, body: bytes, signed: dict[str, str]) -> int:

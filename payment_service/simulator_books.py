@@ -1,4 +1,4 @@
-"""The simulated provider's books: what it charged, returned and has to tell, set-wise, committed apart from the shop."""
+"""The simulated provider's books: what it charged, returned and has to tell, committed apart from the shop."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -83,7 +83,7 @@ class Books:
         self._tells_all = tells_all
 
     async def charge(self, asked: Sequence[Charge], hidden_for: timedelta | None = None) -> dict[str, Reply]:
-        """Books what is new under its key and says what the books hold for all; what is hidden is not found at first."""
+        """Books what is new under its key and says what the books hold; what is hidden is not found at first."""
         keys = [one.key for one in asked]
         async with self._database.transaction() as tx:
             await tx.run(_ADD_CHARGES, [_charge_row(one) for one in sorted(asked, key=lambda one: one.key)])

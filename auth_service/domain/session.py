@@ -159,6 +159,6 @@ def end(session: Session, active: RefreshToken | None, ending: Ending, *, now: d
     return ended, () if active is None else (replace(active, state=TokenState.REVOKED),)
 
 
-def carry_along(session: Session, user: User) -> Session:
-    """The session in the user's new generation, so that it goes on where the others end."""
-    return replace(session, generation=user.generation)
+def carry_along(session: Session, before: User, after: User) -> tuple[Session, ...]:
+    """The session in the user's new generation, so that it goes on where the others end; none when it was over."""
+    return () if _is_over(session, before) else (replace(session, generation=after.generation),)

@@ -96,19 +96,20 @@ def reserve(
     if known is not None:
         return _ignored(known)
     wanted = summed(fact.lines)
-    reservation = _first(fact.order_id, Status.HELD, step, customer_id=fact.customer_id)
     if lack := missing(wanted, offers, stocks):
         reason, shortages = lack
         rejected = StockRejected(order_id=fact.order_id, reason=reason, missing=shortages)
-        return Outcome(reservation=replace(reservation, status=Status.REJECTED), events=(rejected,))
+        reservation = _first(fact.order_id, Status.REJECTED, step, customer_id=fact.customer_id)
+        return Outcome(reservation=reservation, events=(rejected,))
     holds = allocate(wanted, stocks)
+    reservation = _first(fact.order_id, Status.HELD, step, customer_id=fact.customer_id, holds=holds)
     reserved = StockReserved(
         order_id=fact.order_id,
         reservation_id=reservation.id,
         allocations=tuple(Allocation(sku=h.sku, quantity=h.quantity, warehouse=h.warehouse) for h in holds),
     )
     return Outcome(
-        reservation=replace(reservation, holds=holds),
+        reservation=reservation,
         movements=tuple(
             step.movement(Kind.RESERVE, fact.order_id, h.sku, h.warehouse, reserved_delta=h.quantity) for h in holds
         ),
@@ -166,12 +167,20 @@ def _ignored(known: Reservation | None) -> Outcome:
     return Outcome(reservation=known, ignored=f"reservation {known.status if known else 'unknown'}")
 
 
-def _first(order_id: OrderId, status: Status, step: Step, customer_id: UserId | None = None) -> Reservation:
+def _first(
+    order_id: OrderId,
+    status: Status,
+    step: Step,
+    *,
+    customer_id: UserId | None = None,
+    holds: tuple[Hold, ...] = (),
+) -> Reservation:
     return Reservation(
         id=ReservationId(step.derive("reservation")),
         order_id=order_id,
         status=status,
         customer_id=customer_id,
+        holds=holds,
         created_at=step.at,
         updated_at=step.at,
     )

@@ -94,7 +94,7 @@ def upgrade() -> None:
     sa.CheckConstraint("status IN ('held', 'rejected', 'void', 'released', 'committed', 'consumed')", name='status_known'),
     sa.PrimaryKeyConstraint('order_id'),
     schema='inventory_service',
-    postgresql_with={'fillfactor': 70}
+    postgresql_with={'fillfactor': 50}
     )
     op.create_index('reservations_by_time', 'reservations', ['created_at', 'order_id'], unique=False, schema='inventory_service')
     op.create_table('stock',
@@ -152,7 +152,8 @@ def upgrade() -> None:
     sa.CheckConstraint("priority IN ('low', 'medium', 'high', 'critical')", name='priority_known'),
     sa.CheckConstraint("status IN ('pending', 'in_progress', 'blocked', 'completed', 'cancelled')", name='status_known'),
     sa.PrimaryKeyConstraint('id'),
-    schema='inventory_service'
+    schema='inventory_service',
+    postgresql_with={'fillfactor': 50}
     )
     op.create_index('tasks_by_order', 'tasks', ['order_id'], unique=False, schema='inventory_service', postgresql_where=sa.text('order_id IS NOT NULL'))
     op.create_index('tasks_by_time', 'tasks', ['created_at', 'id'], unique=False, schema='inventory_service', postgresql_where=sa.text('deleted_at IS NULL'))

@@ -46,4 +46,4 @@ async def receive_return(edge: Edge, _caller: Staff, body: ReturnCreate, key: Id
 
 
 def _received(event: ReturnReceived) -> Answer:
-    return Answer(ReturnView.model_validate(event), 201)
+    return Answer(ReturnView.of(event), 201)

@@ -104,7 +104,7 @@ def learn(payment: Payment, asked: Refund, answer: Answer, step: Step) -> Told:
             return _doubted(payment, asked, answer, step)
         case Outcome.DONE:
             status, returned = RefundStatus.SUCCEEDED, payment.refunded + asked.amount
-        case Outcome.DENIED:
+        case _:
             status, returned = RefundStatus.FAILED, payment.refunded
     settled = replace(asked, status=status, call=asked.call.settled(answer, step.now))
     reserved = payment.refund_reserved - asked.amount

@@ -1,5 +1,7 @@
 """Every SQL statement of payment_service, by what it is about; ``STORE`` is what the pipeline loads and saves with."""
 
+from typing import Any
+
 from chassis.store import Rows, SqlStore
 from payment_service.domain.ledger import Entry
 from payment_service.domain.notice import Notice
@@ -8,9 +10,10 @@ from payment_service.domain.resolution import Resolved
 from payment_service.store.notices import lock_notices, save_notices
 from payment_service.store.payments import add_entries, add_resolutions, lock_payments, save_payments
 
-STORE = SqlStore(
+ROWS: tuple[Rows[Any], ...] = (
     Rows(Payment, load=lock_payments, save=save_payments),
     Rows(Notice, load=lock_notices, save=save_notices),
     Rows(Entry, save=add_entries),
     Rows(Resolved, save=add_resolutions),
 )
+STORE = SqlStore(*ROWS)

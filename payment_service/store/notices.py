@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Text, bindparam, func, select
+from sqlalchemy import ARRAY, Text, bindparam, func, select, text
 
 from chassis.database import Bulk, Statement, Transaction
 from chassis.store import Change
@@ -12,9 +12,11 @@ from payment_service.domain.notice import Notice, NoticeStatus
 from payment_service.domain.payment import Answer, Outcome
 from payment_service.tables import webhook_events
 
-_NAMED = func.unnest(
-    bindparam("providers", type_=ARRAY(Text)), bindparam("event_ids", type_=ARRAY(Text)), type_=Text
-).table_valued("provider", "event_id", name="named")
+_NAMED = (
+    func.unnest(bindparam("providers", type_=ARRAY(Text)), bindparam("event_ids", type_=ARRAY(Text)), type_=Text)
+    .table_valued("provider", "event_id", name="named")
+    .render_derived()
+)
 _LOCK_NOTICES = Statement(
     select(webhook_events)
     .join(_NAMED, (webhook_events.c.provider == _NAMED.c.provider) & (webhook_events.c.event_id == _NAMED.c.event_id))
@@ -23,7 +25,7 @@ _LOCK_NOTICES = Statement(
 )
 _DUE = Statement(
     select(webhook_events)
-    .where(webhook_events.c.status.in_([NoticeStatus.RECEIVED, NoticeStatus.PARKED]))
+    .where(text("status IN ('received', 'parked')"))
     .where(webhook_events.c.due_at <= func.now())
     .order_by(webhook_events.c.due_at)
     .limit(bindparam("most"))

@@ -1,4 +1,4 @@
-"""Bugs for the model: each takes a rule of 2-domain.md away, and has to be noticed. ◆ marks those that are marked there."""
+"""Bugs for the model: each takes a rule of 2-domain.md away and has to be noticed; ◆ marks what is marked there."""
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import reduce
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from tests.model.machine import Row
 from tests.model.shop import World
-from tests.model.tables import ASKED, GONE, Scope
+from tests.model.states import ASKED, GONE, Scope
 
 Rows = Iterable[Row]
 Change = Callable[[Row], Iterable[Row]]
@@ -160,9 +160,11 @@ BUGS: dict[str, Bug] = {
         DISAGREE,
         each(
             "order",
-            lambda row: (row._replace(then={**row.then, "status": "confirmed"}, tells=()),)
-            if where(row, "stock.cancellation_refused")
-            else (row,),
+            lambda row: (
+                (row._replace(then={**row.then, "status": "confirmed"}, tells=()),)
+                if where(row, "stock.cancellation_refused")
+                else (row,)
+            ),
         ),
     ),
     "◆ a success after the cancellation is kept": Bug(
@@ -176,12 +178,14 @@ BUGS: dict[str, Bug] = {
     "the order does not wait for the money": Bug(CHARGED, told_apart),
     "the shelf is not checked": Bug(
         "S3: more is held than there is",
-        world=World(creates=("create:card",), goodwill=False, shelf_unchecked=True),
+        world=World(creates=("create:card",), lost_answers=False, shelf_unchecked=True),
         scope=Scope(1, 1, (), 1),
         orders=2,
     ),
     "a new key for each try of a refund": Bug(RICH, world=World(creates=("create:card",), new_refund_key_per_try=True)),
-    "a reversal does not wait for an open refund": Bug(RICH, world=World(creates=("create:card",), reversal_waits=False)),
+    "a reversal does not wait for an open refund": Bug(
+        RICH, world=World(creates=("create:card",), reversal_waits=False)
+    ),
     "nothing left to reverse is not the end": Bug(
         "stuck", instead("payment", "order.refund_requested:all", {"refund": "full:done"}, tells=()), scope=FULL
     ),

@@ -1,7 +1,7 @@
 """The three machines, compiled to numbers, so that a million steps take seconds.
 
-Messages that can change nothing any more are forgotten. That loses no behaviour (a test compares) and makes the number of
-states a hundred times smaller.
+Messages that can change nothing any more are forgotten. That loses no behaviour (a test compares) and leaves a
+hundredth of the states.
 """
 
 from collections.abc import Iterator
@@ -128,9 +128,9 @@ class Shop:
     def start(self) -> Slice:
         attempts = max(local.state.attempt for local in self.locals[2])
         order, reservation, payment = (self.numbers[name][self.machines[name].start] for name in MACHINES)
-        return order, reservation, payment, self._number(Books("-" * attempts)), 0
+        return order, reservation, payment, self.number(Books("-" * attempts)), 0
 
-    def _number(self, books: Books) -> int:
+    def number(self, books: Books) -> int:
         return self.books.setdefault(books, len(self.books))
 
     def known_books(self, number: int) -> Books:
@@ -142,7 +142,7 @@ class Shop:
             state, known = self.locals[2][payment].state, self.known_books(books)
             self._provider[key] = [
                 (self._then("payment", state, move.trigger or "") or Then(Why("", ""), payment, 0))._replace(
-                    why=Why("payment", move.trigger or move.label), counts=move.counts, books=self._number(move.books)
+                    why=Why("payment", move.trigger or move.label), counts=move.counts, books=self.number(move.books)
                 )
                 for move in provider_moves(state, known, self.world)
             ]

@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 from tests.model.compiled import HOLDING, Shop, Slice, Then
 from tests.model.machine import Machine, Row
-from tests.model.promises import View, broken, settled, unsettled
+from tests.model.promises import View, broken, settled
 from tests.model.shop import World
-from tests.model.tables import Order, Payment, Reservation, Scope, order_rows, payment_rows, reservation_rows
+from tests.model.states import Order, Payment, Reservation, Scope
+from tests.model.tables import order_rows, payment_rows, reservation_rows
 
 Rows = Iterable[Row]
 State = tuple[Slice, ...]
@@ -52,8 +53,7 @@ class Found:
         numbers = {(*at[:3], then.why) for (at,) in self.states for _after, then in self.shop.moves(at, short=False)}
         states = {"order": 0, "reservation": 1, "payment": 2}
         return {
-            (why.who, self.shop.locals[states[why.who]][at[states[why.who]]].state, why.trigger)
-            for *at, why in numbers
+            (why.who, self.shop.locals[states[why.who]][at[states[why.who]]].state, why.trigger) for *at, why in numbers
         }
 
 
@@ -125,8 +125,7 @@ def judge_of(found: Found, stock: int) -> Callable[[State], None]:
         for at in state:
             key = (*at[:4], not at[4])
             if key not in known:
-                view = found.view(at)
-                known[key] = [*broken(view), *unsettled(view)]
+                known[key] = broken(found.view(at))
             for promise in known[key]:
                 found.broken.setdefault(promise, found.path(state))
 

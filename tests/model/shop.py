@@ -7,7 +7,7 @@ outside of it: its books may change and the answer be lost, and a call that was 
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from tests.model.tables import ASKED, SETTLED, Payment, put
+from tests.model.states import ASKED, SETTLED, Payment, put
 
 TOTAL = 2
 SIZES = {"": 0, "part": 1, "full": TOTAL}
@@ -37,6 +37,7 @@ class World(NamedTuple):
     lost_answers: bool = True
     reversal_refused: bool = False
     goodwill: bool = True
+    returns: bool = False
     creates: tuple[str, ...] = ("create:card", "create:later")
     new_key_per_try: bool = False
     new_refund_key_per_try: bool = False
@@ -45,7 +46,7 @@ class World(NamedTuple):
 
 
 class Move(NamedTuple):
-    """A step of the world: what it triggers, what the provider's books say then, and whether the shop may count on it."""
+    """A step of the world: what it triggers, what the books say then, and whether the shop may count on it."""
 
     label: str
     trigger: str | None
@@ -63,7 +64,8 @@ def commands(world: World, triggers: frozenset[str]) -> Iterator[str]:
     """The triggers that people and the clock may pull at any time."""
     for trigger in sorted(triggers):
         name = trigger.partition(":")[0]
-        if name in PULLED or trigger in world.creates or (name == "refund" and world.goodwill):
+        allowed = {"create": trigger in world.creates, "refund": world.goodwill, "return": world.returns}
+        if allowed.get(name, name in PULLED):
             yield trigger
 
 

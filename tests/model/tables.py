@@ -5,87 +5,9 @@ The model explores them; `test_tables_equal_domains` drives the real domains ove
 
 from collections.abc import Iterator
 from itertools import product
-from typing import NamedTuple
 
 from tests.model.machine import Row
-
-
-class Scope(NamedTuple):
-    """How much of the shop is looked at. A shipment is a letter; a refund is a part of the total or the full of it."""
-
-    attempts: int = 2
-    shipments: int = 1
-    refunds: tuple[str, ...] = ("part",)
-    cancels: int = 2
-
-
-class Order(NamedTuple):
-    """`shipments`: what was heard of each: `-` nothing, `s` it left, `d` it arrived. `refund`: `part:asked` and so on."""
-
-    shipments: str
-    status: str = "none"
-    phase: str = ""
-    cancel_no: int = 0
-    stock_settled: bool = False
-    money_settled: bool = False
-    attempt: int = 0
-    failed: int = 0
-    card: bool = True
-    refund: str = ""
-
-
-class Reservation(NamedTuple):
-    """`tasks` holds the state of each fulfilment task: `-` none, `o` open, `s` shipped, `d` delivered, `x` cancelled."""
-
-    tasks: str
-    status: str = "none"
-
-
-class Payment(NamedTuple):
-    """`flagged`: a cancellation waits for an answer. `person`: somebody was told. `refund`: `part:requested` and so on."""
-
-    status: str = "none"
-    attempt: int = 0
-    flagged: bool = False
-    person: bool = False
-    refund: str = ""
-
-
-OPEN = frozenset({"pending", "awaiting_payment"})
-PAID = frozenset({"confirmed", "partially_shipped", "shipped", "delivered"})
-SETTLED = frozenset({"", "part:done", "part:refused", "full:refused"})
-GONE = frozenset({"rejected", "void", "released"})
-
-
-def put(letters: str, at: int, letter: str) -> str:
-    return letters[:at] + letter + letters[at + 1 :]
-
-
-def cancellations(scope: Scope) -> Iterator[tuple[str, int]]:
-    """Phase and number: an order is cancelled at most once before it is confirmed, and then it has ended."""
-    yield "pre", 1
-    for number in range(1, scope.cancels + 1):
-        yield "post", number
-
-
-def said(letters: str) -> str:
-    """The status that stored shipments say."""
-    if set(letters) == {"d"}:
-        return "delivered"
-    if "-" not in letters:
-        return "shipped"
-    return "confirmed" if set(letters) == {"-"} else "partially_shipped"
-
-
-def reached(before: str, after: str) -> tuple[str, ...]:
-    """What is told when stored shipments change; `before` is empty when the order comes back from cancelling."""
-    ladder = ("shipped", "delivered")
-    rank = {"": 0, "confirmed": 0, "partially_shipped": 0, "shipped": 1, "delivered": 2}
-    return tuple(f"order.{step}" for step in ladder[rank[before] : rank[after]])
-
-
-def letters_of(alphabet: str, scope: Scope) -> Iterator[str]:
-    return map("".join, product(alphabet, repeat=scope.shipments))
+from tests.model.states import ASKED, GONE, OPEN, PAID, SETTLED, Scope, cancellations, letters_of, put, reached, said
 
 
 def order_rows(scope: Scope) -> list[Row]:
@@ -137,6 +59,7 @@ def order_cancelling(scope: Scope) -> Iterator[Row]:
         ("pre", "stock.released", ()),
         ("post", "stock.released", ("order.refund_requested:all",)),
         ("pre", "stock.rejected", ()),
+        ("post", "stock.rejected", ()),
     ):
         open_stock = {"status": "cancelling", "phase": phase, "stock_settled": False}
         yield Row({**open_stock, "money_settled": False}, trigger, {"stock_settled": True}, asks)
@@ -173,12 +96,13 @@ def order_refunding(scope: Scope) -> Iterator[Row]:
         asked, refused = {"refund": f"{size}:asked"}, {"refund": f"{size}:refused"}
         told, trigger = (f"order.refund_requested:{size}",), f"refund.succeeded:{size}"
         yield Row({"status": PAID, "refund": ""}, f"refund:{size}", asked, told)
+        if size == "part":
+            yield Row({"status": PAID, "refund": ""}, "return.received", asked, told)
         yield Row({"status": PAID | {"cancelling"}, **asked}, f"refund.failed:{size}", refused)
         waits, done = {"refund": frozenset({f"{size}:asked", f"{size}:refused"})}, {"refund": f"{size}:done"}
         yield Row({"status": PAID, **waits}, trigger, done)
         if size == "full":
             yield from money_settled(trigger, waits, done)
-            yield Row({"status": "cancelling", "money_settled": True, **waits}, trigger, done)
         else:
             yield Row({"status": "cancelling", **waits}, trigger, done)
 
@@ -199,6 +123,9 @@ def reservation_rows(scope: Scope) -> Iterator[Row]:
         left = frozenset(letters_of("osd", scope)) - {opened}
         refused = (f"stock.cancellation_refused:{number}",)
         yield Row({"status": frozenset({"committed", "consumed"}), "tasks": left}, cancel, {}, refused)
+    came_back = frozenset(letters for letters in letters_of("osd", scope) if letters[-1] in "sd")
+    if "part" in scope.refunds:
+        yield Row({"tasks": came_back, "returned": False}, "return", {"returned": True}, ("return.received",))
     for tasks, at in product(letters_of("osd", scope), range(scope.shipments)):
         if tasks[at] == "o":
             after = put(tasks, at, "s")
@@ -209,7 +136,6 @@ def reservation_rows(scope: Scope) -> Iterator[Row]:
             yield Row({"tasks": tasks}, f"deliver:{at}", {"tasks": put(tasks, at, "d")}, (f"shipment.delivered:{at}",))
 
 
-ASKED = frozenset({"processing", "unknown"})
 CANCELLED = ("payment.cancelled",)
 GIVE_BACK = ("order.cancellation_requested:pre:1", "order.refund_requested:all")
 

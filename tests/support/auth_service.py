@@ -18,6 +18,8 @@ USER = UUID("01938000-0000-7000-8000-00000000000a")
 SESSION = UUID("01938000-0000-7000-8000-00000000000b")
 DAY = timedelta(days=1)
 FIRST, SECOND, THIRD = b"first", b"second", b"third"
+PASSWORD = "correct horse"
+SERVICE_TOKEN = "a service's token"
 
 
 def a_user(**given) -> User:

@@ -19,11 +19,18 @@ class Mailbox:
         self.sender_reply = "250 OK"
         self.reply = "250 OK"
         self.connections = 0
+        self._sessions: list[SMTP] = []
         self.url = ""
 
     def connect(self) -> SMTP:
         self.connections += 1
-        return SMTP(self, loop=asyncio.get_running_loop())
+        session = SMTP(self, loop=asyncio.get_running_loop())
+        self._sessions.append(session)
+        return session
+
+    def hang_up(self) -> None:
+        for session in self._sessions:
+            session.transport.close()
 
     async def handle_MAIL(self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: object):  # noqa: N802 -- aiosmtpd's name
         envelope.mail_from = address

@@ -1,4 +1,4 @@
-"""notification_service at work: a real PostgreSQL, a real mail server, and an auth_service that knows who it is told."""
+"""notification_service at work: a real PostgreSQL, a real mail server, an auth_service that knows whom it is told."""
 
 import time
 from collections.abc import AsyncIterator
@@ -20,6 +20,7 @@ from contracts.envelope import Envelope, dataschema
 from contracts.event import Event
 from notification_service.main import service
 from notification_service.settings import Settings
+from tests.support.database import a_copy
 from tests.support.mailbox import Mailbox, mailbox
 from tests.support.notification_service import CUSTOMER, NOW
 
@@ -104,9 +105,16 @@ def auth() -> Auth:
     return auth
 
 
+@pytest.fixture(scope="session")
+async def notification_database(postgres: str, template: str) -> AsyncIterator[str]:
+    """One database for all tests of this folder: emptied for each, which is faster than a copy for each."""
+    async with a_copy(postgres, template) as url:
+        yield url
+
+
 @pytest.fixture
-def settings(shop_database: str, mails: Mailbox) -> Settings:
-    secrets = {"database_url": shop_database, "broker_url": "amqp://nowhere", "service_token": SERVICE_TOKEN}
+def settings(notification_database: str, mails: Mailbox) -> Settings:
+    secrets = {"database_url": notification_database, "broker_url": "amqp://nowhere", "service_token": SERVICE_TOKEN}
     return Settings(**secrets, profile="local", smtp_url=mails.url)
 
 
@@ -122,7 +130,6 @@ async def shop(settings: Settings, auth: Auth) -> AsyncIterator[Shop]:
             httpx2.AsyncClient(transport=edge, base_url="http://shop/api/v1") as http,
         ):
             async with parts.database.transaction() as tx:
-                await tx.sql("TRUNCATE notification_service.notifications, notification_service.outbox")
-                await tx.sql("TRUNCATE notification_service.notification_preferences")
+                await tx.sql(f"TRUNCATE {', '.join(table.fullname for table in service.metadata.sorted_tables)}")
             yield Shop(parts, http)
             await parts.pipeline.close()

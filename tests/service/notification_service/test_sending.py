@@ -1,13 +1,17 @@
 import asyncio
 from datetime import timedelta
 from email.utils import parseaddr
+from time import monotonic
 
+import httpx2
 import pytest
 from loguru import logger
 
-from chassis.ids import new_id
-from contracts.types import OrderId, order_number
-from notification_service import sending, store
+from chassis.ids import derived_id, new_id, typeid
+from chassis.pipeline import Unavailable
+from contracts.types import OrderId, UserId, order_number
+from notification_service import addresses, sending, store
+from notification_service.addresses import Addresses
 from notification_service.domain.mails import Template
 from notification_service.domain.notification import Status
 from tests.service.notification_service.conftest import ADDRESS
@@ -33,14 +37,12 @@ async def test_a_confirmed_order_becomes_one_mail_to_its_customer(shop, mails):
     assert mail["To"] == ADDRESS
     assert parseaddr(mail["From"]) == ("Ordermill", "orders@ordermill.example")
     assert mail["Subject"] == f"Your order {order_number(ORDER)} is confirmed"
-    assert mail["Message-ID"] == f"<{EVENT}.order_confirmed@ordermill.example>"
+    assert mail["Message-ID"] == f"<{typeid('ntf', derived_id(EVENT, 'order_confirmed', CUSTOMER))}@ordermill.example>"
     assert mail["Auto-Submitted"] == "auto-generated"
-    assert mail["Date"].datetime.tzinfo is not None
+    assert mail["Date"].datetime.utcoffset() == timedelta(0)
     assert "2 × Red mug <large> (MUG-RED): 25.98 EUR" in mail.get_body(("plain",)).get_content()
     assert "Red mug &lt;large&gt;" in mail.get_body(("html",)).get_content()
-    assert await shop.rows("status, attempts, address, sent_at IS NOT NULL, version") == [
-        ("sent", 1, ADDRESS, True, 3)
-    ]
+    assert await shop.rows("status, attempts, address, sent_at IS NOT NULL, version") == [("sent", 1, ADDRESS, True, 3)]
 
 
 async def test_an_event_that_is_told_again_becomes_no_second_mail(shop, mails):
@@ -61,7 +63,7 @@ async def test_every_event_of_the_list_is_mailed_to_whom_it_concerns(shop, mails
     receivers = [mail["To"] for mail in mails.mails]
     assert receivers.count(ADDRESS) == 7
     assert receivers.count("staff@ordermill.example") == 3
-    assert await shop.rows("DISTINCT status, created_at > now() - interval '1 minute', true, id IS NULL") != []
+    assert await shop.rows("status") == [("sent",)] * 10
 
 
 async def test_many_mails_go_over_few_connections_and_ask_for_an_address_once(shop, mails, auth):
@@ -77,19 +79,17 @@ async def test_many_mails_go_over_few_connections_and_ask_for_an_address_once(sh
 
 
 @pytest.mark.parametrize(
-    ("refusal", "status", "reason", "told"),
-    [("550 no such user", "dead", "smtp_550", 1), ("450 try later", "waiting", "smtp_450", 0)],
+    ("refusal", "outcome", "told"),
+    [("550 no such user", ("dead", "smtp_550"), 1), ("450 try later", ("waiting", "smtp_450"), 0)],
 )
-async def test_a_refused_recipient_ends_or_delays_the_mail_as_the_server_says(
-    shop, mails, refusal, status, reason, told
-):
+async def test_a_refused_recipient_ends_or_delays_the_mail_as_the_server_says(shop, mails, refusal, outcome, told):
     mails.refusals[ADDRESS] = refusal
     await shop.hear(order_confirmed(), stock_low())
 
     await sending.step(shop.parts)
 
     assert [mail["To"] for mail in mails.mails] == ["staff@ordermill.example"]
-    assert (status, reason, None) in await shop.rows("status, reason, address")
+    assert (*outcome, None) in await shop.rows("status, reason, address")
     assert await shop.sql("SELECT topic FROM notification_service.outbox") == [("notification.dead",)] * told
 
 
@@ -148,7 +148,10 @@ async def test_a_mail_waits_while_auth_service_does_not_answer_properly(shop, ma
     assert await shop.rows("status, reason") == [("waiting", "auth_service_503")]
 
 
-@pytest.mark.parametrize("address", ["not an address", "two@at@signs", "jane@customer.example\nBcc: all@customer.example"])
+@pytest.mark.parametrize(
+    "address",
+    ["", "not an address", "jané@customer.example", "two@at@signs", "jane@customer.example\nBcc: all@customer.example"],
+)
 async def test_what_is_no_address_is_never_tried_again(shop, mails, auth, address):
     auth.knows(CUSTOMER, address)
     await shop.hear(order_confirmed())
@@ -159,13 +162,13 @@ async def test_what_is_no_address_is_never_tried_again(shop, mails, auth, addres
     assert await shop.rows("status, reason") == [("dead", "address_invalid")]
 
 
-async def test_an_address_that_the_server_cannot_take_is_never_tried_again(shop, auth):
-    auth.knows(CUSTOMER, "jané@customer.example")
+async def test_an_address_in_a_domain_with_umlauts_is_written_to(shop, mails, auth):
+    auth.knows(CUSTOMER, "jane@bücher.example")
     await shop.hear(order_confirmed())
 
     await sending.step(shop.parts)
 
-    assert await shop.rows("status") in ([("sent",)], [("dead",)])
+    assert [mail["To"] for mail in mails.mails] == ["jane@xn--bcher-kva.example"]
 
 
 async def test_a_failure_that_nobody_foresaw_delays_only_its_own_mail(shop, mails, auth):
@@ -175,7 +178,68 @@ async def test_a_failure_that_nobody_foresaw_delays_only_its_own_mail(shop, mail
     await sending.step(shop.parts)
 
     assert len(mails.mails) == 1
-    assert sorted(await shop.rows("status, reason")) == [("sent", None), ("waiting", "KeyError")] or True
+    assert sorted(await shop.rows("status, reason")) == [("sent", None), ("waiting", "KeyError")]
+
+
+async def test_a_mail_waits_while_auth_service_cannot_be_reached(shop, unused_tcp_port):
+    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{unused_tcp_port}") as nobody:
+        shop.parts.own.addresses = Addresses(nobody)
+        await shop.hear(order_confirmed())
+
+        await sending.step(shop.parts)
+
+    assert await shop.rows("status, reason") == [("waiting", "auth_service_unreachable")]
+
+
+async def test_no_more_addresses_are_remembered_than_fit(shop, auth, monkeypatch):
+    monkeypatch.setattr(addresses, "_MOST", 1)
+    other = UserId(new_id())
+    auth.knows(other, "other@customer.example")
+
+    for user in (CUSTOMER, other, other, CUSTOMER):
+        await shop.parts.own.addresses.find(user)
+
+    assert auth.asked == 3
+    assert len(shop.parts.own.addresses._known) == 1
+
+
+async def test_a_mail_that_takes_longer_than_the_lease_allows_waits(shop, mails, monkeypatch):
+    monkeypatch.setattr(sending, "STEP", 0.2)
+    answer = asyncio.Event()
+
+    async def silence(*_arguments: object) -> str:
+        await answer.wait()
+        return "250 OK"
+
+    mails.handle_DATA = silence
+    await shop.hear(order_confirmed())
+
+    await sending.step(shop.parts)
+    answer.set()
+
+    assert await shop.rows("status, reason") == [("waiting", "timeout")]
+
+
+async def test_a_database_that_is_away_for_a_moment_makes_no_second_mail(shop, mails, monkeypatch):
+    monkeypatch.setattr(sending, "PAUSE", 0.02)
+    await shop.hear(order_confirmed())
+    shop.parts.pipeline._resume_at = monotonic() + 0.1
+
+    await sending.step(shop.parts)
+
+    assert len(mails.mails) == 1
+    assert await shop.rows("status") == [("sent",)]
+
+
+async def test_a_mail_that_cannot_be_recorded_within_the_lease_is_left_to_the_next_sender(shop, monkeypatch):
+    monkeypatch.setattr(sending, "RECORD", -sending.STEP)
+    await shop.hear(order_confirmed())
+    shop.parts.pipeline._resume_at = monotonic() + 0.5
+
+    with pytest.raises(Unavailable):
+        await sending.step(shop.parts)
+
+    assert await shop.rows("status") == [("sending",)]
 
 
 async def test_a_mail_that_is_too_old_is_given_up_without_being_sent(shop, mails):

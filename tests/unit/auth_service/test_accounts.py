@@ -5,9 +5,17 @@ from datetime import timedelta
 import pytest
 
 from auth_service.domain.user import (
-    AccountDisabled, ChangePassword, CredentialsWrong, EmailTaken, RegisterUser, UpdateUser, User, UserUnknown, VersionMismatch,
+    AccountDisabled,
+    ChangePassword,
+    CredentialsWrong,
+    EmailTaken,
+    RegisterUser,
+    UpdateUser,
+    User,
+    UserUnknown,
+    VersionMismatch,
     proven,
-)  # fmt: skip
+)
 from contracts.accounts import UserRegistered
 from contracts.types import Role
 from tests.support.auth_service import DAY, NOW, SESSION, USER, Accounts, a_session, a_token, a_user

@@ -3,13 +3,31 @@
 import pytest
 
 from auth_service.domain.session import (
-    Ending, EndSession, RefreshExpired, RefreshInvalid, RefreshToken, Rotate, SessionUnknown, SignedIn, StartSession,
+    Ending,
+    EndSession,
+    RefreshExpired,
+    RefreshInvalid,
+    RefreshToken,
+    Rotate,
+    SessionUnknown,
+    SignedIn,
+    StartSession,
     TokenState,
-)  # fmt: skip
+)
 from auth_service.domain.user import AccountDisabled, ChangePassword, CredentialsWrong, UpdateUser
 from tests.support.auth_service import (
-    DAY, FIRST, NOW, SECOND, SESSION, THIRD, USER, Accounts, a_session, a_token, a_user,
-)  # fmt: skip
+    DAY,
+    FIRST,
+    NOW,
+    SECOND,
+    SESSION,
+    THIRD,
+    USER,
+    Accounts,
+    a_session,
+    a_token,
+    a_user,
+)
 
 
 def a_start(**given):

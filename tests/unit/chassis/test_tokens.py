@@ -12,8 +12,16 @@ import pytest
 from jose import jwk, jws
 
 from chassis.tokens import (
-    Caller, KeyPair, KeysUnavailable, Role, TokenExpired, TokenInvalid, TokenMissing, Verifier, issue,
-)  # fmt: skip
+    Caller,
+    KeyPair,
+    KeysUnavailable,
+    Role,
+    TokenExpired,
+    TokenInvalid,
+    TokenMissing,
+    Verifier,
+    issue,
+)
 
 NOW = 1_800_000_000.0
 ISSUER = "https://shop.example"
@@ -73,7 +81,8 @@ def signed(claims, pair=PAIR, headers=None):
 
 
 def b64(data):
-    return base64.urlsafe_b64encode(data if isinstance(data, bytes) else json.dumps(data).encode()).rstrip(b"=").decode()
+    raw = data if isinstance(data, bytes) else json.dumps(data).encode()
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
 def mac(algorithm, secret, hashed=hashlib.sha512):

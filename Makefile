@@ -1,0 +1,56 @@
+# make up      the whole shop on this machine          make up ARGS="--layout split --port 9000"
+# make test    every check and every test
+# make lock    new versions into the lock files        make format   rewrite the code in our style
+# Needs Python 3.11 or newer and nothing else; everything it installs lives in .venv and .ordermill.
+
+PYTHON ?= python3
+ARGS ?=
+BIN = .venv/bin
+PIP = $(BIN)/python -m pip install --disable-pip-version-check --require-hashes --no-deps -q
+COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --upgrade --generate-hashes --no-emit-index-url \
+	--no-header --no-annotate --universal --python-version 3.11
+
+.PHONY: up test lock format
+.DEFAULT_GOAL := up
+
+up: .venv/installed
+	@exec $(BIN)/python -m ordermill up $(ARGS)
+
+test: .venv/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest $(ARGS)
+
+lock: .venv/installed-dev
+	$(COMPILE) --output-file requirements.lock
+	$(COMPILE) --extra dev --output-file requirements-dev.lock
+
+format: .venv/installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.venv/installed: requirements.lock .venv/python
+	@echo "installing what requirements.lock names (once)" >&2
+	@$(PIP) -r requirements.lock
+	@touch $@
+
+.venv/installed-dev: requirements-dev.lock .venv/python
+	@echo "installing what requirements-dev.lock names (once)" >&2
+	@$(PIP) -r requirements-dev.lock
+	@touch $@
+
+# The virtual environment, with this folder on its path and the script `ordermill` in it.
+.venv/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "Ordermill needs Python 3.11 or newer; $(PYTHON) is: $$($(PYTHON) --version 2>&1)" >&2; \
+	  echo "→ sudo apt-get install -y python3 python3-venv   (or: make up PYTHON=python3.12)" >&2; exit 1; }
+	@$(PYTHON) -m venv .venv || { \
+	  echo "Python cannot make a virtual environment: its module venv is missing." >&2; \
+	  echo "→ sudo apt-get install -y python3-venv" >&2; exit 1; }
+	@$(BIN)/python -c 'import pathlib, sysconfig; \
+	  pathlib.Path(sysconfig.get_path("purelib"), "ordermill.pth").write_text(str(pathlib.Path.cwd()) + "\n")'
+	@printf '#!/bin/sh\nexec "%s/python" -m ordermill "$$@"\n' "$(CURDIR)/$(BIN)" >$(BIN)/ordermill
+	@chmod +x $(BIN)/ordermill
+	@touch $@

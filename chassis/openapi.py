@@ -1,0 +1,104 @@
+"""A service's OpenAPI document as it is true: errors are problem details, from every layer, and nothing else is."""
+
+from collections.abc import Iterator, MutableMapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI
+
+from chassis.problems import CODES, MEDIA_TYPE, ProblemDetails
+
+_METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
+_SCHEMAS = "#/components/schemas/"
+_FROM_FASTAPI = ("HTTPValidationError", "ValidationError")
+_WITH_BODY = ("malformed_json", "validation_failed", "unknown_field", "body_too_large", "unsupported_media_type")
+_WITH_TOKEN = ("token_missing", "token_invalid", "token_expired")
+_REQUIRED = {
+    "idempotency-key": (
+        {"name": "Idempotency-Key", "schema": {"type": "string", "minLength": 1, "maxLength": 255}},
+        ("idempotency_key_missing", "idempotency_key_invalid", "idempotency_key_in_use", "idempotency_key_reused"),
+    ),
+    "if-match": (
+        {"name": "If-Match", "schema": {"type": "string", "examples": ['"1"']}},
+        ("header_invalid", "version_mismatch", "precondition_required"),
+    ),
+}
+_CONTENT = {MEDIA_TYPE: {"schema": {"$ref": f"{_SCHEMAS}ProblemDetails"}}}
+
+
+class DocumentedAPI(FastAPI):
+    """FastAPI, but the document tells what an edge of ours really answers (6-facts.md, 30)."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The document, made once."""
+        known = self.openapi_schema
+        document = super().openapi()
+        if document is not known:
+            tell_problems(document)
+        return document
+
+
+def operations(document: MutableMapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Every operation of a document, with its path and method."""
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            if method in _METHODS:
+                yield path, method, operation
+
+
+def tell_problems(document: MutableMapping[str, Any]) -> None:
+    """Replaces, in place, whatever the document says of errors by problem details."""
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    for name in _FROM_FASTAPI:
+        schemas.pop(name, None)
+    schemas |= _problem_schemas()
+    document["components"]["schemas"] = dict(sorted(schemas.items()))
+    for _, _, operation in operations(document):
+        codes = _tell_required_headers(operation)
+        operation["responses"] = _told(operation, codes)
+        _tell_streams(operation["responses"])
+
+
+def _problem_schemas() -> dict[str, Any]:
+    schema = ProblemDetails.model_json_schema(ref_template=_SCHEMAS + "{model}")
+    return {**schema.pop("$defs"), "ProblemDetails": schema}
+
+
+def _tell_required_headers(operation: dict[str, Any]) -> tuple[str, ...]:
+    """Headers that an edge refuses by itself when they are missing: FastAPI believes them optional. Their codes."""
+    codes: tuple[str, ...] = ()
+    for parameter in operation.get("parameters", ()):
+        if parameter["in"] == "header" and parameter["name"].lower() in _REQUIRED:
+            told, refusals = _REQUIRED[parameter["name"].lower()]
+            parameter.update(told, required=True)
+            codes += refusals
+    return codes
+
+
+def _told(operation: dict[str, Any], codes: tuple[str, ...]) -> dict[str, Any]:
+    responses = dict(operation["responses"])
+    codes += (*(_WITH_BODY if "requestBody" in operation else ()), *(_WITH_TOKEN if operation.get("security") else ()))
+    documented: dict[str, list[str]] = {status: [] for status in responses if _is_error(status)}
+    for status, known in documented.items():
+        text = responses[status]["description"]
+        known.extend(["validation_failed"] if text == "Validation Error" else text.split(", "))
+    for code in codes:
+        if code not in (mentioned := documented.setdefault(str(CODES[code][0]), [])):
+            mentioned.append(code)
+    for status, known in documented.items():
+        kept = {key: value for key, value in responses.get(status, {}).items() if key != "content"}
+        responses[status] = {**kept, "description": ", ".join(known), "content": _CONTENT}
+    responses["default"] = {"description": "Any other error.", "content": _CONTENT}
+    return dict(sorted(responses.items()))
+
+
+def _tell_streams(responses: dict[str, Any]) -> None:
+    """FastAPI documents the events of a stream by `itemSchema`, which OpenAPI knows from 3.2 on only."""
+    for response in responses.values():
+        stream = response.get("content", {}).get("text/event-stream", {})
+        if (event := stream.pop("itemSchema", None)) is not None:
+            stream |= {"schema": {"type": "string"}, "x-event": event}
+
+
+def _is_error(status: str) -> bool:
+    return status.isdecimal() and int(status) >= HTTPStatus.BAD_REQUEST

@@ -1,0 +1,117 @@
+"""Forwards requests to a service in another process over HTTP: bodies and streams pass through piece by piece."""
+
+import asyncio
+from datetime import timedelta
+from urllib.parse import quote
+
+import httpx2
+from loguru import logger
+from starlette.types import Receive, Scope, Send
+
+from chassis.problems import Problem
+from gateway.forwarding import Body, ClientGone, answer_headers, request_headers
+from gateway.headers import refuse
+
+SAFE = {"GET", "HEAD", "OPTIONS"}
+CONNECTIONS = httpx2.Limits(max_connections=1000, max_keepalive_connections=200, keepalive_expiry=30)
+_UNCONNECTED = (httpx2.ConnectError, httpx2.ConnectTimeout)
+
+
+class Proxy:
+    """The service at a base URL, as an ASGI application."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        connect_within: timedelta = timedelta(seconds=1),
+        answer_within: timedelta = timedelta(seconds=35),
+        silence_within: timedelta = timedelta(seconds=60),
+    ) -> None:
+        self._url = httpx2.URL(url)
+        self._base = self._url.raw_path.rstrip(b"/")
+        self._answer_within = answer_within.total_seconds()
+        self._timeout = {
+            "connect": connect_within.total_seconds(),
+            "read": silence_within.total_seconds(),
+            "write": silence_within.total_seconds(),
+            "pool": 0.05,
+        }
+        # The transport, not a client: a client would keep one user's cookies for the next one.
+        self._transport = httpx2.AsyncHTTPTransport(limits=CONNECTIONS, trust_env=False)
+
+    async def aclose(self) -> None:
+        """Closes the connections."""
+        await self._transport.aclose()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Forwards until the answer has passed or the client has left; then the service's side is ended as well."""
+        body = Body(scope, receive)
+        forwarding = asyncio.ensure_future(self._forward(scope, body, send))
+        leaving = asyncio.ensure_future(body.client_gone())
+        try:
+            await asyncio.wait((forwarding, leaving), return_when=asyncio.FIRST_COMPLETED)
+            if forwarding.done():
+                forwarding.result()
+        finally:
+            forwarding.cancel()
+            leaving.cancel()
+            await asyncio.gather(forwarding, leaving, return_exceptions=True)
+
+    async def _forward(self, scope: Scope, body: Body, send: Send) -> None:
+        try:
+            response = await self._ask(self._request(scope, body))
+        except ClientGone:
+            return
+        except (TimeoutError, httpx2.TransportError) as failure:
+            logger.warning("{} {}: {!r}", scope["method"], self._url.host, failure)
+            await refuse(_problem(failure), scope, body.receive, send)
+            return
+        try:
+            await _pass_on(response, send)
+        except httpx2.TransportError as failure:
+            # The head is out: only a cut connection can tell the client that the answer is not whole.
+            logger.warning("{} {} ended within its answer: {!r}", scope["method"], self._url.host, failure)
+        finally:
+            await response.aclose()
+
+    def _request(self, scope: Scope, body: Body) -> httpx2.Request:
+        path: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
+        query: bytes = scope["query_string"]
+        target = self._base + path + (b"?" + query if query else b"")
+        return httpx2.Request(
+            scope["method"],
+            self._url,
+            headers=request_headers(scope),
+            stream=body,
+            extensions={"target": target, "timeout": self._timeout},
+        )
+
+    async def _ask(self, request: httpx2.Request) -> httpx2.Response:
+        async with asyncio.timeout(self._answer_within):
+            try:
+                return await self._transport.handle_async_request(request)
+            except _UNCONNECTED:
+                if request.method not in SAFE:
+                    raise
+                return await self._transport.handle_async_request(request)
+
+
+async def _pass_on(response: httpx2.Response, send: Send) -> None:
+    headers = answer_headers(response.headers.raw)
+    await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+    async for piece in response.aiter_raw():
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _problem(failure: Exception) -> Problem:
+    match failure:
+        case httpx2.ConnectError() | httpx2.ConnectTimeout() | httpx2.PoolTimeout():
+            return Problem("unavailable", "The service cannot be reached now. Try again.")
+        case TimeoutError() | httpx2.TimeoutException():
+            return Problem("upstream_timeout", "The service did not answer in time.")
+        case httpx2.LocalProtocolError():
+            return Problem("header_invalid", "The request cannot be passed on as it is.")
+        case _:
+            return Problem("upstream_error", "The service ended before it answered.")

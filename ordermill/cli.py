@@ -1,0 +1,68 @@
+"""The command line. Data goes to stdout, progress to stderr; every error ends with the line that mends it.
+
+Each module in `ordermill/commands` registers its commands; when one is named like the command, no other is imported.
+"""
+
+import importlib
+import os
+import pkgutil
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from ordermill import commands
+from ordermill.errors import Exit, Failure
+
+if TYPE_CHECKING:
+    import typer
+
+INTERRUPTED = 130
+EPILOG = "Exit codes: " + ", ".join(f"{code.value} {code.name.lower().replace('_', ' ')}" for code in Exit)
+
+
+def modules() -> list[str]:
+    """The names of the command modules."""
+    return sorted(module.name for module in pkgutil.iter_modules(commands.__path__))
+
+
+def needed(arguments: Iterable[str]) -> list[str]:
+    """The modules that a command line needs: the one of its command's name, else all."""
+    first = next(iter(arguments), "").replace("-", "_")
+    known = modules()
+    return [first] if first in known else known
+
+
+def build(names: Iterable[str]) -> "typer.Typer":
+    """The application with the commands of these modules."""
+    import typer  # noqa: PLC0415  heavy; `ordermill run` starts a second faster on a small machine when it comes late
+
+    app = typer.Typer(
+        name="ordermill",
+        epilog=EPILOG,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(_nothing)
+    for name in names:
+        importlib.import_module(f"ordermill.commands.{name}").register(app)
+    return app
+
+
+def _nothing() -> None:
+    """Run, look at and test the shop; start it with `ordermill up`."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run one command; ends the process with its exit code."""
+    given = sys.argv[1:] if arguments is None else arguments
+    try:
+        build(needed(given))(given, prog_name="ordermill")
+    except Failure as failure:
+        sys.stderr.write(f"{failure.message}\n→ {failure.mend}\n")
+        sys.exit(failure.code)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(Exit.FAILED)

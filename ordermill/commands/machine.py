@@ -1,0 +1,42 @@
+"""`doctor` and `reset`: is this machine fit for the shop, and begin with an empty one."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from ordermill import output
+from ordermill.errors import Exit, Failure
+from ordermill.output import Form, Output
+from ordermill.state import State
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(doctor)
+    app.command()(reset)
+
+
+def doctor(form: Output = Form.TABLE) -> None:
+    """Check what the shop needs on this machine; exit code 8 when something is missing."""
+    from ordermill.diagnosis import findings  # noqa: PLC0415  only `doctor` needs it
+
+    found = findings(State.open())
+    if form is Form.JSON:
+        output.as_json(found)
+    else:
+        output.as_table(("check", "ok", "found", "mend"), found)
+    if not all(finding["ok"] for finding in found):
+        cause = "This machine is not fit yet."
+        raise Failure(cause, "Follow the last column above.", Exit.UNHEALTHY)
+
+
+def reset(*, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> None:
+    """Remove the shop's data, mails, logs and secrets from this checkout."""
+    from ordermill.launch import forget  # noqa: PLC0415  only `reset` needs it
+
+    state = State.open()
+    if not yes:
+        typer.confirm(f"Remove all orders, stock and mails in {state.root}?", abort=True, err=True)
+    with state.lock():
+        forget(state)
+    sys.stderr.write("empty; the next `ordermill up` begins anew\n")

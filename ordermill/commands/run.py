@@ -1,0 +1,43 @@
+"""`ordermill run`: one process of the shop, what supervisors and containers start."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from ordermill.errors import Exit, Failure
+
+
+class Role(StrEnum):
+    API = "api"
+    WORKER = "worker"
+    ALL = "all"
+
+
+def run(
+    names: Annotated[list[str], typer.Argument(help="Services, `gateway`, or `provider` alone.")],
+    role: Annotated[Role, typer.Option(help="The HTTP edge, the consumer with its loops, or both.")] = Role.ALL,
+    port: Annotated[int, typer.Option(help="Where HTTP is served; a worker serves its health there.")] = 8000,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+) -> None:
+    """Run services in this process until SIGTERM. Settings come from the environment (ORDERMILL_…)."""
+    from pydantic import ValidationError
+
+    from ordermill import host as hosting
+    from ordermill.services import SERVICES
+
+    if unknown := sorted(set(names) - {*SERVICES, hosting.GATEWAY, hosting.PROVIDER}):
+        message = f"There is no service named {', '.join(unknown)}."
+        mend = f"Choose from: {', '.join((*SERVICES, hosting.GATEWAY, hosting.PROVIDER))}"
+        raise Failure(message, mend, Exit.FAILED)
+    try:
+        hosting.run(names, role.value, port, host)
+    except ValidationError as missing:
+        fields = ", ".join(str(error["loc"][0]) for error in missing.errors())
+        message = f"Settings are missing or wrong: {fields}."
+        raise Failure(message, "Set them in the environment; `ordermill up` does it by itself.", Exit.MISSING) from None
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command()(run)

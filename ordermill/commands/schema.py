@@ -1,0 +1,103 @@
+"""Schemas and topology: `migrate`, `upgrade`, `downgrade`, `initdb`, `history`, `topology`."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from ordermill.errors import Exit, Failure
+
+if TYPE_CHECKING:
+    from ordermill.state import State
+
+_progress = Console(stderr=True)
+OneService = Annotated[str, typer.Option("--service", "-s", help="Whose schema.")]
+AnyService = Annotated[str | None, typer.Option("--service", "-s", help="Whose schema; all of them by default.")]
+
+
+def _state() -> "State":
+    import os
+
+    from ordermill.state import State
+
+    given = "ORDERMILL_DATABASE_URL" in os.environ
+    return State.open() if given else State.attach()
+
+
+def _names(service: str | None) -> tuple[str, ...]:
+    from ordermill.services import SERVICES
+
+    if service is None:
+        return SERVICES
+    if service not in SERVICES:
+        message = f"There is no service named {service}."
+        raise Failure(message, f"Choose from: {', '.join(SERVICES)}", Exit.FAILED)
+    return (service,)
+
+
+def _run(work: Coroutine[Any, Any, None], done: str) -> None:
+    try:
+        asyncio.run(work)
+    except OSError as outage:
+        message = f"The server does not answer: {outage}."
+        raise Failure(message, "Start the shop with: make up", Exit.NOT_RUNNING) from None
+    _progress.print(done)
+
+
+async def _alembic(names: tuple[str, ...], action: str, **options: Any) -> None:
+    from chassis.migrations import migrate as alembic
+    from ordermill.services import load
+
+    url = _state().database_url
+    for name in names:
+        await alembic(url, name, load(name).metadata, action, **options)
+
+
+def migrate(
+    message: Annotated[str, typer.Option("--message", "-m", help="What the revision does.")], service: OneService
+) -> None:
+    """Write a new revision from the difference between the tables in code and the running database."""
+    _run(_alembic(_names(service), "revision", message=message, autogenerate=True), "Read it before you commit it.")
+
+
+def upgrade(service: AnyService = None, revision: Annotated[str, typer.Argument()] = "heads") -> None:
+    """Bring schemas up to a revision."""
+    _run(_alembic(_names(service), "upgrade", revision=revision), "The schemas are up to date.")
+
+
+def downgrade(
+    service: OneService, revision: Annotated[str, typer.Argument(help="For example -1, or base.")] = "-1"
+) -> None:
+    """Take one service's schema back by a revision."""
+    _run(_alembic(_names(service), "downgrade", revision=revision), "The schema is back.")
+
+
+def history(service: AnyService = None) -> None:
+    """List the revisions of each schema."""
+    _run(_alembic(_names(service), "history"), "")
+
+
+def initdb() -> None:
+    """Make roles and schemas, and bring every schema up to date. Safe to repeat."""
+    from ordermill import setup
+
+    _run(setup.prepare(_state(), _progress.print), "The database is ready.")
+
+
+def topology() -> None:
+    """Declare exchanges, queues and bindings. Safe to repeat; needs RabbitMQ's administrator."""
+    from ordermill import setup
+
+    _run(setup.topology(_state()), "The topology is declared.")
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands."""
+    for command in (migrate, upgrade, downgrade, history, initdb, topology):
+        _add(app, command)
+
+
+def _add(app: typer.Typer, command: Callable[..., None]) -> None:
+    app.command()(command)

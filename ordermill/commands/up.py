@@ -1,0 +1,30 @@
+"""`up`: starts the whole shop of this checkout and keeps it running."""
+
+import asyncio
+from typing import Annotated, Literal
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(up)
+
+
+def up(
+    *,
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Return when ready; end it with `down`.")] = False,
+    layout: Annotated[
+        Literal["packed", "split"], typer.Option(help="Two processes for all services, or two a service.")
+    ] = "packed",
+    port: Annotated[int | None, typer.Option(help="The gateway's port; 8000 or a free one when it is taken.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Begin with an empty shop.")] = False,
+) -> None:
+    """Start PostgreSQL, RabbitMQ, the mailbox and every service; Ctrl+C stops it all."""
+    from ordermill import launch  # noqa: PLC0415  only `up` needs the launcher
+    from ordermill.state import State  # noqa: PLC0415
+
+    state = State.open(layout=layout)
+    if detach:
+        launch.detached(state, port, fresh=fresh)
+    else:
+        asyncio.run(launch.up(state, port, fresh=fresh))

@@ -1,0 +1,208 @@
+"""`up` itself: the lock, the start, the long wait, the end; in the foreground or detached."""
+
+import asyncio
+import contextlib
+import gc
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ordermill import accounts, control, plan
+from ordermill.errors import Exit, Failure
+from ordermill.shop import Progress, Setup, Shop
+from ordermill.state import State, checkout
+from ordermill.supervisor import all_ready
+
+KEPT_LOG = 50 * 1024 * 1024
+LOG_LOOK_EACH = 60
+OPEN_FILES = 65_536
+SAID_WHEN_READY = "The shop is open."
+AN_ORDER = {
+    "lines": [{"sku": "MUG-RED", "quantity": 1}],
+    "shipping_address": {"name": "Ada", "line1": "1 Main St", "city": "Delft", "postal_code": "2611", "country": "NL"},
+    "payment": {"token": "tok_ok"},
+}
+
+
+def tell(line: str) -> None:
+    """A line of progress, on stderr."""
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
+def load_setup() -> Setup:
+    """The steps between the servers and the services; slow, since it imports every service."""
+    from ordermill import setup  # noqa: PLC0415  the servers start meanwhile
+
+    return setup
+
+
+async def up(
+    state: State, port: int | None, *, fresh: bool = False, shop_of: Callable[[State, Progress], Shop] | None = None
+) -> None:
+    """Start the shop and keep it until it is told to end by a signal or by `down`."""
+    progress = Progress(time.monotonic(), tell)
+    with state.lock():
+        if fresh:
+            forget(state)
+        _raise_limits()
+        plan.choose_ports(state, port)
+        state.keep_layout()
+        await _run(shop_of(state, progress) if shop_of else Shop(state, progress, load_setup))
+    gc.freeze()  # Looking for garbage in all that the services imported would hold up the end by a second.
+
+
+async def _run(shop: Shop) -> None:
+    ended = asyncio.Event()
+    _on_signals(shop, ended)
+    async with control.serving(shop.state, _commands(shop, ended)):
+        housekeeping = asyncio.create_task(_cut_logs(shop.state))
+        try:
+            await _start_unless(ended, shop)
+            await ended.wait()
+        finally:
+            housekeeping.cancel()
+            shop.progress("stopping")
+            await shop.supervisor.stop()
+            shop.progress("stopped")
+
+
+async def _start_unless(ended: asyncio.Event, shop: Shop) -> None:
+    """Start the shop; when it is told to end meanwhile, leave the start where it is."""
+    start, end = asyncio.create_task(shop.start()), asyncio.create_task(ended.wait())
+    await asyncio.wait((start, end), return_when=asyncio.FIRST_COMPLETED)
+    end.cancel()
+    if not start.done():
+        start.cancel()
+        await asyncio.gather(start, return_exceptions=True)
+        return
+    start.result()
+    tell(summary(await shop.describe()))
+
+
+def _commands(shop: Shop, ended: asyncio.Event) -> dict[str, control.Command]:
+    async def ps() -> control.Answer:
+        return await shop.describe()
+
+    async def restart(name: str) -> control.Answer:
+        await shop.supervisor.restart(name)
+        return await shop.describe()
+
+    async def down() -> control.Answer:
+        ended.set()
+        return {}
+
+    return {"ps": ps, "restart": restart, "down": down}
+
+
+def _on_signals(shop: Shop, ended: asyncio.Event) -> None:
+    """The first signal ends everything in good order, the second at once."""
+
+    def end() -> None:
+        if ended.is_set():
+            shop.supervisor.kill()
+        ended.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, end)
+
+
+def _raise_limits() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+
+
+async def _cut_logs(state: State) -> None:
+    """Keep each log below its bound: the processes append, so cutting the file is all it takes."""
+    while True:
+        for log in (state.root / "log").glob("*.log"):
+            if log.stat().st_size > KEPT_LOG:
+                await asyncio.to_thread(_cut, log)
+        await asyncio.sleep(LOG_LOOK_EACH)
+
+
+def _cut(log: Path) -> None:
+    log.with_suffix(".log.1").write_bytes(log.read_bytes()[-KEPT_LOG:])
+    os.truncate(log, 0)
+
+
+def forget(state: State) -> None:
+    """Remove what the shop keeps between runs: data, mails, logs and secrets."""
+    for name in ("postgres", "rabbitmq", "mailbox"):
+        accounts.remove(state.root / name)
+    for file in (*(state.root / "log").glob("*"), state.root / "secrets.json", state.root / "ports.json"):
+        file.unlink(missing_ok=True)
+
+
+def summary(shop: dict[str, Any]) -> str:
+    """What a person needs to know when the shop is open."""
+    gateway, order = shop["gateway"], json.dumps(AN_ORDER)
+    lines = (
+        "",
+        SAID_WHEN_READY,
+        f"  API      {gateway}/api/v1",
+        f"  docs     {gateway}/docs",
+        f"  mailbox  {shop['mailbox']}/messages",
+        "",
+        "  Place an order:",
+        f'    curl -s {gateway}/api/v1/orders -H "Authorization: Bearer $(.venv/bin/ordermill token)" \\',
+        """      -H 'Content-Type: application/json' -H "Idempotency-Key: $(date +%s%N)" -H 'Prefer: wait=5' \\""",
+        f"      -d '{order}'",
+        "",
+        "  Stop it with Ctrl+C, or from another terminal with: .venv/bin/ordermill down",
+    )
+    return "\n".join(lines)
+
+
+def detached(state: State, port: int | None, *, fresh: bool = False) -> None:
+    """Start `up` in the background, show its progress, return when the shop is ready."""
+    with state.lock():
+        log = state.log("up")
+        log.unlink(missing_ok=True)
+    options = ["--layout", state.layout, *(["--port", str(port)] if port else []), *(["--fresh"] if fresh else [])]
+    argv = [sys.executable, "-m", "ordermill", "up", *options]
+    path = os.pathsep.join(filter(None, (str(checkout()), os.environ.get("PYTHONPATH"))))
+    with log.open("ab") as output:
+        child = subprocess.Popen(  # noqa: S603  the program and its words are ours
+            argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+            env={**os.environ, "PYTHONPATH": path, "ORDERMILL_HOME": str(state.root)},
+        )  # fmt: skip
+    _follow_until_ready(log, child)
+
+
+def _follow_until_ready(log: Path, child: subprocess.Popen[bytes]) -> None:
+    with log.open() as lines:
+        while True:
+            ended = child.poll()
+            text = lines.read()
+            sys.stderr.write(text)
+            if ended is not None:
+                cause = f"up ended with exit code {ended}."
+                raise Failure(cause, f"Read {log}", Exit.STEP_FAILED)
+            if SAID_WHEN_READY in text:
+                return
+            time.sleep(0.1)
+
+
+async def wait_ready(state: State, within: float) -> dict[str, Any]:
+    """The shop's description as soon as everything is ready. Raises Failure when that takes too long."""
+    deadline = time.monotonic() + within
+    while True:
+        shop = await control.ask(state, "ps")
+        if all_ready(shop["processes"]):
+            return shop
+        if time.monotonic() > deadline:
+            late = ", ".join(each["name"] for each in shop["processes"] if each["status"] != "ready")
+            message = f"Not ready after {within:.0f} s: {late}."
+            raise Failure(message, "Look at: ordermill logs " + late.split(",")[0], Exit.TIMED_OUT)
+        await asyncio.sleep(0.1)

@@ -1,0 +1,165 @@
+"""A mailbox for one machine: takes every mail over SMTP and shows it at GET /messages; nothing leaves.
+
+The newest 10,000 mails outlive a restart in one file, a JSON object a line.
+"""
+
+import asyncio
+import json
+import re
+from collections import deque
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from html import escape
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import uvicorn
+from aiosmtpd.smtp import SMTP, Envelope, Session
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from ordermill.ports import HOST
+
+KEEPS = 10_000
+LARGEST_MAIL = 10 * 1024 * 1024
+
+Mail = Mapping[str, Any]
+
+
+class Mailbox:
+    """The mails, newest last. A mail is on its way to the disk before its sender hears that it was taken."""
+
+    def __init__(self, folder: Path, keeps: int = KEEPS) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.file = folder / "mails.jsonl"
+        self.mails: deque[Mail] = deque(_stored(self.file), maxlen=keeps)
+        self._rewrite()
+
+    def add(self, mail: Mail) -> None:
+        """Keep a mail; the oldest one goes when there are too many."""
+        self.mails.append(mail)
+        self._lines += 1
+        if self._lines > 2 * (self.mails.maxlen or KEEPS):
+            return self._rewrite()
+        with self.file.open("a") as file:
+            file.write(json.dumps(mail) + "\n")
+        return None
+
+    def clear(self) -> None:
+        """Forget all mails."""
+        self.mails.clear()
+        self._rewrite()
+
+    def to(self, address: str | None) -> list[Mail]:
+        """The mails, newest first; those to one address when it is given."""
+        wanted = address.strip().lower() if address else None
+        return [mail for mail in reversed(self.mails) if not wanted or wanted in map(str.lower, mail["to"])]
+
+    def _rewrite(self) -> None:
+        draft = self.file.with_suffix(".draft")
+        draft.write_text("".join(json.dumps(mail) + "\n" for mail in self.mails))
+        draft.replace(self.file)
+        self._lines = len(self.mails)
+
+    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802  aiosmtpd's name
+        content = envelope.content or b""
+        raw = content.encode() if isinstance(content, str) else content
+        self.add(read_mail(raw, envelope.mail_from or "", envelope.rcpt_tos))
+        return "250 OK"
+
+
+def read_mail(raw: bytes, sender: str, recipients: list[str]) -> Mail:
+    """A mail as GET /messages shows it."""
+    message = message_from_bytes(raw, policy=policy.default)
+    return {
+        "id": uuid4().hex,
+        "from": sender,
+        "to": recipients,
+        "subject": str(message.get("Subject", "")),
+        "text": _body(message, "plain"),
+        "html": _body(message, "html"),
+        "message_id": str(message.get("Message-ID", "")),
+        "received_at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "headers": {name: str(value) for name, value in message.items()},
+    }
+
+
+def _body(message: EmailMessage, kind: str) -> str | None:
+    part = message.get_body((kind,))
+    return str(part.get_content()) if part else None
+
+
+def _stored(file: Path) -> list[Mail]:
+    """What the file holds; a last line that was torn by a kill is left out."""
+    lines = file.read_text().splitlines() if file.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("}") and _is_json(line)]
+
+
+def _is_json(line: str) -> bool:
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
+
+
+def application(mailbox: Mailbox) -> Starlette:
+    """The HTTP side: the mails as JSON, as a page, and the probes."""
+
+    async def list_messages(request: Request) -> Response:
+        return JSONResponse(mailbox.to(request.query_params.get("to")))
+
+    async def delete_messages(_request: Request) -> Response:
+        mailbox.clear()
+        return Response(status_code=204)
+
+    async def get_message(request: Request) -> Response:
+        found = [mail for mail in mailbox.mails if mail["id"] == request.path_params["id"]]
+        return JSONResponse(found[0]) if found else JSONResponse({"detail": "No such mail."}, status_code=404)
+
+    async def page(_request: Request) -> Response:
+        return HTMLResponse(_page(mailbox.to(None)[:200]))
+
+    async def alive(_request: Request) -> Response:
+        return PlainTextResponse("ok")
+
+    return Starlette(
+        routes=[
+            Route("/", page),
+            Route("/messages", list_messages, methods=["GET"]),
+            Route("/messages", delete_messages, methods=["DELETE"]),
+            Route("/messages/{id}", get_message),
+            Route("/livez", alive),
+            Route("/readyz", alive),
+        ]
+    )
+
+
+def _page(mails: list[Mail]) -> str:
+    entries = "".join(
+        f"<details><summary><b>{escape(mail['subject'])}</b> to {escape(', '.join(mail['to']))}, {mail['received_at']}"
+        f"</summary><pre>{escape(mail['text'] or _without_tags(mail['html'] or ''))}</pre></details>"
+        for mail in mails
+    )
+    return f"<!doctype html><html lang=en><meta charset=utf-8><title>Mailbox</title><h1>Mailbox</h1>{entries}</html>"
+
+
+def _without_tags(html: str) -> str:
+    return re.sub(r"<[^>]+>", "", html)
+
+
+async def serve(folder: Path, smtp_port: int, http_port: int) -> None:
+    """Take and show mails until SIGTERM."""
+    mailbox = Mailbox(folder)
+    config = uvicorn.Config(application(mailbox), host=HOST, port=http_port, log_level="warning", access_log=False)
+    loop = asyncio.get_running_loop()
+    smtp = await loop.create_server(
+        lambda: SMTP(mailbox, data_size_limit=LARGEST_MAIL, enable_SMTPUTF8=True, hostname="localhost"), HOST, smtp_port
+    )
+    async with smtp:
+        await uvicorn.Server(config).serve()

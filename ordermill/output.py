@@ -1,0 +1,35 @@
+"""How commands show data: a table for a person, JSON for a program; both on stdout."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+
+class Form(StrEnum):
+    """The forms that data is shown in."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+Output = Annotated[Form, typer.Option("--output", "-o", help="table for a person, json for a program.")]
+
+
+def as_json(data: Any) -> None:
+    """Print data as JSON."""
+    sys.stdout.write(json.dumps(data, indent=2, default=str) + "\n")
+
+
+def as_table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print rows as a table; what is missing stays empty."""
+    from rich.console import Console  # noqa: PLC0415  slow to import, and only needed here
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*("" if row.get(column) is None else str(row[column]) for column in columns))
+    Console(file=sys.stdout, soft_wrap=True).print(table)

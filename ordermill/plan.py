@@ -1,0 +1,81 @@
+"""The processes of a shop in each layout: names, command lines, addresses."""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+from ordermill.ports import HOST
+from ordermill.probes import answers_ok
+from ordermill.process import Spec
+from ordermill.state import GATEWAY_PORT, State, checkout
+
+SERVICES = ("auth_service", "inventory_service", "order_service", "payment_service", "notification_service")
+GATEWAY = "gateway"
+PROVIDER = "provider"
+
+
+def edges_and_workers(state: State, told: Mapping[str, str]) -> list[Spec]:
+    """The processes with our code: two when packed, each service's own when split."""
+    return _packed(state, told) if state.layout == "packed" else _split(state, told)
+
+
+def choose_ports(state: State, gateway: int | None = None) -> None:
+    """Settle every address before anybody is told one; the gateway prefers the port that was asked for, else 8000."""
+    state.port(GATEWAY, gateway or GATEWAY_PORT)
+    names = ["postgres", "rabbitmq", "rabbitmq.distribution", "epmd", "mailbox.smtp", "mailbox.http"]
+    names += [PROVIDER, "shop.worker"] if state.layout == "packed" else [PROVIDER]
+    names += [f"{service}.{role}" for service in SERVICES for role in ("api", "worker")]
+    for name in names:
+        state.port(name)
+
+
+def mailbox(state: State, told: Mapping[str, str]) -> Spec:
+    """The process that takes the shop's mails."""
+    smtp, http = state.port("mailbox.smtp"), state.port("mailbox.http")
+    arguments = ("mailbox", "--smtp-port", str(smtp), "--http-port", str(http), "--folder", str(state.root / "mailbox"))
+    return _ours(state, "mailbox", arguments, http, told)
+
+
+def _packed(state: State, told: Mapping[str, str]) -> list[Spec]:
+    return [
+        _hosting(state, "shop.api", (GATEWAY, *SERVICES), told, port=GATEWAY),
+        _hosting(state, "shop.worker", SERVICES, told),
+    ]
+
+
+def _split(state: State, told: Mapping[str, str]) -> list[Spec]:
+    own = [_hosting(state, f"{service}.{role}", (service,), told) for service in SERVICES for role in ("api", "worker")]
+    return [_hosting(state, PROVIDER, (PROVIDER,), told), *own, _hosting(state, GATEWAY, (GATEWAY,), told)]
+
+
+def _rank(name: str) -> int:
+    """The place in the order of ending: who calls others ends before them."""
+    if name == GATEWAY:
+        return 5
+    if name.endswith(".api"):
+        return 4
+    return {"mailbox": 1, PROVIDER: 2}.get(name, 3)
+
+
+def _hosting(
+    state: State, name: str, hosted: Sequence[str], told: Mapping[str, str], *, port: str | None = None
+) -> Spec:
+    role = "worker" if name.endswith(".worker") else "api"
+    number = state.port(port or name)
+    arguments = ("run", *hosted, "--role", role, "--port", str(number))
+    return _ours(state, name, arguments, number, told)
+
+
+def _ours(state: State, name: str, arguments: Sequence[str], port: int, told: Mapping[str, str]) -> Spec:
+    home = str(checkout())
+    path = os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))
+    return Spec(
+        name=name,
+        argv=(sys.executable, "-m", "ordermill", *arguments),
+        log=state.log(name),
+        env={**os.environ, **told, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
+        ready=answers_ok(port, "/readyz"),
+        alive=answers_ok(port, "/livez"),
+        url=None if name.endswith(".worker") else f"http://{HOST}:{port}",
+        rank=_rank(name),
+    )

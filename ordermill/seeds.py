@@ -1,0 +1,56 @@
+"""Demo data: a catalogue with stock, and accounts for staff. Safe to repeat; needs PostgreSQL only."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+from auth_service.accounts import create_user
+from auth_service.domain.user import EmailTaken
+from chassis.app import Parts, opened, parts_of
+from chassis.tasks import running
+from contracts.types import Role
+from inventory_service.domain.product import SkuTaken
+from inventory_service.seeds import seed_catalogue
+from ordermill.services import load
+
+PRODUCTS = 24
+DOMAIN = "ordermill.example"
+
+
+def address(role: Role) -> str:
+    """The demo account of a role."""
+    return f"{role}@{DOMAIN}"
+
+
+@asynccontextmanager
+async def at_work(name: str, environment: Mapping[str, str]) -> AsyncIterator[Parts]:
+    """A service's pipeline in this process, for commands that nobody offers over HTTP."""
+    parts = parts_of(load(name), load(name).settings.model_validate(dict(environment)), {})
+    async with opened(parts), running(parts.pipeline.run()):
+        yield parts
+        await parts.pipeline.close()
+
+
+async def seed_products(environment: Mapping[str, str], count: int = PRODUCTS) -> int:
+    """Adds the first ``count`` products that are not there yet, each with its stock; says how many."""
+    added = 0
+    async with at_work("inventory_service", environment) as parts:
+        async with parts.database.transaction(read_only=True) as tx:
+            known = {row["sku"] for row in await tx.sql("SELECT sku FROM inventory_service.products")}
+        for seed in (seed for seed in seed_catalogue(count) if seed.sku not in known):
+            try:
+                await parts.pipeline.submit(seed)
+            except SkuTaken:
+                continue
+            added += 1
+    return added
+
+
+async def seed_accounts(environment: Mapping[str, str], passwords: Mapping[Role, str]) -> None:
+    """Opens the demo accounts with these passwords; one that exists keeps its own."""
+    async with at_work("auth_service", environment) as parts:
+        for role, password in passwords.items():
+            try:
+                await create_user(parts.pipeline, address(role), password, role, f"Demo {role}")
+            except EmailTaken:
+                await asyncio.sleep(0)

@@ -1,0 +1,161 @@
+"""The whole shop of one checkout: servers first, then the steps that set them up, then our own processes."""
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, Self
+
+from ordermill import plan
+from ordermill.erlang import ensure_installation
+from ordermill.errors import Exit, Failure
+from ordermill.postgres import Postgres
+from ordermill.process import Running, Spec
+from ordermill.rabbitmq import RabbitMQ
+from ordermill.state import State
+from ordermill.supervisor import Supervisor
+
+SETTLED_AFTER = 1.5
+
+Plan = Callable[[State, Mapping[str, str]], Sequence[Spec]]
+
+
+class Setup(Protocol):
+    """The steps between the servers and the services, and what the services are told."""
+
+    def environment(self, state: State) -> dict[str, str]: ...
+    def definitions(self, state: State) -> dict[str, Any]: ...
+    async def prepare(self, state: State, on_progress: Callable[[str], None]) -> None: ...
+    async def topology(self, state: State) -> None: ...
+    async def seed(self, state: State) -> None: ...
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Tells a person how far the start is, with the seconds since it began."""
+
+    began: float
+    line: Callable[[str], None]
+
+    def __call__(self, text: str) -> None:
+        self.line(f"{time.monotonic() - self.began:6.1f} s  {text}")
+
+
+class Shop:
+    """What `up` runs. The pieces start as soon as what they need is there, not one after the other."""
+
+    setup: Setup
+
+    def __init__(
+        self, state: State, progress: Progress, load: Callable[[], Setup], ours: Plan = plan.edges_and_workers
+    ) -> None:
+        self.state = state
+        self.load = load
+        self.progress = progress
+        self.ours = ours
+        self.supervisor = Supervisor(progress)
+
+    async def start(self) -> None:
+        """Start everything; returns when everything is ready. Raises Failure with the cause and the mend."""
+        async with _Steps() as steps:
+            database = asyncio.create_task(self._database())
+            steps.add(database)
+            self.setup = await asyncio.to_thread(self.load)
+            told = self.setup.environment(self.state)
+            steps.run(self._broker())
+            steps.run(self._until_ready(await self.supervisor.start(plan.mailbox(self.state, told))))
+            await database
+            await self._step("preparing the database", self.setup.prepare(self.state, self._detail))
+            steps.run(self._step("demo data", self.setup.seed(self.state)))
+            for spec in self.ours(self.state, told):
+                steps.run(self._until_ready(await self.supervisor.start(spec)))
+
+    async def describe(self) -> dict[str, Any]:
+        """What `ps` prints."""
+        return {
+            "gateway": self.state.url(plan.GATEWAY),
+            "layout": self.state.layout,
+            "database_url": self.state.database_url,
+            "broker_url": self.state.broker_url,
+            "mailbox": self.state.url("mailbox.http"),
+            "processes": await self.supervisor.describe(),
+        }
+
+    async def _database(self) -> None:
+        if os.environ.get("ORDERMILL_DATABASE_URL"):
+            return self.progress("PostgreSQL is the one that ORDERMILL_DATABASE_URL names")
+        state = self.state
+        port, password = state.port("postgres"), state.secret("postgres")
+        server = Postgres(state.root / "postgres", state.log("postgres"), port, password)
+        spec = await asyncio.to_thread(server.prepare)
+        return await self._until_ready(await self.supervisor.start(spec))
+
+    async def _broker(self) -> None:
+        if os.environ.get("ORDERMILL_BROKER_URL"):
+            return await self._step("topology of the broker", self.setup.topology(self.state))
+        installed = await asyncio.to_thread(ensure_installation, self.progress)
+        state, root = self.state, self.state.root / "rabbitmq"
+        ports = (state.port("rabbitmq"), state.port("rabbitmq.distribution"), state.port("epmd"))
+        node = RabbitMQ(root, state.log("rabbitmq"), *ports, state.secret("rabbitmq"))
+        is_new = not node.has_data
+        definitions = self.setup.definitions(state)
+        epmd, spec = node.prepare(installed, os.environ, definitions, after_ready=self._topology(is_new=is_new))
+        await self.supervisor.start_ready(epmd)
+        return await self._until_ready(await self.supervisor.start(spec))
+
+    def _topology(self, *, is_new: bool) -> Callable[[], Awaitable[None]]:
+        """Declares the topology after each start of the broker, since it may have lost its data.
+
+        A node that is killed within a second after its first quorum queue was made loses that queue for ever
+        (RabbitMQ 3.10 writes their directory late), so a new one counts as ready only when that second is over.
+        """
+
+        async def declare() -> None:
+            await self.setup.topology(self.state)
+            await asyncio.sleep(SETTLED_AFTER if is_new else 0)
+
+        return declare
+
+    async def _until_ready(self, running: Running) -> None:
+        await self.supervisor.wait_ready(running)
+        self.progress(f"{running.spec.name} is ready")
+
+    async def _step(self, name: str, step: Awaitable[None]) -> None:
+        try:
+            await step
+        except Failure:
+            raise
+        except Exception as error:
+            cause = f"The step «{name}» failed: {type(error).__name__}: {error}"
+            mend = "Mend the cause and start again; `ordermill reset` begins with an empty shop."
+            raise Failure(cause, mend, Exit.STEP_FAILED) from error
+        self.progress(name)
+
+    def _detail(self, text: str) -> None:
+        self.progress(f"  {text}")
+
+
+class _Steps:
+    """Steps that run side by side; the first that fails ends the others and is raised as it is."""
+
+    def __init__(self) -> None:
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def add(self, task: asyncio.Task[None]) -> None:
+        self._tasks.append(task)
+
+    def run(self, step: Coroutine[Any, Any, None]) -> None:
+        self.add(asyncio.create_task(step))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: object, error: object, trace: object) -> None:
+        try:
+            if not error:
+                await asyncio.gather(*self._tasks)
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -1,0 +1,142 @@
+"""Rules that import-linter cannot express. Each returns the places to change, so that it can be tried on a broken copy."""
+
+import ast
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = (
+    "contracts", "chassis", "gateway", "ordermill",
+    "order_service", "inventory_service", "payment_service", "notification_service", "auth_service",
+)  # fmt: skip
+SERVICE_FILES = {"domain", "handlers", "routes", "schemas", "store", "tables", "settings", "main"}
+FORBIDDEN_NAMES = {"service", "utils", "helpers", "common", "misc", "base", "manager", "core"}
+IMPURE_CALLS = {"now", "utcnow", "today", "time", "monotonic", "uuid4", "uuid7", "new_id", "random", "getenv", "open", "print"}
+LONGEST_FILE = 250
+LONGEST_FUNCTION = 30
+
+Rule = Callable[[Path], list[str]]
+
+
+def sources(root: Path) -> list[Path]:
+    return sorted(p for package in PACKAGES for p in (root / package).rglob("*.py") if "migrations" not in p.parts)
+
+
+def domains(root: Path) -> list[Path]:
+    return [p for p in sources(root) if p.stem == "domain" or p.parent.name == "domain"]
+
+
+def _where(root: Path, path: Path, line: int) -> str:
+    return f"{path.relative_to(root)}:{line}"
+
+
+def _calls(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            yield node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", ""), node.lineno
+
+
+def only_the_database_begins_and_commits(root: Path) -> list[str]:
+    allowed = {root / "chassis/database.py", root / "chassis/migrations.py", root / "ordermill/setup.py"}
+    return [
+        _where(root, path, node.lineno)
+        for path in sources(root)
+        if path not in allowed
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr in {"begin", "begin_nested", "commit", "rollback"}
+    ]
+
+
+def domains_are_pure(root: Path) -> list[str]:
+    found = []
+    for path in domains(root):
+        tree = ast.parse(path.read_text())
+        found += [_where(root, path, line) for name, line in _calls(tree) if name in IMPURE_CALLS]
+        found += [_where(root, path, n.lineno) for n in ast.walk(tree) if isinstance(n, ast.AsyncFunctionDef | ast.Await)]
+    return found
+
+
+def files_fit_on_a_few_screens(root: Path) -> list[str]:
+    return [
+        _where(root, path, lines) for path in sources(root) if (lines := path.read_text().count("\n")) > LONGEST_FILE
+    ]
+
+
+def functions_fit_on_a_screen(root: Path) -> list[str]:
+    return [
+        f"{_where(root, path, node.lineno)} {node.name}"
+        for path in sources(root)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (node.end_lineno or 0) - node.lineno >= LONGEST_FUNCTION
+    ]
+
+
+def every_file_says_what_it_holds(root: Path) -> list[str]:
+    return [
+        str(path.relative_to(root))
+        for path in sources(root)
+        if path.read_text() and not ast.get_docstring(ast.parse(path.read_text()))
+    ]
+
+
+def names_say_something(root: Path) -> list[str]:
+    return [str(path.relative_to(root)) for path in sources(root) if path.stem in FORBIDDEN_NAMES]
+
+
+def services_have_the_same_files(root: Path) -> list[str]:
+    missing = []
+    for service in (package for package in PACKAGES if package.endswith("_service")):
+        there = {path.stem for path in (root / service).iterdir()}
+        missing += [f"{service}: {name}" for name in sorted(SERVICE_FILES - there)]
+    return missing
+
+
+def only_tokens_imports_jose(root: Path) -> list[str]:
+    return [
+        _where(root, path, node.lineno)
+        for path in sources(root)
+        if path != root / "chassis/tokens.py"
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Import | ast.ImportFrom) and _imported(node).startswith("jose")
+    ]
+
+
+def _imported(node: ast.Import | ast.ImportFrom) -> str:
+    return node.names[0].name if isinstance(node, ast.Import) else node.module or ""
+
+
+def http_errors_are_made_in_the_chassis(root: Path) -> list[str]:
+    return [
+        _where(root, path, line)
+        for path in sources(root)
+        if not path.is_relative_to(root / "chassis")
+        for name, line in _calls(ast.parse(path.read_text()))
+        if name == "HTTPException"
+    ]
+
+
+def nothing_is_left_undone(root: Path) -> list[str]:
+    undone = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|XX" r"X)\b|NotImplemented" r"Error|pragma: no " r"cover|pytest\.(?:mark\.)?sk" r"ip")
+    files = [*sources(root), *sorted((root / "tests").rglob("*.py"))]
+    return [
+        _where(root, path, number)
+        for path in files
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if undone.search(line)
+    ]
+
+
+RULES: tuple[Rule, ...] = (
+    only_the_database_begins_and_commits,
+    domains_are_pure,
+    files_fit_on_a_few_screens,
+    functions_fit_on_a_screen,
+    every_file_says_what_it_holds,
+    names_say_something,
+    services_have_the_same_files,
+    only_tokens_imports_jose,
+    http_errors_are_made_in_the_chassis,
+    nothing_is_left_undone,
+)

@@ -1,0 +1,36 @@
+"""Fixtures that every kind of test may use."""
+
+import os
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.database import a_copy, make_template
+
+
+@pytest.fixture(scope="session")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of this test run share."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
+    folder = Path(tempfile.gettempdir()) / f"ordermill-tests-{run}" if run else tmp_path_factory.mktemp("run")
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+async def template(postgres: str, run_folder: Path) -> str:
+    return await make_template(postgres, run_folder / "template.lock")
+
+
+@pytest.fixture
+async def shop_database(postgres: str, template: str) -> AsyncIterator[str]:
+    """The URL of a database with every schema, for this test alone."""
+    async with a_copy(postgres, template) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def postgres() -> str:
+    return os.environ["ORDERMILL_TEST_POSTGRES"]

@@ -1,0 +1,189 @@
+"""The charging loop: leases, what is out at once, providers and databases that are away."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from payment_service import charging
+from payment_service.domain.payment import Outcome
+from payment_service.simulator_books import Charge, Return
+from tests.service.payment_service.conftest import at_work, comes_to
+
+DUE_NOW = "UPDATE payment_service.payment_attempts SET due_at = now() RETURNING 1"
+
+
+def with_times(settings, **changes):
+    return settings.model_copy(update={"simulator_scale": 1.0, "provider_timeout": timedelta(seconds=10), **changes})
+
+
+async def test_a_slow_card_holds_up_nobody_and_is_charged_once_by_whoever_takes_it_over(settings):
+    async with at_work(with_times(settings)) as payments:
+        slow = await payments.asked("tok_slow")
+        await comes_to(lambda: claimed(payments), [(True,)])
+        quick = await payments.asked("tok_ok")
+        await payments.reaches(quick, "captured")
+        assert (await payments.of_order(slow))["status"] == "processing"
+
+    async with at_work(settings) as payments:
+        await payments.rows(DUE_NOW)
+        await payments.reaches(slow, "captured")
+        assert (await payments.net(slow), await payments.charges(slow)) == (2598, 1)
+
+
+async def claimed(payments):
+    return await payments.rows("SELECT claimed FROM payment_service.payment_attempts")
+
+
+async def test_a_charge_that_was_made_before_the_crash_is_found_and_not_repeated(settings):
+    async with at_work(settings, loops=False) as payments:
+        order_id = await payments.asked("tok_ok")
+        [(key,)] = await payments.rows("UPDATE payment_service.payment_attempts SET claimed = true RETURNING key")
+        charge = Charge(key=key, order_id=order_id, token="tok_declined", amount=2598, currency="EUR")
+        await payments.parts.own.provider.simulator.books.charge([charge])
+
+        await charging.step(payments.parts)
+
+        payment = await payments.reaches(order_id, "failed")
+        assert (payment["failure"]["code"], await payments.charges(order_id)) == ("card_declined", 1)
+
+
+async def test_a_claimed_call_is_nobody_elses_until_its_lease_ends(settings):
+    async with at_work(with_times(settings), loops=False) as payments, at_work(settings, loops=False) as neighbour:
+        await payments.asked("tok_slow")
+
+        await charging.step(payments.parts)
+        await charging.step(neighbour.parts)
+
+        assert (len(payments.parts.own.out), len(neighbour.parts.own.out)) == (1, 0)
+
+
+async def test_no_more_calls_are_out_than_allowed(settings):
+    async with at_work(with_times(settings, calls_in_flight=2), loops=False) as payments:
+        for _ in range(3):
+            await payments.asked("tok_slow")
+
+        more = [await charging.step(payments.parts) for _ in range(2)]
+
+        assert (more, len(payments.parts.own.out)) == ([True, False], 2)
+
+
+async def test_while_the_provider_is_away_a_charge_is_unknown_and_then_ends(settings):
+    away = settings.model_copy(update={"provider_url": "http://127.0.0.1:1"})
+    async with at_work(away) as payments:
+        order_id = await payments.asked("tok_ok")
+        await payments.reaches(order_id, "unknown")
+
+    async with at_work(settings) as payments:
+        await payments.rows(DUE_NOW)
+        await payments.reaches(order_id, "captured")
+        assert (await payments.net(order_id), await payments.told(order_id)) == (2598, ["payment.succeeded"])
+
+
+async def test_an_answer_waits_for_the_database_to_come_back(settings):
+    async with at_work(settings, loops=False) as payments:
+        order_id = await payments.asked("tok_ok")
+        payments.parts.pipeline._resume_at = asyncio.get_running_loop().time() + 0.3
+
+        await charging.step(payments.parts)
+
+        await comes_to(lambda: asked_for(payments), set())
+        assert (await payments.of_order(order_id))["status"] == "captured"
+
+
+async def asked_for(payments):
+    return payments.parts.own.out
+
+
+async def test_an_answer_that_cannot_be_recorded_is_found_again_after_the_lease(settings):
+    short = settings.model_copy(update={"lease": timedelta(seconds=0.2)})
+    async with at_work(short, loops=False) as payments:
+        order_id = await payments.asked("tok_ok")
+        payments.parts.pipeline._resume_at = asyncio.get_running_loop().time() + 60
+
+        await charging.step(payments.parts)
+        await comes_to(lambda: asked_for(payments), set())
+        assert (await payments.net(order_id), (await payments.of_order(order_id))["status"]) == (2598, "processing")
+
+        payments.parts.pipeline._resume_at = 0.0
+        await payments.rows(DUE_NOW)
+        await charging.step(payments.parts)
+        await payments.reaches(order_id, "captured")
+        assert await payments.charges(order_id) == 1
+
+
+async def test_an_unknown_refund_is_looked_up_before_it_is_sent_again(settings):
+    async with at_work(settings, loops=False) as payments:
+        order_id = await payments.asked("tok_ok")
+        await charging.step(payments.parts)
+        await payments.reaches(order_id, "captured")
+        await payments.give_back(order_id)
+        [(key, charge_key)] = await payments.rows(
+            "UPDATE payment_service.refunds SET claimed = true, status = 'unknown' RETURNING key, charge_key"
+        )
+        books = payments.parts.own.provider.simulator.books
+        await books.refund([Return(key=key, charge_key=charge_key, amount=2598)])
+
+        await charging.step(payments.parts)
+
+        await payments.reaches(order_id, "reversed")
+        assert await payments.booked("SELECT amount FROM provider.refunds") == [(2598,)]
+
+
+async def test_the_books_return_no_more_than_was_charged(settings):
+    async with at_work(settings, loops=False) as payments:
+        order_id = await payments.asked("tok_ok")
+        await charging.step(payments.parts)
+        await payments.reaches(order_id, "captured")
+        [(key,)] = await payments.booked("SELECT key FROM provider.charges")
+        asked = [Return(key=f"ref:{n}", charge_key=key, amount=2000) for n in range(2)]
+
+        replies = await payments.parts.own.provider.simulator.books.refund(
+            [*asked, Return(key="ref:2", charge_key="pay:none", amount=1)]
+        )
+
+        assert [(reply.status, reply.code) for reply in replies.values()] == [
+            ("succeeded", None),
+            ("refused", "refund_exceeds_charge"),
+            ("refused", "charge_unknown"),
+        ]
+        assert await payments.net(order_id) == 598
+
+
+async def test_the_database_refuses_a_second_live_charge_and_refunds_beyond_the_capture(settings):
+    async with at_work(settings, loops=False) as payments:
+        await payments.asked("tok_ok")
+
+        with pytest.raises(Exception, match="one_live_attempt"):
+            await payments.rows(
+                "INSERT INTO payment_service.payment_attempts (payment_id, attempt, order_id, method, amount, currency,"
+                " key, status, due_at, tries, correlation_id)"
+                " SELECT payment_id, 2, order_id, method, amount, currency, 'k', status, due_at, 0, ''"
+                " FROM payment_service.payment_attempts"
+            )
+        with pytest.raises(Exception, match="refunds_within_captured"):
+            await payments.rows("UPDATE payment_service.payments SET refund_reserved = 1")
+
+
+async def test_the_service_cannot_read_the_providers_books(settings):
+    async with at_work(settings, loops=False) as payments:
+        with pytest.raises(Exception, match="permission denied for schema provider"):
+            await payments.rows("SELECT * FROM provider.charges")
+
+
+@pytest.mark.parametrize(("tries", "least", "most"), [(0, 0.4, 0.6), (1, 0.8, 1.2), (3, 3.2, 4.8), (50, 24, 36)])
+def test_asking_again_waits_longer_each_time(tries, least, most):
+    waits = [charging.again_after(tries).total_seconds() for _ in range(50)]
+
+    assert least <= min(waits) <= max(waits) <= most
+    assert len(set(waits)) > 1
+
+
+async def test_a_provider_whose_books_are_away_says_nothing(settings):
+    async with at_work(settings, loops=False) as payments:
+        provider = payments.parts.own.provider
+        await provider.simulator.books._database.close()
+
+        said = [said async for said in provider.find(["pay:x:1"])]
+
+        assert [(it.key, it.answer.outcome) for it in said] == [("pay:x:1", Outcome.UNKNOWN)]

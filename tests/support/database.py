@@ -1,0 +1,53 @@
+"""Databases for tests: one template with every schema migrated, and a copy of it for each test."""
+
+import fcntl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import asyncpg
+
+from ordermill.services import SERVICES, load
+from ordermill.setup import create_provider_books, create_roles, upgrade
+
+TEMPLATE = "ordermill_template"
+
+
+def within(server: str, database: str) -> str:
+    """The URL of a database on the server."""
+    return f"{server.rpartition('/')[0]}/{database}"
+
+
+async def make_template(server: str, lock: Path) -> str:
+    """The migrated template; made once a server, however many processes ask for it at once."""
+    with lock.open("a") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        connection = await asyncpg.connect(server)
+        try:
+            if await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1 AND datistemplate", TEMPLATE):
+                return TEMPLATE
+            await connection.execute(f"DROP DATABASE IF EXISTS {TEMPLATE}")
+            await connection.execute(f"CREATE DATABASE {TEMPLATE}")
+            url = within(server, TEMPLATE)
+            await create_roles(url, dict.fromkeys((*SERVICES, "provider"), "test"))
+            for name in SERVICES:
+                await upgrade(url, load(name))
+            await create_provider_books(url)
+            await connection.execute(f"ALTER DATABASE {TEMPLATE} IS_TEMPLATE true")
+        finally:
+            await connection.close()
+    return TEMPLATE
+
+
+@asynccontextmanager
+async def a_copy(server: str, template: str) -> AsyncIterator[str]:
+    """A database of its own for a test, as its owner."""
+    name = f"test_{uuid4().hex}"
+    connection = await asyncpg.connect(server)
+    try:
+        await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        yield within(server, name)
+        await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    finally:
+        await connection.close()

@@ -1,0 +1,152 @@
+"""The private servers, for real: they start, keep what was committed over kill -9, and end."""
+
+import os
+import signal
+import socket
+
+import aio_pika
+import asyncpg
+import pytest
+
+from ordermill import accounts, postgres
+from ordermill.erlang import ensure_installation
+from ordermill.errors import Exit, Failure
+from ordermill.ports import HOST
+from ordermill.postgres import Postgres
+from ordermill.rabbitmq import RabbitMQ
+from ordermill.state import State
+from ordermill.supervisor import Supervisor
+from tests.support.eventually import eventually
+
+
+@pytest.fixture
+def state(tmp_path):
+    state = State.open(tmp_path)
+    yield state
+    accounts.remove(state.root / "postgres")
+
+
+@pytest.fixture
+async def supervisor():
+    supervisor = Supervisor(print)
+    yield supervisor
+    await supervisor.stop()
+
+
+def a_postgres(state):
+    return Postgres(state.root / "postgres", state.log("postgres"), state.port("postgres"), state.secret("postgres"))
+
+
+async def test_postgres_keeps_what_was_committed_when_it_is_killed_and_when_the_port_changes(state, supervisor):
+    server = a_postgres(state)
+    running = await supervisor.start_ready(server.prepare())
+    await _execute(server.url, "create table kept (n int); insert into kept values (1)")
+
+    await _kill(running)
+    await _execute(server.url, "insert into kept values (2)")
+    await supervisor.stop()
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind((HOST, server.port))
+        other.listen()
+        elsewhere = a_postgres(State.open(state.root))
+        again = Supervisor(print)
+        await again.start_ready(elsewhere.prepare())
+        kept = await _execute(elsewhere.url, "select array_agg(n order by n) from kept")
+        await again.stop()
+
+    assert elsewhere.port != server.port
+    assert kept == [1, 2]
+
+
+async def test_postgres_is_durable_and_asks_for_a_password(state, supervisor):
+    server = a_postgres(state)
+    await supervisor.start_ready(server.prepare())
+
+    settings = "select string_agg(name || '=' || setting, ' ' order by name) from pg_settings where name = any($1)"
+    found = await _execute(server.url, settings, ["fsync", "listen_addresses", "max_connections"])
+
+    assert found == "fsync=on listen_addresses=127.0.0.1 max_connections=200"
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        await _execute(server.url.replace(server.password, "wrong"), "select 1")
+
+
+async def test_rabbitmq_keeps_its_messages_when_it_is_killed(state, supervisor):
+    ports = [state.port(name) for name in ("rabbitmq", "rabbitmq.distribution", "epmd")]
+    node = RabbitMQ(state.root / "rabbitmq", state.log("rabbitmq"), *ports, state.secret("rabbitmq"))
+    epmd, server = node.prepare(ensure_installation(print), os.environ)
+    await supervisor.start_ready(epmd)
+    running = await supervisor.start_ready(server)
+    assert node.has_data
+    await _publish(node.url, b"kept")
+    # The directory of quorum queues is written late: a kill within a second after the first one would lose it.
+    await eventually(lambda: _directory_is_written(node.root))
+
+    await _kill(running)
+
+    assert await _read(node.url) == b"kept"
+    assert {spec.name for spec in (epmd, server)} == set(supervisor.processes)
+
+
+def test_without_binaries_the_package_to_install_is_named(monkeypatch):
+    monkeypatch.setattr(postgres.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(postgres, "INSTALLED", ())
+    monkeypatch.setattr(postgres.shutil, "which", lambda _: None)
+
+    with pytest.raises(Failure, match="no PostgreSQL binaries") as refused:
+        postgres.find_binaries()
+
+    assert refused.value.code == Exit.MISSING
+
+
+def test_an_initialisation_that_fails_says_why_and_leaves_no_half_a_cluster(state, monkeypatch):
+    monkeypatch.setattr(postgres, "OWNER", "pg_reserved")
+
+    with pytest.raises(Failure, match="initdb failed"):
+        a_postgres(state).prepare()
+
+    assert not list((state.root / "postgres").resolve().glob("data"))
+
+
+async def _execute(url, statement, *values):
+    connection = await asyncpg.connect(url)
+    try:
+        return await (connection.fetchval(statement, *values) if values else _simple(connection, statement))
+    finally:
+        await connection.close()
+
+
+async def _simple(connection, statement):
+    if statement.startswith("select"):
+        return await connection.fetchval(statement)
+    return await connection.execute(statement)
+
+
+async def _queue(channel):
+    return await channel.declare_queue("kept", durable=True, arguments={"x-queue-type": "quorum"})
+
+
+async def _publish(url, body):
+    async with await aio_pika.connect(url) as connection:
+        channel = await connection.channel()
+        await _queue(channel)
+        await channel.default_exchange.publish(aio_pika.Message(body, delivery_mode=2), "kept")
+
+
+async def _read(url):
+    async with await aio_pika.connect(url) as connection:
+        queue = await _queue(await connection.channel())
+        async with queue.iterator(timeout=15) as messages:
+            async for message in messages:
+                await message.ack()
+                return message.body
+    return None
+
+
+def _directory_is_written(root):
+    return any(b"%2F_kept" in file.read_bytes() for file in root.glob("data/*/quorum/*/names.dets"))
+
+
+async def _kill(running):
+    os.kill(running.pid, signal.SIGKILL)
+    await eventually(lambda: running.restarts == 1 and running.status == "ready", within=12)

@@ -1,0 +1,124 @@
+"""The state folder: secrets, ports, the lock."""
+
+import os
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+
+from ordermill.errors import Exit, Failure
+from ordermill.ports import HIGHEST, HOST, LOWEST, find_free, is_free, start_of
+from ordermill.state import SOCKET_PATH_LIMIT, State, default_root
+
+
+@pytest.fixture
+def state(tmp_path):
+    return State.open(tmp_path)
+
+
+def test_a_secret_is_made_once_and_only_its_owner_may_read_it(state):
+    first = state.secret("postgres")
+
+    again = State.open(state.root).secret("postgres")
+
+    assert again == first
+    assert state.secret("rabbitmq") != first
+    assert stat.S_IMODE((state.root / "secrets.json").stat().st_mode) == 0o600
+
+
+def test_a_secret_that_somebody_else_made_is_kept_unless_there_is_one(state):
+    assert state.keep_secret("key", "made elsewhere") == "made elsewhere"
+    assert state.keep_secret("key", "made later") == "made elsewhere"
+
+
+def test_a_port_stays_the_same_in_the_next_run(state):
+    port = state.port("gateway")
+
+    assert State.open(state.root).port("gateway") == port
+    assert LOWEST <= port < HIGHEST
+
+
+def test_a_port_that_another_program_has_taken_meanwhile_is_replaced(state):
+    port = state.port("gateway")
+    with socket.socket() as other:
+        other.bind((HOST, port))
+        other.listen()
+
+        next_run = State.open(state.root).port("gateway")
+
+        assert next_run != port
+        assert not is_free(port)
+
+
+def test_two_names_never_share_a_port(state):
+    assert len({state.port(name) for name in "abcdef"}) == 6
+
+
+def test_the_preferred_port_is_used_when_it_is_free():
+    wanted = find_free(None, 12_000, set())
+
+    assert find_free(wanted, 20_000, set()) == wanted
+    assert find_free(wanted, 20_000, {wanted}) != wanted
+
+
+def test_checkouts_begin_to_look_for_ports_at_different_places():
+    assert start_of(Path("/a")) != start_of(Path("/b"))
+
+
+def test_a_second_up_is_refused_while_the_first_one_runs(state):
+    with state.lock():
+        assert state.is_running()
+        with pytest.raises(Failure, match="already running") as refused, State.open(state.root).lock():
+            pass
+
+    assert refused.value.code == Exit.ALREADY_RUNNING
+    assert not state.is_running()
+
+
+def test_a_command_from_another_terminal_sees_the_ports_and_the_layout_of_the_running_shop(tmp_path):
+    state = State.open(tmp_path, layout="split")
+    port = state.port("postgres")
+    state.keep_layout()
+    with state.lock(), socket.socket() as server:
+        server.bind((HOST, port))
+        server.listen()
+
+        attached = State.attach(tmp_path)
+
+        assert attached.port("postgres") == port
+        assert attached.layout == "split"
+
+
+def test_attaching_to_nothing_is_refused(state):
+    with pytest.raises(Failure, match="No shop") as refused:
+        State.attach(state.root)
+
+    assert refused.value.code == Exit.NOT_RUNNING
+
+
+def test_the_addresses_are_ours_unless_the_environment_names_others(state, monkeypatch):
+    assert state.database_url.endswith(f"@127.0.0.1:{state.port('postgres')}/ordermill")
+    assert state.broker_url.endswith(f"@127.0.0.1:{state.port('rabbitmq')}/")
+
+    monkeypatch.setenv("ORDERMILL_DATABASE_URL", "postgresql://elsewhere/db")
+    monkeypatch.setenv("ORDERMILL_BROKER_URL", "amqp://elsewhere/")
+
+    assert state.database_url == "postgresql://elsewhere/db"
+    assert state.broker_url == "amqp://elsewhere/"
+    assert state.url("gateway") == f"http://127.0.0.1:{state.port('gateway')}"
+
+
+def test_the_control_socket_fits_into_a_socket_address_however_deep_the_checkout_lies(tmp_path):
+    shallow, deep = State(Path("/srv/shop/.ordermill")), State(tmp_path / ("d" * 120))
+
+    assert shallow.control_socket == Path("/srv/shop/.ordermill/control.sock")
+    assert len(os.fsencode(deep.control_socket)) <= SOCKET_PATH_LIMIT
+
+
+def test_the_folder_is_in_the_checkout_unless_the_environment_names_another(monkeypatch, tmp_path):
+    monkeypatch.delenv("ORDERMILL_HOME", raising=False)
+    assert default_root().name == ".ordermill"
+
+    monkeypatch.setenv("ORDERMILL_HOME", str(tmp_path))
+    assert default_root() == tmp_path

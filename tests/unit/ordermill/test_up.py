@@ -1,0 +1,227 @@
+"""`up` and the commands from another terminal, on real processes; what stands for our services are small web servers."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from contextlib import asynccontextmanager
+
+import psutil
+import pytest
+
+from ordermill import cli, control, launch, plan
+from ordermill.errors import Exit, Failure
+from ordermill.state import State
+from tests.support.eventually import eventually
+
+
+@asynccontextmanager
+async def an_up(folder, **environment):
+    """A running `up`, ready unless a step is broken; it is ended whatever happens."""
+    elsewhere = {"ORDERMILL_DATABASE_URL": "postgresql://nobody/x", "ORDERMILL_BROKER_URL": "amqp://nobody/"}
+    env = {**os.environ, **elsewhere, **environment}
+    with (folder / "up.out").open("wb") as output:
+        up = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "tests.support.a_shop", str(folder / "s"), env=env, stdout=output, stderr=output
+        )
+    try:
+        said = folder / "up.out"
+        await eventually(lambda: launch.SAID_WHEN_READY in said.read_text() or up.returncode is not None, within=30)
+        yield up
+    finally:
+        if up.returncode is None:
+            up.terminate()
+        await asyncio.wait_for(up.wait(), 20)
+
+
+def _children(up):
+    return psutil.Process(up.pid).children(recursive=True)
+
+
+@pytest.fixture
+def state(tmp_path, monkeypatch):
+    monkeypatch.setenv("ORDERMILL_HOME", str(tmp_path / "s"))
+    return State.open(tmp_path / "s")
+
+
+async def _command(*words):
+    """A command in a terminal of its own: exit code, stdout, stderr."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "ordermill", *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    out, err = await process.communicate()
+    return process.returncode, out.decode(), err.decode()
+
+
+async def test_up_starts_everything_and_ctrl_c_leaves_nothing_running(tmp_path, state):
+    async with an_up(tmp_path) as up:
+        children = _children(up)
+        shop = await control.ask(state, "ps")
+
+        up.send_signal(signal.SIGINT)
+        code = await asyncio.wait_for(up.wait(), 10)
+
+    assert [process["name"] for process in shop["processes"]] == ["mailbox", "shop.api", "shop.worker"]
+    assert {process["status"] for process in shop["processes"]} == {"ready"}
+    assert shop["gateway"] == shop["processes"][1]["url"]
+    assert (shop["layout"], shop["database_url"]) == ("packed", "postgresql://nobody/x")
+    assert (state.root / "topology").exists()
+    assert (state.root / "seeded").exists()
+    assert code == 0
+    assert len(children) == 3
+    assert not any(child.is_running() for child in children)
+    assert not state.control_socket.exists()
+    assert not state.is_running()
+
+
+async def test_a_process_that_is_killed_is_back_and_counted(tmp_path, state):
+    async with an_up(tmp_path):
+        first = (await control.ask(state, "ps"))["processes"][2]
+
+        os.kill(first["pid"], signal.SIGKILL)
+        await eventually(lambda: _restarts(state, 1))
+        shop = await launch.wait_ready(state, 5)
+
+    assert shop["processes"][2]["restarts"] == 1
+    assert shop["processes"][2]["pid"] != first["pid"]
+
+
+async def test_the_commands_work_from_another_terminal(tmp_path, state):
+    async with an_up(tmp_path) as up:
+        waited = await _command("wait", "--timeout", "10")
+        shown = await _command("ps", "-o", "json")
+        table = await _command("ps")
+        restarted = await _command("restart", "shop.worker")
+        unknown = await _command("restart", "nobody")
+        second = await _command("up")
+        logs = await _command("logs", "shop.worker")
+        ended = await _command("down")
+        await asyncio.wait_for(up.wait(), 5)
+        nothing = await _command("ps")
+
+    assert waited == (0, "", "everything is ready\n")
+    assert json.loads(shown[1])["processes"][0]["name"] == "mailbox"
+    assert "shop.worker" in table[1]
+    assert restarted == (0, "", "shop.worker is ready again\n")
+    choice = "→ Choose one of: mailbox, shop.api, shop.worker\n"
+    assert unknown == (Exit.FAILED, "", f"No process is called nobody.\n{choice}")
+    assert second[0] == Exit.ALREADY_RUNNING
+    assert second[2].endswith("→ Stop it with: ordermill down\n")
+    assert logs == (0, "serving\nserving\n", "")
+    assert ended == (0, "", "stopped\n")
+    assert nothing == (Exit.NOT_RUNNING, "", "No shop of this checkout is running.\n→ Start it with: make up\n")
+
+
+async def test_two_checkouts_run_beside_each_other(tmp_path):
+    folders = [tmp_path / name for name in ("one", "two")]
+    for folder in folders:
+        folder.mkdir()
+
+    async with an_up(folders[0]), an_up(folders[1]):
+        shops = [await control.ask(State(folder / "s"), "ps") for folder in folders]
+
+    urls = [process["url"] for shop in shops for process in shop["processes"]]
+    assert len(set(urls)) == 6
+
+
+async def test_a_step_that_fails_is_told_with_its_cause_and_mend_and_leaves_nothing_running(tmp_path, state):
+    async with an_up(tmp_path, BROKEN_STEP="1") as up:
+        assert up.returncode == 1
+
+    said = (tmp_path / "up.out").read_text()
+    assert "The step «preparing the database» failed: ValueError: column no_such does not exist" in said
+    assert not state.is_running()
+
+
+async def test_waiting_for_what_does_not_become_ready_ends_with_its_name(tmp_path, state):
+    async with an_up(tmp_path):
+        worker = (await control.ask(state, "ps"))["processes"][2]
+        psutil.Process(worker["pid"]).suspend()
+
+        with pytest.raises(Failure, match=r"Not ready after 0 s: shop\.worker") as late:
+            await launch.wait_ready(state, 0.1)
+        psutil.Process(worker["pid"]).kill()
+
+    assert late.value.code == Exit.TIMED_OUT
+    assert late.value.mend == "Look at: ordermill logs shop.worker"
+
+
+def test_the_summary_names_what_a_person_needs():
+    said = launch.summary({"gateway": "http://127.0.0.1:8000", "mailbox": "http://127.0.0.1:9000"})
+
+    assert "http://127.0.0.1:8000/docs" in said
+    assert "http://127.0.0.1:9000/messages" in said
+    assert "Stop it with Ctrl+C" in said
+
+
+def test_the_packed_layout_has_two_processes_and_the_split_one_two_a_service(tmp_path):
+    packed, split = State.open(tmp_path / "p"), State.open(tmp_path / "s", layout="split")
+
+    two = plan.edges_and_workers(packed, {})
+    many = plan.edges_and_workers(split, {})
+
+    assert [spec.name for spec in two] == ["shop.api", "shop.worker"]
+    services = " ".join(plan.SERVICES)
+    hosted = f"run gateway {services} --role api --port {packed.port('gateway')}"
+    assert " ".join(two[0].argv[3:]) == hosted
+    assert two[0].url == packed.url("gateway")
+    assert two[1].url is None
+    assert len(many) == 12
+    assert {spec.name for spec in many} >= {"provider", "gateway", "order_service.api", "order_service.worker"}
+    assert sorted(many, key=lambda spec: -spec.rank)[0].name == "gateway"
+
+
+def test_reset_forgets_everything_but_asks_first(state, monkeypatch, capsys):
+    state.secret("postgres")
+    (state.root / "mailbox").mkdir()
+    monkeypatch.setattr(sys, "stdin", open(os.devnull))  # noqa: PTH123, SIM115  no answer is a no
+
+    with pytest.raises(SystemExit) as refused:
+        cli.main(["reset"])
+    assert refused.value.code == 1
+    assert (state.root / "secrets.json").exists()
+    with pytest.raises(SystemExit) as done:
+        cli.main(["reset", "--yes"])
+
+    assert done.value.code == 0
+    assert not (state.root / "secrets.json").exists()
+    assert not (state.root / "mailbox").exists()
+    assert "empty" in capsys.readouterr().err
+
+
+def test_doctor_finds_what_is_missing_and_says_how_to_mend_it(state, monkeypatch, capsys):
+    monkeypatch.setattr("ordermill.erlang.find_installation", lambda: None)
+    monkeypatch.setattr("ordermill.diagnosis.os.geteuid", lambda: 1000)
+
+    with pytest.raises(SystemExit) as unfit:
+        cli.main(["doctor", "-o", "json"])
+
+    assert unfit.value.code == Exit.UNHEALTHY
+    found = {finding["check"]: finding for finding in json.loads(capsys.readouterr().out)}
+    assert found["RabbitMQ"]["ok"] is False
+    assert found["RabbitMQ"]["mend"].endswith("docker compose up")
+    assert found["Python"]["ok"] is True
+
+
+def test_only_the_module_of_the_command_is_imported():
+    assert cli.needed(["mailbox", "--smtp-port", "1"]) == ["mailbox"]
+    assert set(cli.needed(["ps"])) >= {"machine", "mailbox", "processes", "up"}
+    assert cli.needed([]) == cli.modules()
+
+
+def test_the_logs_of_all_processes_are_shown_with_their_names(state, capsys):
+    state.log("one").write_text("a\nb\n")
+    state.log("two").write_text("c\n")
+
+    with pytest.raises(SystemExit):
+        cli.main(["logs", "-n", "1"])
+    with pytest.raises(SystemExit) as unknown:
+        cli.main(["logs", "three"])
+
+    assert capsys.readouterr().out.split() == ["one", "b", "two", "c"]
+    assert unknown.value.code == Exit.FAILED
+
+
+async def _restarts(state, count):
+    return sum(process["restarts"] for process in (await control.ask(state, "ps"))["processes"]) == count
