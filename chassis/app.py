@@ -59,7 +59,7 @@ class Service:
     """A service as its ``main`` describes it. Nothing is opened before it runs.
 
     Attributes:
-        router: routes under ``/api/v1``. ``internal`` ones are for services with the service token, ``unversioned`` ones bare.
+        router: routes under ``/api/v1``; ``internal`` ones need the service token, ``unversioned`` ones have no prefix.
         refusals: the code of ``chassis.problems`` for each refusal of the domain.
         own: opens what only this service needs; its value is ``Parts.own``.
     """

@@ -50,7 +50,7 @@ class Batch:
         await self._settle(tx, [item for item in items if item not in held_up] if held_up else items)
 
     async def one_by_one(self, tx: Transaction) -> None:
-        """Each item in its savepoint: the one that fails alone is deferred, or answered with its failure; the rest stand."""
+        """Each item in its savepoint: the one that fails alone is deferred, or answered with it; the rest stand."""
         claimed, items = await self._claim(tx)
         held_up = set(claimed.held_up)
         for item in items:

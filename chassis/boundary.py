@@ -29,6 +29,7 @@ class Boundary:
         self._service = service
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -78,6 +79,7 @@ class _Exchange:
         self._received = 0
 
     async def receive(self) -> Message:
+        """The next part of the request, as long as its body stays within the limit."""
         message = await self._receive()
         self._received += len(message.get("body", b""))
         if self._received > BODY_LIMIT:
@@ -85,6 +87,7 @@ class _Exchange:
         return message
 
     async def send(self, message: Message) -> None:
+        """Passes the answer on, with the request's id."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
             MutableHeaders(scope=message)["X-Request-ID"] = self._context.request_id

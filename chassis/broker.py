@@ -27,15 +27,15 @@ HEARTBEAT = 5
 
 
 def with_heartbeat(url: str) -> str:
-    """The URL with a heartbeat of 5 s: a frozen consumer's messages come back after 13 s instead of 178 (6-facts.md, 10)."""
+    """The URL with a heartbeat of 5 s: a frozen consumer's messages are back after 13 s, not 178 (6-facts.md, 10)."""
     return f"{url}{'&' if '?' in url else '?'}heartbeat={HEARTBEAT}"
 
 
 async def declare_topology(url: str, listeners: Mapping[str, Sequence[str]]) -> list[str]:
     """Declares exchanges, queues and bindings; says which queues did not exist before.
 
-    ``url`` is of a user that may configure; ``listeners`` are the topics of each service. Limits and dead-lettering come
-    by policy, since a queue's arguments cannot be changed later (6-facts.md, 16).
+    ``url`` is of a user that may configure; ``listeners`` are the topics of each service. Limits and dead-lettering
+    come by policy, since a queue's arguments cannot be changed later (6-facts.md, 16).
     """
     connection = await asyncio.wait_for(aio_pika.connect(url), 10)
     async with connection:

@@ -14,7 +14,7 @@ from sqlalchemy.sql.expression import ClauseElement
 
 _DIALECT: Dialect = PGDialect_asyncpg()  # type: ignore[no-untyped-call]
 
-# asyncpg raises InternalClientError, neither PostgresError nor InterfaceError, when the server dies in a transaction (6-facts.md, 11).
+# asyncpg raises InternalClientError, no PostgresError, when the server dies in a transaction (6-facts.md, 11).
 OUTAGE = (
     OSError,
     TimeoutError,
@@ -73,7 +73,8 @@ class Bulk:
         """Adds rows. ``conflict`` is the tail of the statement, e.g. ``ON CONFLICT DO NOTHING``."""
         names = columns or tuple(column.name for column in table.c)
         selected = ", ".join(_selected(table, name) for name in names)
-        sql = f"INSERT INTO {table.fullname} ({', '.join(names)}) SELECT {selected} FROM {_unnest(table, names)} {conflict}"  # noqa: S608 -- names come from our own tables
+        target = f"{table.fullname} ({', '.join(names)})"
+        sql = f"INSERT INTO {target} SELECT {selected} FROM {_unnest(table, names)} {conflict}"  # noqa: S608 -- names come from our own tables
         return cls(table, names, sql)
 
     @classmethod
@@ -186,7 +187,7 @@ class Database:
         """Begins, and commits at the end; rolls back when the body raises.
 
         Raises:
-            OUTAGE: one of these when the database cannot be reached or went away; the fate of the commit is unknown then.
+            OUTAGE: one of these when the database cannot be reached or went away; the commit's fate is unknown then.
         """
         if self._pool is None:
             message = "the database is closed"

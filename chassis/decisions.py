@@ -28,7 +28,7 @@ class Aggregate(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """The circumstances of one item: its id, the batch's one reading of the database's clock, who asked, and the trace."""
+    """The circumstances of one item: its id, the batch's one reading of the database's clock, who asked, the trace."""
 
     id: UUID
     now: datetime
@@ -42,7 +42,7 @@ class Cause:
 
 
 class State:
-    """What a decision may look at: the things of the keys that its item names, as its predecessors in the batch left them."""
+    """What a decision may look at: the things that its item names, as its predecessors in the batch left them."""
 
     __slots__ = ("_things",)
 

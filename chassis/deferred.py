@@ -50,9 +50,11 @@ class DeferredEvents:
 
     def __init__(self, service: str) -> None:
         self._add = f"""
-            INSERT INTO {service}.deferred (message_id, index, topic, subject, body, attempts, last_error, state, not_before, careful)
+            INSERT INTO {service}.deferred
+                (message_id, index, topic, subject, body, attempts, last_error, state, not_before, careful)
             SELECT m, i, t, s, b, a, e, CASE WHEN p THEN 'parked' ELSE 'deferred' END, now() + w, c
-            FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::text[], $6::int[], $7::text[], $8::bool[], $9::interval[], $10::bool[])
+            FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::text[], $6::int[], $7::text[], $8::bool[],
+                    $9::interval[], $10::bool[])
                 AS v(m, i, t, s, b, a, e, p, w, c)
             ON CONFLICT (message_id, index) DO NOTHING
         """  # noqa: S608 -- the schema is the service's name
@@ -68,7 +70,8 @@ class DeferredEvents:
         """  # noqa: S608 -- the schema is the service's name
         self._due = f"""
             SELECT * FROM (
-                SELECT DISTINCT ON (subject) message_id, index, topic, subject, body, attempts, last_error, not_before, careful
+                SELECT DISTINCT ON (subject)
+                    message_id, index, topic, subject, body, attempts, last_error, not_before, careful
                 FROM {service}.deferred WHERE state = 'deferred' ORDER BY subject, message_id, index) first
             WHERE not_before <= now() ORDER BY not_before LIMIT $1
         """  # noqa: S608 -- the schema is the service's name
@@ -93,7 +96,7 @@ class DeferredEvents:
             await tx.sql(self._add, *zip(*rows, strict=True))
 
     async def start(self, tx: Transaction, event: Deferred) -> bool:
-        """Counts a start of a careful event, to be committed before it runs. False at the third: it is parked instead."""
+        """Counts a start of a careful event, to be committed before it runs. False at the third: it is parked."""
         [(state,)] = await tx.sql(self._start, event.message_id, event.index) or [("gone",)]
         return bool(state == "deferred")
 

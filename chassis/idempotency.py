@@ -1,4 +1,4 @@
-"""Idempotency keys: claimed by an advisory lock, executed and remembered in one transaction with the effect (3-http-api.md)."""
+"""Idempotency keys: claimed by an advisory lock, remembered in one transaction with the effect (3-http-api.md)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -77,12 +77,14 @@ class Claims:
         self._find = f"""
             SELECT i.user_id, i.operation, i.key, i.fingerprint, i.status, i.headers, i.body
             FROM {schema}.idempotency i
-            JOIN unnest($1::uuid[], $2::text[], $3::text[]) AS v(u, o, k) ON (i.user_id, i.operation, i.key) = (v.u, v.o, v.k)
+            JOIN unnest($1::uuid[], $2::text[], $3::text[]) AS v(u, o, k)
+                ON (i.user_id, i.operation, i.key) = (v.u, v.o, v.k)
         """  # noqa: S608 -- the schema is the service's name
         self._store = f"""
             INSERT INTO {schema}.idempotency (user_id, operation, key, fingerprint, status, headers, body)
             SELECT u, o, k, f, s, h::jsonb, b
-            FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::int[], $6::text[], $7::bytea[]) AS v(u, o, k, f, s, h, b)
+            FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::int[], $6::text[], $7::bytea[])
+                AS v(u, o, k, f, s, h, b)
         """  # noqa: S608 -- the schema is the service's name
         self._expire = f"""
             DELETE FROM {schema}.idempotency WHERE ctid = ANY(ARRAY(
@@ -93,7 +95,7 @@ class Claims:
     async def take(self, tx: Transaction, claims: Sequence[Claim]) -> dict[Scope, Taken]:
         """For each scope: what was claimed and answered before, why it cannot run now, or None when it is ours to run.
 
-        Two statements: the second one's snapshot is younger than the locks, so that it sees what their last holder stored.
+        Two statements: the second one's snapshot is younger than the locks, and sees what their last holder stored.
         """
         distinct = list({claim.scope: claim for claim in claims}.values())
         locks = sorted(await tx.sql(self._lock, [claim.lock for claim in distinct]))

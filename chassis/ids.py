@@ -14,6 +14,7 @@ _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _VALUES = {letter: value for value, letter in enumerate(_ALPHABET)}
 _VERSION = 0x7 << 76
 _VARIANT = 0b10 << 62
+_LENGTH = 26
 
 
 def new_id() -> UUID:
@@ -48,7 +49,7 @@ def parse_typeid(prefix: str, text: str) -> UUID:
         ValueError: when the prefix differs or the rest is no 128-bit number in base32.
     """
     head, _, tail = text.rpartition("_")
-    if head != prefix or len(tail) != 26 or tail[0] > "7" or not _VALUES.keys() >= set(tail):
+    if head != prefix or len(tail) != _LENGTH or tail[0] > "7" or not _VALUES.keys() >= set(tail):
         message = f"not an id of the form {prefix}_…"
         raise ValueError(message)
     number = 0
@@ -59,7 +60,7 @@ def parse_typeid(prefix: str, text: str) -> UUID:
 
 @dataclass(frozen=True, slots=True)
 class TypeId:
-    """A pydantic annotation: ``Annotated[UUID, TypeId("ord")]`` is a UUID here and a TypeID in JSON, paths and queries."""
+    """A pydantic annotation: ``Annotated[UUID, TypeId("ord")]`` is a UUID here, a TypeID in JSON, paths and queries."""
 
     prefix: str
 

@@ -25,7 +25,8 @@ class Inbox:
                 INSERT INTO {service}.inbox (message_id) SELECT DISTINCT * FROM unnest($1::uuid[]) ORDER BY 1
                 ON CONFLICT DO NOTHING RETURNING message_id)
             SELECT now(), ARRAY(SELECT message_id FROM claimed),
-                ARRAY(SELECT DISTINCT subject FROM {service}.deferred WHERE state = 'deferred' AND subject = ANY($2::text[]))
+                ARRAY(SELECT DISTINCT subject FROM {service}.deferred
+                    WHERE state = 'deferred' AND subject = ANY($2::text[]))
         """  # noqa: S608 -- the schema is the service's name
         self._known = f"SELECT 1 FROM {service}.inbox WHERE message_id = $1"  # noqa: S608 -- the schema is the service's name
 

@@ -1,4 +1,4 @@
-"""Schemas: the tables that every service has for the chassis, and Alembic, one version table a service (6-facts.md, 25)."""
+"""Schemas: the tables that every service has for the chassis, and Alembic, one version table a service."""
 
 import asyncio
 from collections.abc import Callable
@@ -57,7 +57,8 @@ BEGIN
               AND to_date(right(c.relname, 8), 'YYYYMMDD') < today - kept_days LOOP
             busy := false;
             IF parent = 'outbox' THEN
-                EXECUTE format('SELECT EXISTS (SELECT 1 FROM {schema}.%I WHERE published_at IS NULL)', old.relname) INTO busy;
+                EXECUTE format('SELECT EXISTS (SELECT 1 FROM {schema}.%I WHERE published_at IS NULL)', old.relname)
+                    INTO busy;
             END IF;
             IF NOT busy THEN EXECUTE format('DROP TABLE {schema}.%I', old.relname); END IF;
         END LOOP;
@@ -87,7 +88,12 @@ def drop_partitions(execute: Callable[[str], object], schema: str) -> None:
 
 def add_chassis_tables(metadata: MetaData) -> None:
     """Adds outbox, inbox, deferred and idempotency to a service's own tables."""
-    _now = func.now()
+    _add_parcels(metadata)
+    _add_deferred(metadata)
+    _add_idempotency(metadata)
+
+
+def _add_parcels(metadata: MetaData) -> None:
     outbox = Table(
         "outbox",
         metadata,
@@ -95,9 +101,9 @@ def add_chassis_tables(metadata: MetaData) -> None:
         Column("topic", Text, nullable=False),
         Column("events", Text, nullable=False),
         Column("count", Integer, nullable=False),
-        Column("created_at", DateTime(timezone=True), nullable=False, server_default=_now),
+        Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
         Column("published_at", DateTime(timezone=True)),
-        Column("not_before", DateTime(timezone=True), nullable=False, server_default=_now),
+        Column("not_before", DateTime(timezone=True), nullable=False, server_default=func.now()),
         Column("attempts", Integer, nullable=False, server_default="0"),
         postgresql_partition_by="RANGE (id)",
     )
@@ -106,9 +112,12 @@ def add_chassis_tables(metadata: MetaData) -> None:
         "inbox",
         metadata,
         Column("message_id", Uuid, primary_key=True),
-        Column("handled_at", DateTime(timezone=True), nullable=False, server_default=_now),
+        Column("handled_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
         postgresql_partition_by="RANGE (message_id)",
     )
+
+
+def _add_deferred(metadata: MetaData) -> None:
     deferred = Table(
         "deferred",
         metadata,
@@ -122,10 +131,13 @@ def add_chassis_tables(metadata: MetaData) -> None:
         Column("last_error", Text, nullable=False),
         Column("state", Text, nullable=False),
         Column("careful", Boolean, nullable=False, server_default=text("false")),
-        Column("created_at", DateTime(timezone=True), nullable=False, server_default=_now),
+        Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
         CheckConstraint("state IN ('deferred', 'parked')", name="deferred_state"),
     )
     Index("deferred_subject", deferred.c.subject, postgresql_where=text("state = 'deferred'"))
+
+
+def _add_idempotency(metadata: MetaData) -> None:
     idempotency = Table(
         "idempotency",
         metadata,
@@ -136,7 +148,7 @@ def add_chassis_tables(metadata: MetaData) -> None:
         Column("status", Integer, nullable=False),
         Column("headers", JSONB, nullable=False),
         Column("body", LargeBinary, nullable=False),
-        Column("created_at", DateTime(timezone=True), nullable=False, server_default=_now),
+        Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     )
     Index("idempotency_age", idempotency.c.created_at)
 

@@ -8,7 +8,6 @@ from fastapi import FastAPI
 
 from chassis.problems import CODES, MEDIA_TYPE, ProblemDetails
 
-_METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
 _SCHEMAS = "#/components/schemas/"
 _FROM_FASTAPI = ("HTTPValidationError", "ValidationError")
 _WITH_BODY = ("malformed_json", "validation_failed", "unknown_field", "body_too_large", "unsupported_media_type")
@@ -42,8 +41,7 @@ def operations(document: MutableMapping[str, Any]) -> Iterator[tuple[str, str, d
     """Every operation of a document, with its path and method."""
     for path, item in document["paths"].items():
         for method, operation in item.items():
-            if method in _METHODS:
-                yield path, method, operation
+            yield path, method, operation
 
 
 def tell_problems(document: MutableMapping[str, Any]) -> None:

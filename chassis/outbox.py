@@ -1,4 +1,4 @@
-"""The outbox: what one transaction tells about one topic, as parcels that are never changed; the service's event log."""
+"""The outbox: what one transaction tells about one topic, as parcels that never change; the service's event log."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple

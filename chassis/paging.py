@@ -19,7 +19,7 @@ Item = TypeVar("Item", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Which part of a list is asked for. ``after`` holds the values of the last row seen, as ``listing`` was given them."""
+    """Which part of a list is asked for. ``after`` holds the last row's values, as ``listing`` was given them."""
 
     limit: int
     after: list[Any] | None
@@ -81,7 +81,7 @@ Paging = Annotated[Page, Depends(_page)]
 def listing(
     page: Page, rows: Sequence[Row], view: Callable[[Row], Item], cursor: Callable[[Row], Sequence[object]]
 ) -> Listing[Item]:
-    """The answer for ``rows``, of which the store has read up to ``page.limit + 1``; ``cursor`` gives a row's key values."""
+    """The answer for ``rows``, of which the store has read up to ``page.limit + 1``; ``cursor`` gives a row's key."""
     shown = rows[: page.limit]
     more = len(rows) > page.limit
     next_cursor = urlsafe_b64encode(to_json(list(cursor(shown[-1])))).decode() if more else None

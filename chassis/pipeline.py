@@ -83,7 +83,7 @@ class Pipeline:
     async def handle(self, message_id: Any, envelopes: Sequence[Envelope[Any]]) -> None:
         """Settles a parcel; returns when its effect is committed, so that it may be acknowledged.
 
-        While the database is away the parcel waits here: nothing is lost when the process dies, the broker has it still.
+        While the database is away the parcel waits here: nothing is lost when the process dies, the broker has it.
         """
         settled: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._put(Parcel(message_id, envelopes, settled))
@@ -124,7 +124,7 @@ class Pipeline:
             await self._commit(batch)
         except OUTAGE as outage:
             await self._interrupted(entries, outage)
-        except Exception as failure:
+        except Exception as failure:  # noqa: BLE001 -- whatever it is, facts must wait and callers must be told
             logger.opt(exception=failure).error("a batch of {} failed as a whole", len(entries))
             await self._interrupted(entries, failure)
         else:

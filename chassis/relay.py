@@ -20,7 +20,7 @@ from contracts.catalogue import UNHEARD
 from contracts.envelope import CONTENT_TYPE
 
 PARCELS = 200
-CONFIRM_TIMEOUT = 10.0
+CONFIRM_TIMEOUT = 8.0  # shorter than idle_session_timeout, which guards the lock
 POLL = 1.0
 
 
@@ -43,7 +43,7 @@ class BrokerPublisher:
         self._channel = channel
 
     async def publish(self, rows: Sequence[Any]) -> Sequence[bool]:
-        """Confirms are bounded by an outer timeout: the library's own does not fire under a broker alarm (6-facts.md, 4)."""
+        """Confirms are bounded from outside: the library's timeout does not fire under an alarm (6-facts.md, 4)."""
         async with asyncio.timeout(CONFIRM_TIMEOUT):
             confirms = await asyncio.gather(*(self._publish(row) for row in rows))
         return [isinstance(confirm, spec.Basic.Ack) for confirm in confirms]
@@ -70,13 +70,15 @@ class Relay:
         self._database = database
         self._broker_url = broker_url
         self._wake = asyncio.Event()
+        self._lock = crc32(f"relay {service}".encode())
         self._due = f"""
             SELECT id, topic, events FROM {service}.outbox
             WHERE published_at IS NULL AND not_before <= now() ORDER BY id LIMIT {PARCELS}
         """  # noqa: S608 -- the schema is the service's name
         self._mark = f"UPDATE {service}.outbox SET published_at = now() WHERE id = ANY($1::uuid[])"  # noqa: S608 -- as above
         self._delay = f"""
-            UPDATE {service}.outbox SET attempts = attempts + 1, not_before = now() + $2 * least(2 ^ attempts, 300) * interval '1 s'
+            UPDATE {service}.outbox SET attempts = attempts + 1,
+                not_before = now() + $2 * least(2 ^ attempts, 300) * interval '1 s'
             WHERE id = ANY($1::uuid[])
         """  # noqa: S608 -- as above
 
@@ -85,9 +87,7 @@ class Relay:
         connection = await self._database.connect()
         try:
             await connection.execute("SET idle_session_timeout = '10s'; SET statement_timeout = '10s'")
-            while not await connection.fetchval(
-                "SELECT pg_try_advisory_lock($1)", crc32(f"relay {self.service}".encode())
-            ):
+            while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", self._lock):  # noqa: ASYNC110 -- it is another process's
                 await asyncio.sleep(POLL)
             await self._hold(connection)
         finally:

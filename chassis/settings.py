@@ -7,7 +7,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 def named(service: str) -> AliasGenerator:
-    """The environment's names for the fields of a service's settings: ``class Settings(ServiceSettings, alias_generator=named("x"))``."""
+    """The environment's names of a service's: ``class Settings(ServiceSettings, alias_generator=named("x"))``."""
 
     def names(field: str) -> AliasChoices:
         return AliasChoices(f"ORDERMILL_{service}_{field}".upper(), f"ORDERMILL_{field}".upper())
@@ -16,7 +16,7 @@ def named(service: str) -> AliasGenerator:
 
 
 class ServiceSettings(BaseSettings):
-    """Settings that every service has. order_service's ``pay_by`` is ``ORDERMILL_ORDER_SERVICE_PAY_BY``, else ``ORDERMILL_PAY_BY``.
+    """Settings that every service has: ``pay_by`` is ``ORDERMILL_ORDER_SERVICE_PAY_BY``, else ``ORDERMILL_PAY_BY``.
 
     Attributes:
         database_url: the service's own schema, as its own role.

@@ -1,4 +1,4 @@
-"""How things are loaded and saved, set-wise: in SQL for the shop, in memory for the simulation; one contract for both."""
+"""How things are loaded and saved, set-wise: in SQL for the shop, in memory for the simulation, by one contract."""
 
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -84,7 +84,7 @@ class SqlStore:
 
 
 class MemoryStore:
-    """The same things in a dictionary, for the simulation and for tests of the pipeline. The transaction is not used."""
+    """The same things in a dictionary, for the simulation and for tests. The transaction is not used."""
 
     def __init__(self, *rows: Rows[Any]) -> None:
         self.names = {row.kind: row.names for row in rows}

@@ -11,7 +11,7 @@ from loguru import logger
 async def forever(name: str, work: Callable[[], Awaitable[None]], *, longest_pause: float = 5.0) -> None:
     """Runs ``work`` again whenever it fails, after a pause with jitter that doubles up to ``longest_pause`` seconds.
 
-    It catches ``Exception``: asyncpg and aio-pika raise more kinds than they document when a server dies (6-facts.md, 11).
+    It catches ``Exception``: asyncpg and aio-pika raise more than they document when a server dies (6-facts.md, 11).
     """
     pause = 0.1
     while True:
@@ -27,7 +27,7 @@ async def forever(name: str, work: Callable[[], Awaitable[None]], *, longest_pau
 
 
 class Signal:
-    """Something that happens again and again. Whoever waits says how often they have seen it, so that none is missed."""
+    """Something that happens again and again. Whoever waits says how often they have seen it: none is missed."""
 
     def __init__(self) -> None:
         self.count = 0

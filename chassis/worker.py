@@ -29,7 +29,11 @@ class Worker:
     async def running(self) -> AsyncIterator[None]:
         """Opens the parts and works until the end of the body; then finishes what it has accepted, consumer first."""
         parts, name = self.parts, self.parts.service.name
-        loops = (*parts.service.loops, Loop("deferred", retry_deferred), Loop("housekeeping", keep_house, every=HOUR, woken=False))
+        loops = (
+            *parts.service.loops,
+            Loop("deferred", retry_deferred),
+            Loop("housekeeping", keep_house, every=HOUR, woken=False),
+        )
         async with opened(parts), running(forever(f"{name} relay", self.relay.run)), running(parts.pipeline.run()):
             async with (
                 running(*(_looping(loop, parts) for loop in loops)),

@@ -44,8 +44,7 @@ class Body(httpx2.AsyncByteStream):
                 raise ClientGone
             if _is_last(message):
                 self._read.set()
-            if piece := message.get("body", b""):
-                yield piece
+            yield message.get("body", b"")
 
     async def client_gone(self) -> None:
         """Returns when the client has left after its request. Nobody else may receive then."""

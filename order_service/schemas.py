@@ -21,7 +21,7 @@ from contracts.types import (
     Sku,
     UserId,
     order_number,
-)  # fmt: skip
+)
 from order_service.domain import history, life, order, pricing, refunds
 from order_service.domain.status import FulfilmentStatus, OrderStatus, PaymentStatus, RefundStatus
 

@@ -34,7 +34,7 @@ def needed(arguments: Iterable[str]) -> list[str]:
 
 def build(names: Iterable[str]) -> "typer.Typer":
     """The application with the commands of these modules."""
-    import typer  # noqa: PLC0415  heavy; `ordermill run` starts a second faster on a small machine when it comes late
+    import typer
 
     app = typer.Typer(
         name="ordermill",

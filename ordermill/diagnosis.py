@@ -71,7 +71,7 @@ def _disk(state: State) -> Finding:
 
 
 def _memory(_state: State) -> Finding:
-    import psutil  # noqa: PLC0415  only here
+    import psutil
 
     free = psutil.virtual_memory().available
     return _finding("free memory", f"{free >> 20} MiB", ok=free > LEAST_MEMORY, mend="Free 1 GiB of memory.")

@@ -185,4 +185,3 @@ class _Server(uvicorn.Server):
         watchdog.daemon = True
         watchdog.start()
         super().handle_exit(sig, frame)
-

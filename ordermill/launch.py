@@ -39,7 +39,7 @@ def tell(line: str) -> None:
 
 def load_setup() -> Setup:
     """The steps between the servers and the services; slow, since it imports every service."""
-    from ordermill import setup  # noqa: PLC0415  the servers start meanwhile
+    from ordermill import setup
 
     return setup
 

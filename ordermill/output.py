@@ -26,8 +26,8 @@ def as_json(data: Any) -> None:
 
 def as_table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
     """Print rows as a table; what is missing stays empty."""
-    from rich.console import Console  # noqa: PLC0415  slow to import, and only needed here
-    from rich.table import Table  # noqa: PLC0415
+    from rich.console import Console
+    from rich.table import Table
 
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row in rows:

@@ -1,4 +1,4 @@
-"""What has to be there before a service runs: roles, schemas, migrations, broker users, topology; and what it is told."""
+"""What has to be there before a service runs: roles, schemas, migrations, broker users, topology, settings."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Alembic's environment for every service: the connection, schema and metadata come from the configuration's attributes."""
+"""Alembic's environment for every service: connection, schema and metadata are the configuration's attributes."""
 
 from alembic import context
 from sqlalchemy.schema import SchemaItem

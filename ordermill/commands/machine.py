@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
 
 def doctor(form: Output = Form.TABLE) -> None:
     """Check what the shop needs on this machine; exit code 8 when something is missing."""
-    from ordermill.diagnosis import findings  # noqa: PLC0415  only `doctor` needs it
+    from ordermill.diagnosis import findings
 
     found = findings(State.open())
     if form is Form.JSON:
@@ -32,7 +32,7 @@ def doctor(form: Output = Form.TABLE) -> None:
 
 def reset(*, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> None:
     """Remove the shop's data, mails, logs and secrets from this checkout."""
-    from ordermill.launch import forget  # noqa: PLC0415  only `reset` needs it
+    from ordermill.launch import forget
 
     state = State.open()
     if not yes:

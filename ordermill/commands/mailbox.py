@@ -17,6 +17,6 @@ def mailbox(
     folder: Annotated[Path, typer.Option(help="Where mails are kept.")] = Path(".ordermill/mailbox"),
 ) -> None:
     """Take mails over SMTP, show them at GET /messages."""
-    from ordermill.mailbox import serve  # noqa: PLC0415  its libraries are needed by no other command
+    from ordermill.mailbox import serve
 
     asyncio.run(serve(folder, smtp_port, http_port))

@@ -28,7 +28,7 @@ def ps(form: Output = Form.TABLE) -> None:
 
 def wait(timeout: Annotated[float, typer.Option(help="Seconds.")] = 120.0) -> None:
     """Wait until every process is ready; exit code 7 when that takes too long."""
-    from ordermill.launch import wait_ready  # noqa: PLC0415  only `wait` needs it
+    from ordermill.launch import wait_ready
 
     asyncio.run(wait_ready(State.open(), timeout))
     sys.stderr.write("everything is ready\n")
@@ -60,7 +60,7 @@ def logs(
     lines: Annotated[int, typer.Option("--lines", "-n", help="How many of the last lines of each.")] = 100,
 ) -> None:
     """Show what the processes have written."""
-    from ordermill import tail  # noqa: PLC0415  only `logs` needs it
+    from ordermill import tail
 
     tail.show(State.open(), service, lines, follow=follow)
 

@@ -20,8 +20,8 @@ def up(
     fresh: Annotated[bool, typer.Option("--fresh", help="Begin with an empty shop.")] = False,
 ) -> None:
     """Start PostgreSQL, RabbitMQ, the mailbox and every service; Ctrl+C stops it all."""
-    from ordermill import launch  # noqa: PLC0415  only `up` needs the launcher
-    from ordermill.state import State  # noqa: PLC0415
+    from ordermill import launch
+    from ordermill.state import State
 
     state = State.open(layout=layout)
     if detach:

@@ -1,6 +1,6 @@
 """`up` for tests: real supervisor, control socket and mailbox, with small web servers in the place of our services.
 
-Run as a program, with the state's folder as its argument; the environment names a database and a broker that nobody asks.
+Run as a program with the state's folder as argument; the environment names a database and a broker that nobody asks.
 """
 
 import asyncio

@@ -1,6 +1,7 @@
-"""`up` and the commands from another terminal, on real processes; what stands for our services are small web servers."""
+"""`up` and the commands from another terminal, on real processes; small web servers stand for our services."""
 
 import asyncio
+import io
 import json
 import os
 import signal
@@ -169,13 +170,13 @@ def test_the_packed_layout_has_two_processes_and_the_split_one_two_a_service(tmp
     assert two[1].url is None
     assert len(many) == 12
     assert {spec.name for spec in many} >= {"provider", "gateway", "order_service.api", "order_service.worker"}
-    assert sorted(many, key=lambda spec: -spec.rank)[0].name == "gateway"
+    assert max(many, key=lambda spec: spec.rank).name == "gateway"
 
 
 def test_reset_forgets_everything_but_asks_first(state, monkeypatch, capsys):
     state.secret("postgres")
     (state.root / "mailbox").mkdir()
-    monkeypatch.setattr(sys, "stdin", open(os.devnull))  # noqa: PTH123, SIM115  no answer is a no
+    monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
 
     with pytest.raises(SystemExit) as refused:
         cli.main(["reset"])

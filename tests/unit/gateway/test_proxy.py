@@ -1,0 +1,303 @@
+"""Forwarding over real sockets: what passes, what does not, and what the client hears when the service fails."""
+
+import asyncio
+import contextlib
+from datetime import timedelta
+
+import httpx2
+import pytest
+from fastapi import FastAPI, Request
+from starlette.responses import StreamingResponse
+
+from chassis.boundary import Boundary
+from gateway.app import gateway
+from gateway.proxy import Proxy
+from tests.support.eventually import eventually
+from tests.support.gateway import a_client, a_service, served, talking
+
+NOBODY = "http://127.0.0.1:1"
+
+
+@contextlib.asynccontextmanager
+async def a_door_to(url, **patience):
+    """A client of a gateway on a socket, which forwards to this URL."""
+    proxy = Proxy(url, **patience)
+    door = gateway({"order_service": Boundary(proxy, "gateway")})
+    async with served(door) as address, httpx2.AsyncClient(base_url=address) as client:
+        yield client
+    await proxy.aclose()
+
+
+class Failing(httpx2.AsyncBaseTransport):
+    """Fails as told, then answers."""
+
+    def __init__(self, *failures):
+        self.failures = list(failures)
+        self.asked = 0
+
+    async def handle_async_request(self, _request):
+        self.asked += 1
+        if self.failures:
+            raise self.failures.pop(0)
+        return httpx2.Response(200, stream=httpx2.ByteStream(b"at last"))
+
+
+def a_proxy_with(transport):
+    proxy = Proxy("http://order")
+    proxy._transport = transport
+    return proxy
+
+
+async def test_a_request_passes_with_path_query_body_and_headers():
+    async with served(a_service()) as url, a_door_to(url) as client:
+        asked = await client.get("/api/v1/orders?a=%2F&b=1", headers={"Accept-Language": "de"})
+        measured = await client.post("/api/v1/orders", json={"a": 1})
+
+    assert asked.json()["query"] == "a=%2F&b=1"
+    assert dict(asked.json()["headers"])["accept-language"] == "de"
+    assert measured.json() == 7
+
+
+async def test_the_service_hears_the_clients_host_and_address_from_us_alone():
+    claims = {"Host": "shop.example", "X-Forwarded-Host": "evil.example", "Forwarded": "for=6.6.6.6"}
+    async with served(a_service()) as url, a_door_to(url) as client:
+        answer = await client.get("/api/v1/orders", headers=claims)
+
+    heard = dict(answer.json()["headers"])
+    assert [heard["host"], heard["x-forwarded-for"], heard["x-forwarded-proto"]] == [
+        "shop.example",
+        "127.0.0.1",
+        "http",
+    ]
+    assert heard.keys().isdisjoint({"x-forwarded-host", "forwarded"})
+
+
+async def test_what_belongs_to_one_connection_stays_there():
+    async def answer(reader, writer):
+        heard.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 200 OK\r\nConnection: X-Hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\nX-End: 1\r\n")
+        writer.write(b"Set-Cookie: a=1\r\nSet-Cookie: b=2\r\nContent-Length: 2\r\n\r\nok")
+
+    heard = []
+    async with talking(answer) as url, a_door_to(url) as client:
+        given = {"Connection": "X-Secret", "X-Secret": "1", "TE": "trailers", "X-End": "1"}
+        first = await client.get("/api/v1/orders", headers=given)
+        client.cookies.clear()
+        await client.get("/api/v1/orders")
+
+    assert b"x-secret" not in heard[0].lower()
+    assert b"\nte:" not in heard[0].lower()
+    assert b"x-end: 1" in heard[0].lower()
+    assert first.headers.keys().isdisjoint({"x-hop", "keep-alive"})
+    assert [first.headers["x-end"], first.text] == ["1", "ok"]
+    assert first.headers.get_list("set-cookie") == ["a=1", "b=2"]
+    assert b"cookie" not in heard[1].lower()
+
+
+async def test_a_stream_passes_piece_by_piece():
+    told = asyncio.Event()
+
+    async def events():
+        yield "data: 1\n\n"
+        await told.wait()
+        yield "data: 2\n\n"
+
+    app = FastAPI()
+    app.get("/api/v1/orders")(lambda: StreamingResponse(events(), media_type="text/event-stream"))
+    async with served(app) as url, a_door_to(url) as client, client.stream("GET", "/api/v1/orders") as answer:
+        pieces = answer.aiter_text()
+        first = await anext(pieces)
+        told.set()
+        rest = [piece async for piece in pieces]
+
+    assert [first, *rest] == ["data: 1\n\n", "data: 2\n\n"]
+    assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
+
+
+async def test_a_body_passes_piece_by_piece():
+    heard, more = [], asyncio.Event()
+    app = FastAPI()
+
+    @app.post("/api/v1/orders")
+    async def hear(request: Request):
+        stream = request.stream()
+        heard.append(await anext(stream))
+        heard.extend([piece async for piece in stream])
+        return len(heard)
+
+    async def body():
+        yield b"[1,"
+        await more.wait()
+        yield b"2]"
+
+    async with served(app) as url, a_door_to(url) as client:
+        given = {"Content-Type": "application/json"}
+        asking = asyncio.create_task(client.post("/api/v1/orders", content=body(), headers=given))
+        await eventually(lambda: heard == [b"[1,"])
+        more.set()
+        answer = await asking
+
+    assert b"".join(heard) == b"[1,2]"
+    assert answer.status_code == 200
+
+
+async def test_a_body_without_an_announced_length_is_limited_as_well():
+    async def body():
+        for _ in range(70):
+            yield b" " * 1024
+
+    async with served(a_service()) as url, a_door_to(url) as client:
+        given = {"Content-Type": "application/json"}
+        answer = await client.post("/api/v1/orders", content=body(), headers=given)
+
+    assert [answer.status_code, answer.json()["code"]] == [413, "body_too_large"]
+
+
+async def test_a_client_that_leaves_ends_the_request_at_the_service():
+    ended = asyncio.Event()
+
+    async def answer(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n")
+        await reader.read()
+        ended.set()
+
+    async with talking(answer) as url, a_door_to(url) as client:
+        async with client.stream("GET", "/api/v1/orders") as response:
+            await anext(response.aiter_raw())
+        await asyncio.wait_for(ended.wait(), 5)
+
+
+async def test_a_client_that_leaves_before_its_request_is_whole_is_forgotten():
+    messages = [
+        {"type": "http.request", "body": b"{", "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    sent = []
+
+    async def receive():
+        return messages.pop(0)
+
+    async def send(message):
+        sent.append(message)
+
+    async with served(a_service()) as url:
+        proxy = Proxy(url)
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": "/api/v1/orders",
+            "query_string": b"",
+            "scheme": "http",
+            "headers": [(b"host", b"shop"), (b"content-length", b"9")],
+        }
+        await proxy(scope, receive, send)
+        await proxy.aclose()
+
+    assert sent == []
+
+
+async def test_a_service_that_cannot_be_reached_is_not_available():
+    async with a_door_to(NOBODY) as client:
+        answer = await client.post("/api/v1/orders", json={})
+
+    assert [answer.status_code, answer.json()["code"]] == [503, "unavailable"]
+    assert answer.headers["retry-after"] == "1"
+    assert answer.json()["request_id"] == answer.headers["x-request-id"]
+
+
+async def test_a_safe_request_tries_to_connect_once_more():
+    transport = Failing(httpx2.ConnectError("refused"))
+    async with a_client(a_proxy_with(transport)) as client:
+        answer = await client.get("/api/v1/orders")
+
+    assert [answer.text, transport.asked] == ["at last", 2]
+
+
+async def test_a_request_that_changes_something_is_never_repeated():
+    transport = Failing(httpx2.ConnectError("refused"))
+    async with a_client(a_proxy_with(transport)) as client:
+        answer = await client.post("/api/v1/orders")
+
+    assert [answer.status_code, transport.asked] == [503, 1]
+
+
+async def test_a_request_that_was_sent_is_never_repeated():
+    transport = Failing(httpx2.ReadError("reset"))
+    async with a_client(a_proxy_with(transport)) as client:
+        answer = await client.get("/api/v1/orders")
+
+    assert [answer.status_code, transport.asked] == [502, 1]
+
+
+@pytest.mark.parametrize(
+    ("failure", "status", "code"),
+    [
+        (httpx2.PoolTimeout("full"), 503, "unavailable"),
+        (httpx2.ReadTimeout("silent"), 504, "upstream_timeout"),
+        (httpx2.LocalProtocolError("illegal header"), 400, "header_invalid"),
+        (httpx2.RemoteProtocolError("no HTTP"), 502, "upstream_error"),
+    ],
+)
+async def test_what_went_wrong_between_us_and_the_service_has_a_code(failure, status, code):
+    async with a_client(a_proxy_with(Failing(failure))) as client:
+        answer = await client.get("/api/v1/orders")
+
+    assert [answer.status_code, answer.json()["code"]] == [status, code]
+
+
+async def test_a_service_that_dies_before_it_answers_is_an_upstream_error():
+    async def die(reader, _writer):
+        await reader.readuntil(b"\r\n\r\n")
+
+    async with talking(die) as url, a_door_to(url) as client:
+        answer = await client.get("/api/v1/orders")
+
+    assert [answer.status_code, answer.json()["code"]] == [502, "upstream_error"]
+
+
+async def test_a_service_that_dies_within_its_answer_leaves_the_client_no_whole_answer():
+    async def die(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
+        await writer.drain()
+
+    async with talking(die) as url, a_door_to(url) as client:
+        with pytest.raises(httpx2.RemoteProtocolError):
+            await client.get("/api/v1/orders")
+
+
+async def test_a_service_that_does_not_answer_in_time_is_a_timeout():
+    async def think(reader, _writer):
+        await reader.read()
+
+    async with talking(think) as url, a_door_to(url, answer_within=timedelta(seconds=0.1)) as client:
+        answer = await client.get("/api/v1/orders")
+
+    assert [answer.status_code, answer.json()["code"]] == [504, "upstream_timeout"]
+
+
+async def test_an_answer_that_has_begun_may_take_longer_than_the_first_byte():
+    async def answer(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nha")
+        await writer.drain()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(reader.read(), 0.3)
+        writer.write(b"lf")
+
+    async with talking(answer) as url, a_door_to(url, answer_within=timedelta(seconds=0.2)) as client:
+        response = await client.get("/api/v1/orders")
+
+    assert response.text == "half"
+
+
+async def test_a_path_is_passed_on_as_it_was_written():
+    async def answer(reader, writer):
+        line = await reader.readline()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(line), line))
+
+    async with talking(answer) as url, a_door_to(f"{url}/shop/") as client:
+        heard = await client.get("/api/v1/orders/a%2Fb%20c?q=%26")
+
+    assert heard.text == "GET /shop/api/v1/orders/a%2Fb%20c?q=%26 HTTP/1.1\r\n"
