@@ -39,7 +39,7 @@ class Value(BaseModel):
 class Money(Value):
     """An amount in minor units: ``Money(amount=1299, currency="EUR")`` is 12.99 euro."""
 
-    amount: Annotated[int, Field(ge=0, le=1_000_000_000_000)]
+    amount: Annotated[int, Field(ge=0, le=9_007_199_254_740_991)]
     currency: Currency
 
 

@@ -28,11 +28,10 @@ from order_service.domain.status import FulfilmentStatus, OrderStatus, PaymentSt
 Text = Annotated[str, Field(min_length=1, max_length=200)]
 # A token of a payment provider has a prefix, so that a bare card number is refused before it is stored anywhere.
 Token = Annotated[str, Field(pattern=r"^[a-z]+_[A-Za-z0-9_]{1,120}$", examples=["tok_ok"])]
-Amount = Annotated[int, Field(strict=True, ge=0, le=10**15)]
 
 
 class MoneyGiven(Body):
-    amount: Amount
+    amount: Annotated[int, Field(strict=True, ge=0, le=9_007_199_254_740_991)]
     currency: Currency
 
     @property

@@ -3,13 +3,16 @@
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+from ordermill.nursery import is_open
 from ordermill.ports import HOST
 from ordermill.probes import answers_ok
-from ordermill.process import Spec
+from ordermill.process import ORDERMILL, Spec
 from ordermill.state import GATEWAY_PORT, State, checkout
 
 SERVICES = ("auth_service", "inventory_service", "order_service", "payment_service", "notification_service")
+FORKS = sys.platform == "linux"
 GATEWAY = "gateway"
 PROVIDER = "provider"
 
@@ -27,6 +30,26 @@ def choose_ports(state: State, gateway: int | None = None) -> None:
     names += [f"{service}.{role}" for service in SERVICES for role in ("api", "worker")]
     for name in names:
         state.port(name)
+
+
+def nursery(state: State) -> Spec:
+    """The process that the others are forked from."""
+    socket = nursery_socket(state)
+    return Spec(
+        name="nursery",
+        argv=(sys.executable, "-m", "ordermill.nursery", str(socket)),
+        log=state.log("nursery"),
+        env=_environment({}),
+        ready=lambda: is_open(socket),
+        rank=1,
+        listed=False,
+        grace=0.1,
+    )
+
+
+def nursery_socket(state: State) -> Path:
+    """Where the nursery listens."""
+    return state.control_socket.with_suffix(".nursery")
 
 
 def mailbox(state: State, told: Mapping[str, str]) -> Spec:
@@ -48,6 +71,11 @@ def _split(state: State, told: Mapping[str, str]) -> list[Spec]:
     return [_hosting(state, PROVIDER, (PROVIDER,), told), *own, _hosting(state, GATEWAY, (GATEWAY,), told)]
 
 
+def _environment(told: Mapping[str, str]) -> dict[str, str]:
+    path = os.pathsep.join(filter(None, (str(checkout()), os.environ.get("PYTHONPATH"))))
+    return {**os.environ, **told, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
+
+
 def _rank(name: str) -> int:
     """The place in the order of ending: who calls others ends before them."""
     if name == GATEWAY:
@@ -67,13 +95,12 @@ def _hosting(
 
 
 def _ours(state: State, name: str, arguments: Sequence[str], port: int, told: Mapping[str, str]) -> Spec:
-    home = str(checkout())
-    path = os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))
     return Spec(
         name=name,
-        argv=(sys.executable, "-m", "ordermill", *arguments),
+        argv=(*ORDERMILL, *arguments),
         log=state.log(name),
-        env={**os.environ, **told, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
+        env=_environment(told),
+        nursery=nursery_socket(state) if FORKS and arguments[0] == "run" else None,
         ready=answers_ok(port, "/readyz"),
         alive=answers_ok(port, "/livez"),
         url=None if name.endswith(".worker") else f"http://{HOST}:{port}",

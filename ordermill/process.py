@@ -10,12 +10,25 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
+
+from ordermill import nursery
 
 Status = Literal["stopped", "starting", "ready", "restarting", "stopping"]
+ORDERMILL = (sys.executable, "-m", "ordermill")
 PR_SET_PDEATHSIG = 1
 POLL_EACH = 0.05
 RETRY_EACH = 0.5
+
+
+class Child(Protocol):
+    """A process that we have started, one way or the other."""
+
+    @property
+    def pid(self) -> int: ...
+    @property
+    def returncode(self) -> int | None: ...
+    async def wait(self) -> int: ...
 
 
 async def nothing() -> None:
@@ -44,6 +57,7 @@ class Spec:
     url: str | None = None
     rank: int = 0
     listed: bool = True
+    nursery: Path | None = None
     ready_within: float = 60
     grace: float = 10
     stop_signal: signal.Signals = signal.SIGTERM
@@ -57,7 +71,7 @@ class Running:
         self.spec = spec
         self.status: Status = "stopped"
         self.restarts = 0
-        self.child: asyncio.subprocess.Process | None = None
+        self.child: Child | None = None
         self.started_at = 0.0
         self.became_ready = asyncio.Event()
         self.trouble = ""
@@ -66,14 +80,23 @@ class Running:
     def pid(self) -> int | None:
         return self.child.pid if self.child and self.child.returncode is None else None
 
-    async def spawn(self) -> asyncio.subprocess.Process:
+    async def spawn(self) -> Child:
         """Start the process in a session of its own, so that Ctrl+C reaches the supervisor only."""
         await self.spec.before()
         self.became_ready.clear()
         self.started_at = time.monotonic()
         self.status = "starting"
+        self.child = await self._fork() or await self._execute()
+        return self.child
+
+    async def _fork(self) -> Child | None:
+        spec = self.spec
+        words = spec.argv[len(ORDERMILL) :]
+        return await nursery.fork(spec.nursery, words, spec.env, spec.log) if spec.nursery else None
+
+    async def _execute(self) -> Child:
         with self.spec.log.open("ab") as log:
-            self.child = await asyncio.create_subprocess_exec(
+            return await asyncio.create_subprocess_exec(
                 *self.spec.argv,
                 env=dict(self.spec.env),
                 cwd=self.spec.cwd,
@@ -81,10 +104,9 @@ class Running:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=_die_with_parent(self.spec.orphan_signal),
+                preexec_fn=die_with_parent(self.spec.orphan_signal),
                 **_as_user(self.spec.user),
             )
-        return self.child
 
     async def await_ready(self) -> bool:
         """Whether it became ready, and the step after it was done, before it ended; tried again as long as it runs."""
@@ -136,7 +158,7 @@ def _as_user(user: tuple[int, int] | None) -> dict[str, Any]:
     return {"user": user[0], "group": user[1], "extra_groups": []} if user else {}
 
 
-def _die_with_parent(number: signal.Signals) -> Callable[[], None] | None:
+def die_with_parent(number: signal.Signals) -> Callable[[], None] | None:
     """What a child does before it becomes its program: on Linux the kernel ends it when we die."""
     if sys.platform != "linux":
         return None

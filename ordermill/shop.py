@@ -61,6 +61,7 @@ class Shop:
         async with _Steps() as steps:
             database = asyncio.create_task(self._database())
             steps.add(database)
+            nursery = await self.supervisor.start(plan.nursery(self.state)) if plan.FORKS else None
             self.setup = await asyncio.to_thread(self.load)
             told = self.setup.environment(self.state)
             steps.run(self._broker())
@@ -68,6 +69,8 @@ class Shop:
             await database
             await self._step("preparing the database", self.setup.prepare(self.state, self._detail))
             steps.run(self._step("demo data", self.setup.seed(self.state)))
+            if nursery:
+                await self.supervisor.wait_ready(nursery)
             for spec in self.ours(self.state, told):
                 steps.run(self._until_ready(await self.supervisor.start(spec)))
 

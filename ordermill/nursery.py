@@ -1,0 +1,148 @@
+"""A process that has imported everything once and forks itself into our processes: a start costs 50 ms instead of 3 s.
+
+It listens on a Unix socket for one request a connection: a JSON line with a command line, an environment and a log; it
+answers with the process's id. Linux only; elsewhere, and while it is away, processes are started the long way.
+"""
+
+import asyncio
+import contextlib
+import gc
+import importlib
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+WARM = (
+    "uvloop",
+    "httptools",
+    "uvicorn.protocols.http.httptools_impl",
+    "uvicorn.lifespan.on",
+    "ordermill.cli",
+    "ordermill.commands.run",
+    "ordermill.host",
+    "order_service.main",
+    "inventory_service.main",
+    "payment_service.main",
+    "payment_service.simulator",
+    "notification_service.main",
+    "auth_service.main",
+    "gateway.main",
+)
+PATIENCE = 5.0
+LONGEST_REQUEST = 1 << 20
+
+
+class Forked:
+    """A process that the nursery has forked, seen through its pidfd: we are not its parent."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+        self._ended = asyncio.get_running_loop().create_future()
+        try:
+            self._handle = os.pidfd_open(pid)
+        except ProcessLookupError:
+            self._end()
+        else:
+            asyncio.get_running_loop().add_reader(self._handle, self._close)
+
+    async def wait(self) -> int:
+        """Return when it has ended; what it ended with only its real parent knows."""
+        await asyncio.shield(self._ended)
+        return self.returncode or 0
+
+    def _close(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._handle)
+        os.close(self._handle)
+        self._end()
+
+    def _end(self) -> None:
+        self.returncode = 0
+        self._ended.set_result(None)
+
+
+async def fork(nursery: Path, arguments: Sequence[str], env: Mapping[str, str], log: Path) -> Forked | None:
+    """A new process that runs `ordermill` with these arguments; None when the nursery is away."""
+    request = {"arguments": list(arguments), "env": dict(env), "log": str(log)}
+    try:
+        async with asyncio.timeout(PATIENCE):
+            reader, writer = await asyncio.open_unix_connection(nursery)
+            writer.write(json.dumps(request).encode() + b"\n")
+            answer = await reader.readline()
+            writer.close()
+    except (OSError, TimeoutError):
+        return None
+    return Forked(int(answer)) if answer.strip() else None
+
+
+async def is_open(nursery: Path) -> bool:
+    """Whether the nursery has imported everything and takes requests."""
+    with contextlib.suppress(OSError):
+        _, writer = await asyncio.open_unix_connection(nursery)
+        writer.close()
+        return True
+    return False
+
+
+def serve(path: Path) -> dict[str, Any]:
+    """Fork a process for each request; returns in the new process only, with its request."""
+    for name in WARM:
+        importlib.import_module(name)
+    gc.collect()
+    gc.freeze()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # The kernel collects those that have ended.
+    path.unlink(missing_ok=True)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        path.chmod(0o600)
+        listener.listen()
+        while True:
+            connection, _ = listener.accept()
+            with connection:
+                if (request := _read(connection)) and (request := _fork(connection, request)):
+                    return request
+
+
+def _read(connection: socket.socket) -> dict[str, Any] | None:
+    connection.settimeout(PATIENCE)
+    with contextlib.suppress(OSError, ValueError), connection.makefile("rb") as stream:
+        line = stream.readline(LONGEST_REQUEST)
+        return dict(json.loads(line)) if line else None
+    return None
+
+
+def _fork(connection: socket.socket, request: dict[str, Any]) -> dict[str, Any] | None:
+    from ordermill.process import die_with_parent
+
+    begin = die_with_parent(signal.SIGKILL)
+    if pid := os.fork():
+        with contextlib.suppress(OSError):
+            connection.sendall(f"{pid}\n".encode())
+        return None
+    os.setsid()
+    if begin:
+        begin()
+    return request
+
+
+def become(request: Mapping[str, Any]) -> None:
+    """Be the requested process from now on: its output, its environment, its command line."""
+    for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    with Path(request["log"]).open("ab") as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+    os.environ.clear()
+    os.environ.update(request["env"])
+    from ordermill.cli import main
+
+    main(request["arguments"])
+
+
+if __name__ == "__main__":
+    become(serve(Path(sys.argv[1])))
