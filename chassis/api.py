@@ -1,7 +1,8 @@
 """A service's HTTP edge: FastAPI with problem details everywhere, health, metrics and the versioned routes."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,7 @@ from chassis.app import Parts, Service, opened
 from chassis.boundary import Boundary
 from chassis.database import OUTAGE
 from chassis.idempotency import KeyInUse, KeyReused
+from chassis.openapi import DocumentedAPI
 from chassis.pipeline import Unavailable
 from chassis.problems import Problem, of_refusal, of_status, of_validation
 from chassis.tasks import forever, running
@@ -42,12 +44,18 @@ def api(parts: Parts) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        async with opened(parts), running(parts.pipeline.run(), forever("watch", parts.watch.run)):
+        pipeline, watch = forever("pipeline", parts.pipeline.run), forever("watch", parts.watch.run)
+        async with opened(parts), running(pipeline, watch):
             yield
             await parts.pipeline.close()
 
-    app = FastAPI(
-        title=service.name, lifespan=lifespan, docs_url=None, redoc_url=None, separate_input_output_schemas=False
+    app = DocumentedAPI(
+        title=service.name,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        separate_input_output_schemas=False,
     )
     app.state.parts = parts
     app.include_router(service.router, prefix=PREFIX)
@@ -66,7 +74,12 @@ def _answer_problems(app: FastAPI, service: Service) -> None:
         app.add_exception_handler(outage, _answering(_of_outage))
     app.add_exception_handler(Problem, _answering(lambda problem: problem))
     app.add_exception_handler(RequestValidationError, _answering(lambda failure: of_validation(failure.errors())))
-    app.add_exception_handler(HTTPException, _answering(lambda failure: of_status(failure.status_code)))
+    app.add_exception_handler(HTTPException, _answering(_of_http))
+    app.add_exception_handler(asyncpg.DataError, _answering(_of_data))
+
+
+def _of_http(failure: HTTPException) -> Problem:
+    return replace(of_status(failure.status_code), headers=failure.headers or {})
 
 
 def _of_outage(failure: Exception) -> Problem:
@@ -74,8 +87,14 @@ def _of_outage(failure: Exception) -> Problem:
     return Problem("unavailable", "The shop's database does not answer. Try again.")
 
 
-def _answering(problem_of: Callable[[Any], Problem]) -> Callable[[Request, Exception], JSONResponse]:
-    def answer(request: Request, failure: Exception) -> JSONResponse:
+def _of_data(failure: Exception) -> Problem:
+    """A value that passed the schema but no column can hold, such as NUL in a path, or a cursor that was made up."""
+    logger.error("a value that PostgreSQL cannot take: {}", type(failure).__name__)
+    return Problem("validation_failed", "A value in the request is out of range.")
+
+
+def _answering(problem_of: Callable[[Any], Problem]) -> Callable[[Request, Exception], Awaitable[JSONResponse]]:
+    async def answer(request: Request, failure: Exception) -> JSONResponse:
         asked = context.current.get() or context.start()
         return problem_of(failure).answer(request.url.path, asked.request_id)
 

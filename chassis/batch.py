@@ -1,6 +1,6 @@
 """One batch: claim, load, decide, save, tell, in one transaction; and the same item by item where the batch fails."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -11,7 +11,7 @@ from loguru import logger
 from chassis.database import OUTAGE, Transaction
 from chassis.decisions import Cause, Decisions, Key, State
 from chassis.deferred import DeferredEvents
-from chassis.idempotency import Answer, Claim, Claims, Taken, again
+from chassis.idempotency import Answer, Claim, Claims, Scope, Taken, again
 from chassis.inbox import Claimed, Inbox
 from chassis.items import Again, Command, Entry, Item, Parcel
 from chassis.outbox import Outbox, Told
@@ -35,12 +35,22 @@ class Work:
 
 @dataclass(slots=True)
 class Batch:
-    """The entries that are settled together. ``outcomes`` holds what each caller is told, once the commit is known."""
+    """The entries that are settled together.
+
+    ``outcomes`` holds what each caller is told once the commit is known, ``answered`` what was stored under each key.
+    """
 
     work: Work
     entries: Sequence[Entry]
     outcomes: dict[Entry, Any] = field(default_factory=dict)
     counts: list[tuple[str, str]] = field(default_factory=list)
+    answered: dict[Scope, tuple[Claim, Answer]] = field(default_factory=dict)
+
+    def forget(self) -> None:
+        """Back to where nothing was tried."""
+        self.outcomes.clear()
+        self.counts.clear()
+        self.answered.clear()
 
     async def together(self, tx: Transaction) -> None:
         """All items as one: one load, one save. Raises whatever one of them raises."""
@@ -113,6 +123,7 @@ class Batch:
                     fresh.discard(entry.message_id)
                     yield from (self._fact(entry, e, n, claimed.now) for n, e in enumerate(entry.envelopes))
             elif entry.row.key in taken:
+                taken.discard(entry.row.key)
                 yield self._fact(entry, entry.envelope, entry.row.index, claimed.now)
 
     def _command(self, entry: Command, now: datetime) -> Item:
@@ -128,12 +139,13 @@ class Batch:
         if not items:
             return
         things = await self.work.store.load(tx, {key for item in items for key in item.rule.names(item.body)})
-        run = _Run(self.work, things)
+        run = _Run(self.work, things, self.answered)
         for item in items:
             run.take(item)
         await self.work.store.save(tx, run.changes)
         await self.work.outbox.add(tx, run.told)
         await self.work.claims.store(tx, [(claim, answer) for claim, answer in run.answered.values()])
+        self.answered |= run.answered
         self.outcomes |= run.outcomes
         self.counts.extend(run.counts)
 
@@ -141,21 +153,22 @@ class Batch:
 class _Run:
     """Items decided one after the other, each on what the ones before it left."""
 
-    __slots__ = ("answered", "changes", "counts", "outcomes", "things", "told", "work")
+    __slots__ = ("answered", "changes", "counts", "known", "outcomes", "things", "told", "work")
 
-    def __init__(self, work: Work, things: dict[Key, Any]) -> None:
+    def __init__(self, work: Work, things: dict[Key, Any], known: Mapping[Scope, tuple[Claim, Answer]]) -> None:
         self.work = work
         self.things = things
+        self.known = known
         self.changes: dict[Key, Change] = {}
         self.told: list[Told] = []
-        self.answered: dict[object, tuple[Claim, Answer]] = {}
+        self.answered: dict[Scope, tuple[Claim, Answer]] = {}
         self.outcomes: dict[Entry, Any] = {}
         self.counts: list[tuple[str, str]] = []
 
     def take(self, item: Item) -> None:
         """Decides one item; a refusal is its caller's alone and changes nothing."""
         claim = item.entry.claim if isinstance(item.entry, Command) else None
-        if claim and (twin := self.answered.get(claim.scope)):
+        if claim and (twin := self.answered.get(claim.scope) or self.known.get(claim.scope)):
             self.outcomes[item.entry] = again(*twin, claim)
             return
         try:

@@ -140,13 +140,16 @@ class Consumer:
             await self._pipeline.handle(parcel, envelopes)
 
     def _readable(self, topic: str, body: bytes) -> list[Envelope[Any]]:
-        return decode(topic, body) if topic in self._work.decisions.topics else []
+        envelopes = decode(topic, body) if topic in self._work.decisions.topics else []
+        if any("\0" in envelope.subject for envelope in envelopes):
+            message = "a subject holds the character NUL, which PostgreSQL cannot compare"
+            raise ValueError(message)
+        return envelopes
 
     async def _park(self, message_id: str, topic: str, body: bytes, failure: Exception) -> None:
         logger.error("a parcel of {} cannot be read and is parked: {}", topic, type(failure).__name__)
-        row = Deferred(
-            _identity(message_id, body), UNREADABLE, topic, topic, _text(body), 0, repr(failure), parked=True
-        )
+        name = _text(topic.encode())
+        row = Deferred(_identity(message_id, body), UNREADABLE, name, name, _text(body), 0, repr(failure), parked=True)
         await self._outlast([row], None)
 
     async def _split(self, parcel: UUID, envelopes: Sequence[Envelope[Any]]) -> None:

@@ -1,7 +1,8 @@
 """PostgreSQL: the only place that begins and commits. Statements are SQLAlchemy Core, compiled once, run by asyncpg."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import asyncpg
@@ -12,6 +13,7 @@ from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import ClauseElement
 
+CLOSING = 2.0
 _DIALECT: Dialect = PGDialect_asyncpg()  # type: ignore[no-untyped-call]
 
 # asyncpg raises InternalClientError, no PostgresError, when the server dies in a transaction (6-facts.md, 11).
@@ -79,7 +81,11 @@ class Bulk:
 
     @classmethod
     def upsert(cls, table: Table, *columns: str) -> "Bulk":
-        """Adds rows, and replaces those whose primary key is known."""
+        """Adds rows, and replaces those whose primary key is known.
+
+        Not for things that two transactions may add at once: the second would overwrite the first without having seen
+        it, where ``insert`` fails and the pipeline decides again.
+        """
         names = columns or tuple(column.name for column in table.c)
         keys = [column.name for column in table.primary_key]
         updates = ", ".join(f"{name} = excluded.{name}" for name in names if name not in keys)
@@ -180,7 +186,8 @@ class Database:
         """Closes the connections; those that are still in use after two seconds are cut."""
         if self._pool is not None:
             pool, self._pool = self._pool, None
-            pool.terminate()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(pool.close(), CLOSING)
 
     @asynccontextmanager
     async def transaction(self, *, read_only: bool = False) -> AsyncIterator[Transaction]:

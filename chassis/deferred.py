@@ -12,6 +12,7 @@ from chassis.database import Transaction
 ATTEMPTS = 8
 STARTS = 3
 LONGEST = 15 * 60.0
+LEASE = 10
 UNREADABLE = -1
 
 
@@ -65,8 +66,16 @@ class DeferredEvents:
         self._start = f"""
             UPDATE {service}.deferred SET attempts = attempts + 1,
                 state = CASE WHEN attempts + 1 >= {STARTS} THEN 'parked' ELSE state END,
-                last_error = 'its process died, or was stopped, at start ' || attempts + 1
-            WHERE message_id = $1 AND index = $2 AND state = 'deferred' RETURNING state
+                last_error = 'its process died, or was stopped, at start ' || attempts + 1,
+                not_before = now() + interval '{LEASE} s'
+            WHERE message_id = $1 AND index = $2 AND state = 'deferred' AND not_before <= now() RETURNING state
+        """  # noqa: S608 -- the schema is the service's name
+        self._uncount = f"""
+            UPDATE {service}.deferred SET attempts = attempts - 1, last_error = $3, not_before = now()
+            WHERE message_id = $1 AND index = $2 AND state = 'deferred'
+        """  # noqa: S608 -- the schema is the service's name
+        self._park = f"""
+            UPDATE {service}.deferred SET state = 'parked', last_error = $3 WHERE message_id = $1 AND index = $2
         """  # noqa: S608 -- the schema is the service's name
         self._due = f"""
             SELECT * FROM (
@@ -89,16 +98,28 @@ class DeferredEvents:
                     e.attempts,
                     e.error[:2000],
                     e.parked,
-                    delay(e.attempts),
+                    _wait(e),
+                    e.careful,
                 )
                 for e in events
             ]
             await tx.sql(self._add, *zip(*rows, strict=True))
 
-    async def start(self, tx: Transaction, event: Deferred) -> bool:
-        """Counts a start of a careful event, to be committed before it runs. False at the third: it is parked."""
+    async def start(self, tx: Transaction, event: Deferred) -> str:
+        """Counts a start of a careful event, to be committed before it runs: ``deferred``, or ``parked`` at the third.
+
+        ``gone`` when another process is done with it, or has started it in the last ten seconds.
+        """
         [(state,)] = await tx.sql(self._start, event.message_id, event.index) or [("gone",)]
-        return bool(state == "deferred")
+        return str(state)
+
+    async def uncount(self, tx: Transaction, event: Deferred) -> None:
+        """Takes a start back: the process lives, it was the database that went away. An outage burns no attempts."""
+        await tx.sql(self._uncount, event.message_id, event.index, event.error)
+
+    async def park(self, tx: Transaction, event: Deferred, error: str) -> None:
+        """Leaves an event to a person."""
+        await tx.sql(self._park, event.message_id, event.index, error[:2000])
 
     async def take(self, tx: Transaction, events: Sequence[Deferred]) -> set[tuple[UUID, int]]:
         """Removes events that are tried now; says which were still there. They come back when the transaction fails."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
+from json import dumps
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -60,7 +61,8 @@ class KeyReused(Exception):
 
 def fingerprint(path: str, body: BaseModel) -> bytes:
     """SHA-256 over the path and the canonical body, so that order and spelling of fields do not matter."""
-    return sha256(f"{path}\0{body.model_dump_json(exclude_none=True)}".encode()).digest()
+    canonical = dumps(body.model_dump(mode="json", exclude_none=True), sort_keys=True, separators=(",", ":"))
+    return sha256(f"{path}\0{canonical}".encode()).digest()
 
 
 Scope = tuple[UUID, str, str]

@@ -96,9 +96,9 @@ class Item:
         return self.envelope.subject if self.envelope else ""
 
     @property
-    def waits_for(self) -> str:
-        """The subject behind whose deferred events it waits; a deferred event itself waits for nobody."""
-        return "" if isinstance(self.entry, Again) else self.subject
+    def waits_for(self) -> str | None:
+        """The subject behind whose deferred events it waits; commands and deferred events wait for nobody."""
+        return self.envelope.subject if self.envelope and isinstance(self.entry, Parcel) else None
 
     def deferred(self, error: str) -> Deferred:
         """The event as it is kept for later: after a failure one attempt is burnt, when it only waits none is.

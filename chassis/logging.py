@@ -13,7 +13,8 @@ from chassis.context import current
 if TYPE_CHECKING:
     from loguru import Message, Record
 
-_TEXT = "{time:HH:mm:ss.SSS} {level.name[0]} {extra[service]} {message} {extra[_rest]}\n{exception}"
+_LEVELS = {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}
+_TEXT = "{time:HH:mm:ss.SSS} {level.name[0]} {extra[service]} {message} {extra[_rest]}{extra[_failure]}\n"
 
 
 def set_up(service: str, *, level: str = "INFO", form: str = "json") -> None:
@@ -22,11 +23,11 @@ def set_up(service: str, *, level: str = "INFO", form: str = "json") -> None:
     ``diagnose`` is off: values of variables never reach a log (6-facts.md, 37).
     """
     logger.remove()
-    logger.configure(extra={"service": service, "_rest": ""}, patcher=_with_context)
+    logger.configure(extra={"service": service}, patcher=_with_context)
     if form == "json":
         logger.add(_write_json, level=level, diagnose=False, backtrace=False)
     else:
-        logger.add(sys.stderr, level=level, format=_TEXT, diagnose=False, backtrace=False)
+        logger.add(sys.stderr, level=level, format=lambda _: _TEXT, diagnose=False, backtrace=False)
     logging.basicConfig(handlers=[_Intercept()], level=logging.WARNING, force=True)
 
 
@@ -37,7 +38,8 @@ def _with_context(record: "Record") -> None:
         extra.setdefault("trace_id", context.trace_id)
         if context.order_id:
             extra.setdefault("order_id", context.order_id)
-    extra["_rest"] = " ".join(f"{k}={v}" for k, v in extra.items() if k not in {"service", "_rest", "trace_id"})
+    extra["_rest"] = " ".join(f"{k}={v}" for k, v in extra.items() if k not in {"service", "trace_id"})
+    extra["_failure"] = "".join(f"\n{part}" for part in _failure(record).values())
 
 
 def _write_json(message: "Message") -> None:
@@ -46,15 +48,21 @@ def _write_json(message: "Message") -> None:
         "time": record["time"].isoformat(timespec="milliseconds"),
         "level": record["level"].name.lower(),
         "message": record["message"],
-        **{key: value for key, value in record["extra"].items() if key != "_rest"},
+        **{key: value for key, value in record["extra"].items() if key not in {"_rest", "_failure"}},
+        **_failure(record),
     }
-    if (failure := record["exception"]) is not None:
-        line["exception"] = repr(failure.value)
-        line["stack"] = "".join(format_tb(failure.traceback))[-4000:]
     sys.stderr.buffer.write(to_json(line, fallback=str) + b"\n")
     sys.stderr.flush()
 
 
+def _failure(record: "Record") -> dict[str, str]:
+    """What went wrong: PostgreSQL's details of a row, which may hold an address, are in str() only, not in repr()."""
+    if (failure := record["exception"]) is None:
+        return {}
+    return {"exception": repr(failure.value), "stack": "".join(format_tb(failure.traceback))[-4000:]}
+
+
 class _Intercept(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        logger.opt(exception=record.exc_info).bind(logger=record.name).log(record.levelname, record.getMessage())
+        level = record.levelname if record.levelname in _LEVELS else record.levelno
+        logger.opt(exception=record.exc_info).bind(logger=record.name).log(level, record.getMessage())

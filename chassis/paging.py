@@ -4,6 +4,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as NotBase64
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -44,7 +45,9 @@ class Page:
 
 @cache
 def _adapter(kinds: tuple[type, ...]) -> TypeAdapter[tuple[Any, ...]]:
-    return TypeAdapter(tuple[kinds])  # type: ignore[valid-type]
+    # A time without a zone cannot be compared with a timestamptz.
+    aware = tuple(AwareDatetime if kind is datetime else kind for kind in kinds)
+    return TypeAdapter(tuple[aware])  # type: ignore[valid-type]
 
 
 class Listing(BaseModel, Generic[Item]):

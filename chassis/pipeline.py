@@ -89,17 +89,23 @@ class Pipeline:
         self._put(Parcel(message_id, envelopes, settled))
         await settled
 
-    async def retry(self, rows: Sequence[Deferred]) -> None:
-        """Tries deferred events again, together; what fails is deferred further."""
+    async def retry(self, rows: Sequence[Deferred]) -> bool:
+        """Tries deferred events again, together; what fails is deferred further. False when the database went away.
+
+        Raises:
+            KeyError, pydantic.ValidationError: when an event cannot be read.
+        """
         loop = asyncio.get_running_loop()
         entries = [Again(row, decode(row.topic, row.body.encode())[0], loop.create_future()) for row in rows]
         for entry in entries:
             self._put(entry)
-        await asyncio.gather(*(entry.settled for entry in entries))
+        outcomes = await asyncio.gather(*(entry.settled for entry in entries))
+        return not any(isinstance(outcome, Unavailable) for outcome in outcomes)
 
     def _put(self, entry: Entry) -> None:
         self._waiting.append(entry)
         self._items += entry.size
+        self._idle.clear()
         self._arrived.set()
 
     # --- through
@@ -160,8 +166,7 @@ class Pipeline:
         await self._attempt(batch, batch.one_by_one)
 
     async def _attempt(self, batch: Batch, how: Callable[[Transaction], Awaitable[None]]) -> None:
-        batch.outcomes.clear()
-        batch.counts.clear()
+        batch.forget()
         async with self._database.transaction() as tx:
             await how(tx)
 
@@ -187,7 +192,7 @@ class Pipeline:
         self._items += sum(fact.size for fact in facts)
         for entry in entries:
             if not isinstance(entry, Parcel) and not entry.settled.done():
-                entry.settled.set_result(Unavailable() if isinstance(entry, Command) else None)
+                entry.settled.set_result(Unavailable())
         await asyncio.sleep(pause)
 
     async def close(self) -> None:

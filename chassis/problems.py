@@ -165,8 +165,8 @@ def of_validation(errors: Sequence[Mapping[str, Any]]) -> Problem:
 
 def _pointer(location: Sequence[str | int]) -> str:
     place, *path = location
-    steps = "/".join(str(step).replace("~", "~0").replace("/", "~1") for step in path)
-    return f"#/{steps}" if place == "body" else f"{place}:{steps}"
+    steps = "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
+    return f"#{steps}" if place == "body" else f"{place}:{steps.removeprefix('/')}"
 
 
 def _fault_code(kind: str) -> str:

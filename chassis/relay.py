@@ -12,6 +12,7 @@ import aio_pika
 import asyncpg
 from aiormq import spec
 from aiormq.abc import AbstractChannel
+from aiormq.exceptions import DeliveryError
 from loguru import logger
 
 from chassis import telemetry
@@ -49,16 +50,20 @@ class BrokerPublisher:
         return [isinstance(confirm, spec.Basic.Ack) for confirm in confirms]
 
     async def _publish(self, row: Any) -> object:
+        """What the broker says of one parcel; that it refuses one is no failure of the others."""
         properties = spec.Basic.Properties(
             message_id=str(row["id"]), message_type=row["topic"], content_type=CONTENT_TYPE, delivery_mode=2
         )
-        return await self._channel.basic_publish(
-            row["events"].encode(),
-            exchange=self._exchange,
-            routing_key=row["topic"],
-            properties=properties,
-            mandatory=row["topic"] not in UNHEARD,
-        )
+        try:
+            return await self._channel.basic_publish(
+                row["events"].encode(),
+                exchange=self._exchange,
+                routing_key=row["topic"],
+                properties=properties,
+                mandatory=row["topic"] not in UNHEARD,
+            )
+        except DeliveryError as refused:
+            return refused
 
 
 class Relay:
@@ -78,7 +83,7 @@ class Relay:
         self._mark = f"UPDATE {service}.outbox SET published_at = now() WHERE id = ANY($1::uuid[])"  # noqa: S608 -- as above
         self._delay = f"""
             UPDATE {service}.outbox SET attempts = attempts + 1,
-                not_before = now() + $2 * least(2 ^ attempts, 300) * interval '1 s'
+                not_before = now() + $2 * least(2 ^ least(attempts, 9), 300) * interval '1 s'
             WHERE id = ANY($1::uuid[])
         """  # noqa: S608 -- as above
 
@@ -132,6 +137,7 @@ class Relay:
             await connection.execute(statement, ids)
 
     async def _unroutable(self, lost: dict[UUID, str], connection: Any) -> None:
-        logger.error("the broker has no queue for {}: run `ordermill topology`", ", ".join(sorted(set(lost.values()))))
+        topics = ", ".join(sorted(set(lost.values())))
+        logger.error("the broker has no queue for {}, or refuses it: run `ordermill topology`", topics)
         telemetry.UNROUTABLE.labels(self.service).inc(len(lost))
         await connection.execute(self._delay, list(lost), random.uniform(0.5, 1.0))  # noqa: S311 -- jitter is no secret

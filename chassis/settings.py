@@ -15,6 +15,15 @@ def named(service: str) -> AliasGenerator:
     return AliasGenerator(validation_alias=names)
 
 
+class LogSettings(BaseSettings):
+    """How a process logs: ``json`` for machines, ``text`` for people."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_prefix="ORDERMILL_")
+
+    log_format: Literal["json", "text"] = "json"
+    log_level: str = "INFO"
+
+
 class ServiceSettings(BaseSettings):
     """Settings that every service has: ``pay_by`` is ``ORDERMILL_ORDER_SERVICE_PAY_BY``, else ``ORDERMILL_PAY_BY``.
 
@@ -34,7 +43,5 @@ class ServiceSettings(BaseSettings):
     service_token: SecretStr
     profile: Literal["local", "production"] = "production"
     issuer: str = "https://ordermill.example"
-    log_format: Literal["json", "text"] = "json"
-    log_level: str = "INFO"
     peers: dict[str, str] = {}
     database_connections: int = 8

@@ -77,10 +77,17 @@ class SqlStore:
         return loaded
 
     async def save(self, tx: Transaction, changes: Mapping[Key, Change]) -> None:
-        """One call of ``save`` a kind, in the order of the kinds."""
+        """One call of ``save`` a kind, in the order of the kinds.
+
+        Raises:
+            KeyError: when a thing is of a kind that this store does not hold.
+        """
+        chosen: dict[type, list[Change]] = {kind: [] for kind in self.rows}
+        for (kind, _), change in changes.items():
+            chosen[kind].append(change)
         for row in self.rows.values():
-            if chosen := [change for (kind, _), change in changes.items() if kind is row.kind]:
-                await row.save(tx, chosen)
+            if chosen[row.kind]:
+                await row.save(tx, chosen[row.kind])
 
 
 class MemoryStore:
@@ -101,10 +108,17 @@ class MemoryStore:
         while waiting:
             key = waiting.pop()
             if key not in loaded:
-                thing = loaded[key] = self.things.get(key)
-                waiting.extend(() if thing is None else self.names[key[0]](thing))
+                names, thing = self.names[key[0]], self.things.get(key)
+                loaded[key] = thing
+                waiting.extend(() if thing is None else names(thing))
         return loaded
 
     async def save(self, _tx: object, changes: Mapping[Key, Change]) -> None:
-        """Puts the things as they are now."""
+        """Puts the things as they are now.
+
+        Raises:
+            KeyError: when a thing is of a kind that this store does not hold.
+        """
+        if strangers := {kind for kind, _ in changes} - self.names.keys():
+            raise KeyError(*strangers)
         self.things.update((key, change.after) for key, change in changes.items())

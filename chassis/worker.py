@@ -2,18 +2,23 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from loguru import logger
+from pydantic import ValidationError
 
 from chassis.app import Loop, Parts, opened
 from chassis.broker import Consumer
+from chassis.database import OUTAGE
+from chassis.deferred import Deferred
 from chassis.relay import Relay
 from chassis.tasks import forever, running
+from contracts.envelope import decode
 
 DEFERRED_AT_ONCE = 100
 KEPT_DAYS = {"local": 1, "production": 30}
 HOUR = 3600.0
+UNCOUNT = 0.2
 
 
 class Worker:
@@ -34,7 +39,8 @@ class Worker:
             Loop("deferred", retry_deferred),
             Loop("housekeeping", keep_house, every=HOUR, woken=False),
         )
-        async with opened(parts), running(forever(f"{name} relay", self.relay.run)), running(parts.pipeline.run()):
+        relay, pipeline = forever(f"{name} relay", self.relay.run), forever(f"{name} pipeline", parts.pipeline.run)
+        async with opened(parts), running(relay, pipeline):
             async with (
                 running(*(_looping(loop, parts) for loop in loops)),
                 running(forever(f"{name} consumer", self.consumer.run)),
@@ -63,15 +69,40 @@ async def retry_deferred(parts: Parts) -> bool:
     """Tries what is due: together what failed before, alone and counted what may have killed a process."""
     async with parts.database.transaction(read_only=True) as tx:
         due = await parts.work.deferred.due(tx, DEFERRED_AT_ONCE)
-    await parts.pipeline.retry([event for event in due if not event.careful])
-    for event in (event for event in due if event.careful):
-        async with parts.database.transaction() as tx:
-            started = await parts.work.deferred.start(tx, event)
-        if started:
-            await parts.pipeline.retry([event])
-        else:
-            logger.error("an event of {} is parked at its third start", event.topic)
+    readable = [event for event in due if await _is_readable(parts, event)]
+    await parts.pipeline.retry([event for event in readable if not event.careful])
+    for event in (event for event in readable if event.careful):
+        await _retry_carefully(parts, event)
     return bool(due)
+
+
+async def _is_readable(parts: Parts, event: Deferred) -> bool:
+    """Whether this release can read the event, and listens to it; if not, it is parked and holds up nobody."""
+    try:
+        decode(event.topic, event.body.encode())
+        reason = "" if event.topic in parts.work.decisions.topics else "no decision names it any more"
+    except (ValidationError, KeyError) as failure:
+        reason = repr(failure)
+    if reason:
+        logger.error("a deferred event of {} cannot be tried again and is parked", event.topic)
+        async with parts.database.transaction() as tx:
+            await parts.work.deferred.park(tx, event, reason)
+    return not reason
+
+
+async def _retry_carefully(parts: Parts, event: Deferred) -> None:
+    async with parts.database.transaction() as tx:
+        state = await parts.work.deferred.start(tx, event)
+    if state == "parked":
+        logger.error("an event of {} is parked at its third start", event.topic)
+    elif state == "deferred":
+        settled = await parts.pipeline.retry([event])
+        while not settled:
+            await asyncio.sleep(UNCOUNT)
+            with suppress(*OUTAGE):
+                async with parts.database.transaction() as tx:
+                    await parts.work.deferred.uncount(tx, event)
+                settled = True
 
 
 async def keep_house(parts: Parts) -> bool:

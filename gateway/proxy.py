@@ -9,11 +9,11 @@ from loguru import logger
 from starlette.types import Receive, Scope, Send
 
 from chassis.problems import Problem
+from gateway.connections import Connections, Full
 from gateway.forwarding import Body, ClientGone, answer_headers, request_headers
 from gateway.headers import refuse
 
 SAFE = {"GET", "HEAD", "OPTIONS"}
-CONNECTIONS = httpx2.Limits(max_connections=1000, max_keepalive_connections=200, keepalive_expiry=30)
 _UNCONNECTED = (httpx2.ConnectError, httpx2.ConnectTimeout)
 
 
@@ -35,14 +35,13 @@ class Proxy:
             "connect": connect_within.total_seconds(),
             "read": silence_within.total_seconds(),
             "write": silence_within.total_seconds(),
-            "pool": 0.05,
         }
-        # The transport, not a client: a client would keep one user's cookies for the next one.
-        self._transport = httpx2.AsyncHTTPTransport(limits=CONNECTIONS, trust_env=False)
+        # Transports, not a client: a client would keep one user's cookies for the next one.
+        self._connections = Connections(self._url)
 
     async def aclose(self) -> None:
         """Closes the connections."""
-        await self._transport.aclose()
+        await self._connections.aclose()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Forwards until the answer has passed or the client has left; then the service's side is ended as well."""
@@ -59,21 +58,21 @@ class Proxy:
             await asyncio.gather(forwarding, leaving, return_exceptions=True)
 
     async def _forward(self, scope: Scope, body: Body, send: Send) -> None:
+        answer = _Answer(send)
         try:
-            response = await self._ask(self._request(scope, body))
+            async with self._connections.one() as transport:
+                response = await self._ask(transport, self._request(scope, body))
+                try:
+                    await answer.pass_on(response)
+                finally:
+                    await response.aclose()
         except ClientGone:
             return
-        except (TimeoutError, httpx2.TransportError) as failure:
+        except (Full, TimeoutError, httpx2.TransportError) as failure:
             logger.warning("{} {}: {!r}", scope["method"], self._url.host, failure)
-            await refuse(_problem(failure), scope, body.receive, send)
-            return
-        try:
-            await _pass_on(response, send)
-        except httpx2.TransportError as failure:
-            # The head is out: only a cut connection can tell the client that the answer is not whole.
-            logger.warning("{} {} ended within its answer: {!r}", scope["method"], self._url.host, failure)
-        finally:
-            await response.aclose()
+            # When the head is out, only a cut connection can tell the client that the answer is not whole.
+            if not answer.begun:
+                await refuse(_problem(failure), scope, body.receive, send)
 
     def _request(self, scope: Scope, body: Body) -> httpx2.Request:
         path: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
@@ -87,27 +86,35 @@ class Proxy:
             extensions={"target": target, "timeout": self._timeout},
         )
 
-    async def _ask(self, request: httpx2.Request) -> httpx2.Response:
+    async def _ask(self, transport: httpx2.AsyncBaseTransport, request: httpx2.Request) -> httpx2.Response:
         async with asyncio.timeout(self._answer_within):
             try:
-                return await self._transport.handle_async_request(request)
+                return await transport.handle_async_request(request)
             except _UNCONNECTED:
                 if request.method not in SAFE:
                     raise
-                return await self._transport.handle_async_request(request)
+                return await transport.handle_async_request(request)
 
 
-async def _pass_on(response: httpx2.Response, send: Send) -> None:
-    headers = answer_headers(response.headers.raw)
-    await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
-    async for piece in response.aiter_raw():
-        await send({"type": "http.response.body", "body": piece, "more_body": True})
-    await send({"type": "http.response.body", "body": b"", "more_body": False})
+class _Answer:
+    """What the client has of the answer."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.begun = False
+
+    async def pass_on(self, response: httpx2.Response) -> None:
+        headers = answer_headers(response.headers.raw)
+        self.begun = True
+        await self._send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+        async for piece in response.aiter_raw():
+            await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 def _problem(failure: Exception) -> Problem:
     match failure:
-        case httpx2.ConnectError() | httpx2.ConnectTimeout() | httpx2.PoolTimeout():
+        case httpx2.ConnectError() | httpx2.ConnectTimeout() | Full():
             return Problem("unavailable", "The service cannot be reached now. Try again.")
         case TimeoutError() | httpx2.TimeoutException():
             return Problem("upstream_timeout", "The service did not answer in time.")

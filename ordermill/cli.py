@@ -1,6 +1,6 @@
 """The command line. Data goes to stdout, progress to stderr; every error ends with the line that mends it.
 
-Each module in `ordermill/commands` registers its commands; when one is named like the command, no other is imported.
+Each module in `ordermill/commands` registers its commands; only the one that a command line needs is imported.
 """
 
 import importlib
@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     import typer
 
 INTERRUPTED = 130
+GROUPS = {
+    "processes": ("ps", "wait", "restart", "down", "logs"),
+    "machine": ("doctor", "reset"),
+    "schema": ("migrate", "upgrade", "downgrade", "initdb", "history", "topology"),
+}
 EPILOG = "Exit codes: " + ", ".join(f"{code.value} {code.name.lower().replace('_', ' ')}" for code in Exit)
 
 
@@ -26,10 +31,11 @@ def modules() -> list[str]:
 
 
 def needed(arguments: Iterable[str]) -> list[str]:
-    """The modules that a command line needs: the one of its command's name, else all."""
-    first = next(iter(arguments), "").replace("-", "_")
+    """The modules that a command line needs: the one of its command when we know it, else all."""
+    command = next(iter(arguments), "").replace("-", "_")
+    group = next((group for group, names in GROUPS.items() if command in names), command)
     known = modules()
-    return [first] if first in known else known
+    return [group] if group in known else known
 
 
 def build(names: Iterable[str]) -> "typer.Typer":

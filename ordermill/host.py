@@ -17,7 +17,7 @@ from starlette.types import ASGIApp
 from chassis import health, logging
 from chassis.api import api
 from chassis.app import Parts, parts_of
-from chassis.settings import ServiceSettings
+from chassis.settings import LogSettings, ServiceSettings
 from chassis.worker import Worker
 from ordermill.services import SERVICES, load
 
@@ -27,43 +27,48 @@ GRACE = 8
 
 
 class Hosted:
-    """The services of one process, and its ways to the others."""
+    """The services of one process: their edges, their workers where it has that role, and its ways to the others."""
 
-    def __init__(self, names: Sequence[str]) -> None:
-        self.names = [name for name in names if name in SERVICES]
-        self.settings: dict[str, Any] = {name: load(name).settings() for name in SERVICES if name in names}
+    def __init__(self, names: Sequence[str], *, working: bool) -> None:
+        self.names = [name for name in SERVICES if name in names]
+        self.settings: dict[str, Any] = {name: load(name).settings() for name in self.names}
         self.peers: dict[str, httpx2.AsyncClient] = {}
         self.apis = {name: api(self._parts(name)) for name in self.names}
-        self._connect_peers()
+        self.workers = [Worker(self._parts(name)) for name in self.names] if working else []
+        for settings in list(self.settings.values())[:1]:
+            self._connect_peers(settings)
 
     def _parts(self, name: str) -> Parts:
         return parts_of(load(name), self.settings[name], self.peers)
 
-    def _connect_peers(self) -> None:
-        any_settings: ServiceSettings | None = next(iter(self.settings.values()), None)
-        if any_settings is None:
-            return
-        headers = {"Authorization": f"Bearer {any_settings.service_token.get_secret_value()}"}
-        for name in SERVICES:
-            if (app := self.apis.get(name)) is not None:
-                transport = httpx2.ASGITransport(app)
-                self.peers[name] = httpx2.AsyncClient(transport=transport, base_url=f"http://{name}", headers=headers)
-            elif url := any_settings.peers.get(name):
-                self.peers[name] = httpx2.AsyncClient(base_url=url, headers=headers, timeout=5)
-
-    def workers(self) -> list[Worker]:
-        """A worker for each service."""
-        return [Worker(self._parts(name)) for name in self.names]
+    def _connect_peers(self, settings: ServiceSettings) -> None:
+        headers = {"Authorization": f"Bearer {settings.service_token.get_secret_value()}"}
+        for name, url in settings.peers.items():
+            self.peers[name] = httpx2.AsyncClient(base_url=url, headers=headers, timeout=5)
+        for name, app in self.apis.items():
+            transport = httpx2.ASGITransport(app)
+            self.peers[name] = httpx2.AsyncClient(transport=transport, base_url=f"http://{name}", headers=headers)
 
     @asynccontextmanager
-    async def serving(self) -> AsyncIterator[None]:
-        """Runs the edges, for the gateway in front of them or for neighbours in this process."""
+    async def running(self, _app: object = None) -> AsyncIterator[None]:
+        """Runs the edges, for the gateway in front of them or for neighbours in this process, and then the workers."""
         async with AsyncExitStack() as stack:
+            for client in self.peers.values():
+                stack.push_async_callback(client.aclose)
             for app in self.apis.values():
                 await stack.enter_async_context(app.router.lifespan_context(app))
+            for worker in self.workers:
+                await stack.enter_async_context(worker.running())
             yield
-            for client in self.peers.values():
-                await client.aclose()
+
+    async def checks(self) -> dict[str, str | None]:
+        """Why the workers are not ready, by service and check."""
+        return {
+            f"{worker.parts.service.name} {check}": reason
+            for worker in self.workers
+            for checks in (await health.api_checks(worker.parts), await worker.checks())
+            for check, reason in checks.items()
+        }
 
 
 def application(names: Sequence[str], role: str) -> ASGIApp:
@@ -73,55 +78,14 @@ def application(names: Sequence[str], role: str) -> ASGIApp:
         from payment_service.settings import Settings
 
         return simulator.app(Settings())
-    hosted = Hosted(names)
+    hosted = Hosted(names, working=role != "api")
     if role == "worker":
-        return _worker(hosted)
-    if GATEWAY in names:
-        return _gateway(hosted)
-    if len(hosted.apis) == 1 and role == "api":
-        return next(iter(hosted.apis.values()))
-    return _everything(hosted)
-
-
-def _gateway(hosted: Hosted) -> ASGIApp:
+        return Starlette(routes=_probes("worker", hosted.checks), lifespan=hosted.running)
+    if role == "api" and len(names) == 1 and hosted.apis:
+        return hosted.apis[names[0]]
     from gateway import main
 
-    return main.app(hosted.apis, lifespan=hosted.serving)
-
-
-def _everything(hosted: Hosted) -> ASGIApp:
-    from gateway import main
-
-    workers = hosted.workers()
-
-    @asynccontextmanager
-    async def lifespan() -> AsyncIterator[None]:
-        async with hosted.serving(), AsyncExitStack() as stack:
-            for worker in workers:
-                await stack.enter_async_context(worker.running())
-            yield
-
-    return main.app(hosted.apis, lifespan=lifespan)
-
-
-def _worker(hosted: Hosted) -> ASGIApp:
-    workers = hosted.workers()
-
-    @asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        async with hosted.serving(), AsyncExitStack() as stack:
-            for worker in workers:
-                await stack.enter_async_context(worker.running())
-            yield
-
-    async def checks() -> dict[str, str | None]:
-        found: dict[str, str | None] = {}
-        for worker in workers:
-            results = {**await health.api_checks(worker.parts), **await worker.checks()}
-            found.update({f"{worker.parts.service.name} {name}": reason for name, reason in results.items()})
-        return found
-
-    return Starlette(routes=_probes("worker", checks), lifespan=lifespan)
+    return main.app(hosted.apis, lifespan=hosted.running)
 
 
 def _probes(name: str, checks: Any) -> list[Route]:
@@ -152,14 +116,8 @@ def _probes(name: str, checks: Any) -> list[Route]:
 
 def run(names: Sequence[str], role: str, port: int, host: str = "127.0.0.1") -> None:
     """Serves until SIGTERM: accepted work is finished, then the process ends, within 10 s in any case."""
-    any_name = next((name for name in names if name in SERVICES), None)
-    settings: Any = load(any_name).settings() if any_name else None
-    label = names[0] if len(names) == 1 else "shop"
-    logging.set_up(
-        f"{label}.{role}",
-        level=settings.log_level if settings else "INFO",
-        form=settings.log_format if settings else "text",
-    )
+    logs = LogSettings()
+    logging.set_up(f"{names[0] if len(names) == 1 else 'shop'}.{role}", level=logs.log_level, form=logs.log_format)
     config = uvicorn.Config(
         application(list(names), role),
         host=host,
@@ -170,6 +128,7 @@ def run(names: Sequence[str], role: str, port: int, host: str = "127.0.0.1") -> 
         access_log=False,
         log_config=None,
         server_header=False,
+        proxy_headers=GATEWAY not in names,
         date_header=False,
         timeout_keep_alive=65,
         timeout_graceful_shutdown=GRACE,

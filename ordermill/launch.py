@@ -22,7 +22,9 @@ from ordermill.supervisor import all_ready
 
 KEPT_LOG = 50 * 1024 * 1024
 LOG_LOOK_EACH = 60
+FOLDER_LOOK_EACH = 2
 OPEN_FILES = 65_536
+COMMAND = ("-m", "ordermill", "up")
 SAID_WHEN_READY = "The shop is open."
 AN_ORDER = {
     "lines": [{"sku": "MUG-RED", "quantity": 1}],
@@ -63,7 +65,7 @@ async def _run(shop: Shop) -> None:
     ended = asyncio.Event()
     _on_signals(shop, ended)
     async with control.serving(shop.state, _commands(shop, ended)):
-        housekeeping = asyncio.create_task(_cut_logs(shop.state))
+        housekeeping = asyncio.gather(cut_logs(shop.state), _end_without_folder(shop, ended))
         try:
             await _start_unless(ended, shop)
             await ended.wait()
@@ -71,6 +73,7 @@ async def _run(shop: Shop) -> None:
             housekeeping.cancel()
             shop.progress("stopping")
             await shop.supervisor.stop()
+            plan.nursery_socket(shop.state).unlink(missing_ok=True)
             shop.progress("stopped")
 
 
@@ -122,7 +125,15 @@ def _raise_limits() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
 
 
-async def _cut_logs(state: State) -> None:
+async def _end_without_folder(shop: Shop, ended: asyncio.Event) -> None:
+    """End a shop whose folder was removed under it: nobody could reach it any more to end it."""
+    while (shop.state.root / "lock").exists():  # noqa: ASYNC240  one look at a folder each two seconds
+        await asyncio.sleep(FOLDER_LOOK_EACH)
+    shop.progress(f"{shop.state.root} was removed")
+    ended.set()
+
+
+async def cut_logs(state: State) -> None:
     """Keep each log below its bound: the processes append, so cutting the file is all it takes."""
     while True:
         for log in (state.root / "log").glob("*.log"):
@@ -170,7 +181,7 @@ def detached(state: State, port: int | None, *, fresh: bool = False) -> None:
         log = state.log("up")
         log.unlink(missing_ok=True)
     options = ["--layout", state.layout, *(["--port", str(port)] if port else []), *(["--fresh"] if fresh else [])]
-    argv = [sys.executable, "-m", "ordermill", "up", *options]
+    argv = [sys.executable, *COMMAND, *options]
     path = os.pathsep.join(filter(None, (str(checkout()), os.environ.get("PYTHONPATH"))))
     with log.open("ab") as output:
         child = subprocess.Popen(  # noqa: S603  the program and its words are ours
@@ -190,6 +201,7 @@ def _follow_until_ready(log: Path, child: subprocess.Popen[bytes]) -> None:
                 cause = f"up ended with exit code {ended}."
                 raise Failure(cause, f"Read {log}", Exit.STEP_FAILED)
             if SAID_WHEN_READY in text:
+                child.returncode = 0  # It runs on without us: nobody waits for it, and nobody is warned about it.
                 return
             time.sleep(0.1)
 

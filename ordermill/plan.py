@@ -43,7 +43,7 @@ def nursery(state: State) -> Spec:
         ready=lambda: is_open(socket),
         rank=1,
         listed=False,
-        grace=0.1,
+        grace=2,
     )
 
 

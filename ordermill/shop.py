@@ -48,12 +48,19 @@ class Shop:
     setup: Setup
 
     def __init__(
-        self, state: State, progress: Progress, load: Callable[[], Setup], ours: Plan = plan.edges_and_workers
+        self,
+        state: State,
+        progress: Progress,
+        load: Callable[[], Setup],
+        ours: Plan = plan.edges_and_workers,
+        *,
+        forks: bool = plan.FORKS,
     ) -> None:
         self.state = state
         self.load = load
         self.progress = progress
         self.ours = ours
+        self.forks = forks
         self.supervisor = Supervisor(progress)
 
     async def start(self) -> None:
@@ -61,7 +68,7 @@ class Shop:
         async with _Steps() as steps:
             database = asyncio.create_task(self._database())
             steps.add(database)
-            nursery = await self.supervisor.start(plan.nursery(self.state)) if plan.FORKS else None
+            nursery = await self.supervisor.start(plan.nursery(self.state)) if self.forks else None
             self.setup = await asyncio.to_thread(self.load)
             told = self.setup.environment(self.state)
             steps.run(self._broker())

@@ -4,7 +4,7 @@ from chassis.app import Loop, Service
 from payment_service import charging, routes, webhooks
 from payment_service.domain.attempt import OrderNotPayable, PaymentNotFound
 from payment_service.domain.notice import SignatureInvalid
-from payment_service.domain.resolution import BooksContradict, BooksUnread, PaymentNotResolvable
+from payment_service.domain.resolution import BooksContradict, BooksSilent, BooksUnread, PaymentNotResolvable
 from payment_service.handlers import decisions
 from payment_service.settings import Settings
 from payment_service.store import STORE
@@ -22,6 +22,7 @@ service = Service(
         OrderNotPayable: "order_not_payable",
         PaymentNotResolvable: "payment_not_resolvable",
         BooksContradict: "payment_not_resolvable",
+        BooksSilent: "payment_not_resolvable",
         BooksUnread: "upstream_error",
         SignatureInvalid: "signature_invalid",
     },

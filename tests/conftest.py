@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.database import a_copy, make_template
+from tests.support.servers import server_url
 
 
 @pytest.fixture(scope="session")
@@ -32,5 +33,12 @@ async def shop_database(postgres: str, template: str) -> AsyncIterator[str]:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> str:
-    return os.environ["ORDERMILL_TEST_POSTGRES"]
+def postgres(run_folder: Path) -> str:
+    """The URL of this run's PostgreSQL, as its owner."""
+    return server_url("postgres", run_folder)
+
+
+@pytest.fixture(scope="session")
+def rabbitmq(run_folder: Path) -> str:
+    """The URL of this run's RabbitMQ, as its administrator; it has the services' users, and no queues."""
+    return server_url("rabbitmq", run_folder)

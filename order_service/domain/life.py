@@ -112,7 +112,7 @@ def advance(order: Order, fact: Fact, refund_id: RefundId, now: datetime) -> Out
             return fulfilment.keep_shipment(order, shipment, now)
         case status, RefundSucceeded() | RefundFailed() as answer if status in PAID | {Is.CANCELLING}:
             return refunds.keep_refund(order, answer, now)
-        case status, ReturnReceived() as goods if status in PAID:
+        case status, ReturnReceived() as goods if status in PAID or order.may_go_on:
             return refunds.refund_return(order, goods, refund_id, now)
         case _:
             return order, ()

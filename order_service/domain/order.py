@@ -168,6 +168,12 @@ class Order:
         return self.status in {OrderStatus.PENDING, OrderStatus.AWAITING_PAYMENT} and not self.waits_for_customer
 
     @property
+    def may_go_on(self) -> bool:
+        """Whether the warehouse can still refuse to cancel it: it was confirmed before, and its stock is not back."""
+        cancelling = self.status is OrderStatus.CANCELLING and self.cancel_phase is CancelPhase.POST
+        return cancelling and not self.stock_settled
+
+    @property
     def refundable(self) -> int:
         """What was paid, less what is back or on its way back."""
         return self.total - sum(refund.amount for refund in self.refunds if refund.status is not RefundStatus.FAILED)

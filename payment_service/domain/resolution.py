@@ -10,6 +10,13 @@ from payment_service.domain import attempt as charging
 from payment_service.domain import refund as returning
 from payment_service.domain.payment import Answer, Attempt, Outcome, Payment, PaymentStatus, Refund, RefundStatus, Step
 
+# What to do instead of calling a silence a decline.
+_WAIT = (
+    "The provider's books hold nothing under this key, and a call that is on its way could still land. "
+    "The same key is repeated until the answer is definite: wait for it, or have the provider enter it in its books "
+    "and resolve again. A reversal that was refused is sent again with the outcome retry."
+)
+
 
 class Resolution(StrEnum):
     """How it ended: the charge was captured or declined; the reversal was returned, or is to be sent again."""
@@ -64,6 +71,10 @@ class BooksContradict(Exception):
     """The provider's books say otherwise."""
 
 
+class BooksSilent(Exception):
+    """The provider's books hold nothing under this key."""
+
+
 class BooksUnread(Exception):
     """The provider does not answer, so that its books cannot be compared; try again later."""
 
@@ -94,10 +105,11 @@ def resolve(payment: Payment | None, command: ResolvePayment, step: Step) -> cha
 
 
 def _agreed(command: ResolvePayment) -> Answer:
+    """What the books say, where it is what the person says. Silence agrees with nobody: it is not the end of a call."""
     wanted = Outcome.DENIED if command.outcome is Resolution.DECLINED else Outcome.DONE
     match command.books.answer:
-        case None if wanted is Outcome.DENIED:
-            return Answer(outcome=wanted, code="card_declined")
+        case None:
+            raise BooksSilent(_WAIT)
         case Answer(outcome=outcome) as answer if outcome is wanted:
             return answer
         case Answer(outcome=Outcome.UNKNOWN):

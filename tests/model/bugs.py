@@ -126,7 +126,9 @@ EARLY = "P7: money taken before it was asked for"
 TWICE = "P1: charged twice"
 RICH = "P2: more returned than captured"
 DISAGREE = "the order does not agree with the warehouse"
+LOST = "what came back is not paid back"
 ANY_CARD = World()
+RETURNS = World(creates=("create:card",), returns=True)
 REFUSING = World(creates=("create:card",), reversal_refused=True)
 FULL = Scope(refunds=("full",), cancels=1)
 
@@ -156,6 +158,9 @@ BUGS: dict[str, Bug] = {
         "the goods have left, and the money did not stay", refund_does_not_wait
     ),
     "◆ a dispatch is ignored while cancelling": Bug("stuck", without("order", "shipment.", status="cancelling")),
+    "a return is ignored while cancelling": Bug(
+        LOST, without("order", "return.received", status="cancelling"), RETURNS
+    ),
     "the order goes on as confirmed, whatever has left": Bug(
         DISAGREE,
         each(

@@ -98,6 +98,8 @@ def order_refunding(scope: Scope) -> Iterator[Row]:
         yield Row({"status": PAID, "refund": ""}, f"refund:{size}", asked, told)
         if size == "part":
             yield Row({"status": PAID, "refund": ""}, "return.received", asked, told)
+            unanswered = {"status": "cancelling", "phase": "post", "stock_settled": False, "refund": ""}
+            yield Row(unanswered, "return.received", asked, told)
         yield Row({"status": PAID | {"cancelling"}, **asked}, f"refund.failed:{size}", refused)
         waits, done = {"refund": frozenset({f"{size}:asked", f"{size}:refused"})}, {"refund": f"{size}:done"}
         yield Row({"status": PAID, **waits}, trigger, done)

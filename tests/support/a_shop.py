@@ -69,7 +69,7 @@ def _page(state: State, name: str, port_of: str) -> Spec:
 
 
 def a_shop(state: State, progress: Progress) -> Shop:
-    return Shop(state, progress, Steps, pages)
+    return Shop(state, progress, Steps, pages, forks=False)
 
 
 if __name__ == "__main__":

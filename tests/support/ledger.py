@@ -101,7 +101,8 @@ _LOCK = Statement(
     .order_by(accounts.c.id)
     .with_for_update()
 )
-_SAVE = Bulk.upsert(accounts)
+_ADD = Bulk.insert(accounts)
+_SAVE = Bulk.update(accounts, "id", "balance", "version")
 
 
 async def _load(tx: Transaction, ids: Sequence[UUID]) -> list[Account]:
@@ -109,7 +110,11 @@ async def _load(tx: Transaction, ids: Sequence[UUID]) -> list[Account]:
 
 
 async def _save(tx: Transaction, changes: Sequence[Change]) -> None:
-    await tx.run(_SAVE, [(c.after.key, c.after.balance, c.after.version) for c in changes])
+    """What is new is inserted, so that two who add one account at once collide instead of overwriting each other."""
+    for bulk, is_new in ((_ADD, True), (_SAVE, False)):
+        await tx.run(
+            bulk, [(c.after.key, c.after.balance, c.after.version) for c in changes if (c.before is None) is is_new]
+        )
 
 
 STORE = SqlStore(Rows(Account, save=_save, load=_load))

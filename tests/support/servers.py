@@ -57,9 +57,7 @@ def _start_keeper(kind: str, folder: Path, file: Path) -> str:
     log = folder / f"{kind}.keeper.log"
     with log.open("ab") as output:
         argv = [sys.executable, "-m", "tests.support.servers", kind, str(folder), str(run)]
-        keeper = subprocess.Popen(  # noqa: S603  the program and its words are ours
-            argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
-        )
+        keeper = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
     deadline = time.monotonic() + READY_WITHIN
     while not file.exists():
         if keeper.poll() is not None or time.monotonic() > deadline:

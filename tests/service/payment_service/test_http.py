@@ -6,9 +6,10 @@ import time
 import pytest
 
 from chassis.ids import new_id, typeid
+from payment_service import charging
 from payment_service.cards import CARDS
 from payment_service.signatures import headers
-from tests.service.payment_service.conftest import comes_to
+from tests.service.payment_service.conftest import at_work, comes_to
 
 
 async def test_customers_see_their_own_payments_and_staff_sees_all(payments):
@@ -204,3 +205,21 @@ async def test_a_charge_in_doubt_is_settled_with_the_books(payments):
 
     assert (await payments.of_order(order_id))["status"] == "captured"
     assert await payments.told(order_id) == ["payment.succeeded"]
+
+
+async def test_a_charge_in_doubt_is_not_declined_while_the_books_are_silent_and_lands_later(settings):
+    async with at_work(settings, loops=False) as payments:
+        order_id = await payments.asked("tok_timeout_unpaid")
+        await charging.step(payments.parts)
+        payment = await payments.reaches(order_id, "unknown")
+        body = {"outcome": "declined", "evidence": "they say that they see nothing"}
+
+        refused = await payments.staff("POST", f"/payments/{payment['id']}/resolve", json=body, status=409)
+
+        assert refused.json()["code"] == "payment_not_resolvable"
+        assert "The same key is repeated until the answer is definite: wait for it" in refused.json()["detail"]
+        assert await payments.rows("SELECT * FROM payment_service.resolutions") == []
+        await payments.rows("UPDATE payment_service.payment_attempts SET due_at = now() RETURNING 1")
+        await charging.step(payments.parts)
+        await payments.reaches(order_id, "captured")
+        assert await payments.told(order_id) == ["payment.succeeded"]

@@ -26,11 +26,13 @@ from tests.support.order_service import (
     an_awaiting_order,
     an_order,
     delivered,
+    dispatched,
     euro,
     goods_back,
     heard,
     refund_failed,
     refunded,
+    refused,
     released,
     returned,
 )
@@ -147,6 +149,35 @@ def test_a_return_is_refunded_as_far_as_anything_is_left():
 
     assert events[0].amount == euro(100)
     assert nothing_left == (after, ())
+
+
+def test_goods_that_come_back_before_the_refusal_of_a_cancellation_are_refunded_at_once_and_once():
+    order = heard(a_cancelling_order(a_confirmed_order()), dispatched((TEA, 1)))
+
+    after, events = life.advance(order, goods_back((MUG, 1)), REFUND, LATER)
+    shipped = heard(after, refused())
+
+    assert events == (RefundRequested(order_id=ORDER, refund_id=REFUND, reason=RefundReason.RETURN, amount=euro(1299)),)
+    assert (after.status, after.stock_settled, after.money_settled) == (OrderStatus.CANCELLING, False, False)
+    assert (shipped.status, shipped.refunds) == (OrderStatus.PARTIALLY_SHIPPED, after.refunds)
+    assert life.advance(after, goods_back((MUG, 1)), OTHER, LATER) == (after, ())
+    assert life.advance(shipped, goods_back((MUG, 1)), OTHER, LATER) == (shipped, ())
+
+
+def test_a_return_that_is_paid_back_in_full_before_the_refusal_leaves_the_order_refunded():
+    order = heard(a_cancelling_order(a_confirmed_order()), delivered(), goods_back((MUG, 2), (TEA, 1)))
+
+    after = heard(order, refunded(amount=euro(TOTAL)), refused())
+
+    assert (after.status, after.money_settled) == (OrderStatus.DELIVERED, False)
+    assert (after.payment_status, after.refunded_total) == (PaymentStatus.REFUNDED, TOTAL)
+
+
+@pytest.mark.parametrize(
+    "order", [a_cancelling_order(), a_cancelling_order(a_confirmed_order(), stock_settled=True), a_cancelled_order()]
+)
+def test_goods_of_an_order_that_was_never_shipped_are_not_refunded(order):
+    assert life.advance(order, goods_back((MUG, 1)), REFUND, LATER) == (order, ())
 
 
 def test_goods_that_were_never_ordered_are_worth_nothing():

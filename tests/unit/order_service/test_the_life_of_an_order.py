@@ -203,6 +203,14 @@ HEARD = {
     "delivered": (heard(a_confirmed_order(), delivered()), {"goods_back"}),
     "cancelling": (a_cancelling_order(), {"released", "rejected", "returned", "dispatched", "delivered"}),
     "settling": (heard(a_cancelling_order(), released()), {"returned", "dispatched", "delivered"}),
+    "cancelling after it was paid": (
+        a_cancelling_order(a_confirmed_order()),
+        {"released", "rejected", "returned", "dispatched", "delivered", "goods_back"},
+    ),
+    "settling after it was paid": (
+        heard(a_cancelling_order(a_confirmed_order()), released()),
+        {"returned", "refunded", "refund_failed", "dispatched", "delivered"},
+    ),
     "cancelled": (a_cancelled_order(), set()),
 }
 

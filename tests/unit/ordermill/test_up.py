@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import os
+import shutil
 import signal
 import sys
 from contextlib import asynccontextmanager
@@ -11,17 +12,17 @@ from contextlib import asynccontextmanager
 import psutil
 import pytest
 
-from ordermill import cli, control, launch, plan
+from ordermill import accounts, cli, control, launch, plan
 from ordermill.errors import Exit, Failure
 from ordermill.state import State
 from tests.support.eventually import eventually
 
 
 @asynccontextmanager
-async def an_up(folder, **environment):
+async def an_up(folder, *, servers=False, **environment):
     """A running `up`, ready unless a step is broken; it is ended whatever happens."""
     elsewhere = {"ORDERMILL_DATABASE_URL": "postgresql://nobody/x", "ORDERMILL_BROKER_URL": "amqp://nobody/"}
-    env = {**os.environ, **elsewhere, **environment}
+    env = {**os.environ, **({} if servers else elsewhere), **environment}
     with (folder / "up.out").open("wb") as output:
         up = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "tests.support.a_shop", str(folder / "s"), env=env, stdout=output, stderr=output
@@ -76,6 +77,58 @@ async def test_up_starts_everything_and_ctrl_c_leaves_nothing_running(tmp_path, 
     assert not state.is_running()
 
 
+async def test_up_brings_its_own_servers_and_declares_the_topology_again_when_the_broker_was_killed(tmp_path, state):
+    async with an_up(tmp_path, servers=True):
+        shop = await control.ask(state, "ps")
+        pids = {process["name"]: process["pid"] for process in shop["processes"]}
+        (state.root / "topology").unlink()
+
+        os.kill(pids["rabbitmq"], signal.SIGKILL)
+        await eventually((state.root / "topology").exists, within=12)
+        shop = await launch.wait_ready(state, 5)
+    accounts.remove(state.root / "postgres")
+
+    restarts = {process["name"]: process["restarts"] for process in shop["processes"]}
+    assert restarts == {"mailbox": 0, "postgres": 0, "rabbitmq": 1, "shop.api": 0, "shop.worker": 0}
+    assert shop["database_url"] == State.open(state.root).database_url
+    assert not state.is_running()
+
+
+async def test_up_in_the_background_returns_when_the_shop_is_ready_or_says_why_not(tmp_path, state, monkeypatch):
+    monkeypatch.setattr(launch, "COMMAND", ("-m", "tests.support.a_shop", str(state.root)))
+    monkeypatch.setenv("ORDERMILL_DATABASE_URL", "postgresql://nobody/x")
+    monkeypatch.setenv("ORDERMILL_BROKER_URL", "amqp://nobody/")
+
+    await asyncio.to_thread(launch.detached, state, None)
+    shop = await launch.wait_ready(state, 5)
+    await control.ask(state, "down")
+    assert await control.until_stopped(state, 10)
+    monkeypatch.setenv("BROKEN_STEP", "1")
+    with pytest.raises(Failure, match="up ended with exit code 1") as failed:
+        await asyncio.to_thread(launch.detached, state, 12_345)
+
+    assert len(shop["processes"]) == 3
+    assert failed.value.mend == f"Read {state.log('up')}"
+
+
+async def test_a_shop_whose_folder_is_removed_ends_by_itself(tmp_path, state):
+    async with an_up(tmp_path) as up:
+        shutil.rmtree(state.root)
+
+        assert await asyncio.wait_for(up.wait(), 15) == 0
+
+
+async def test_a_log_is_cut_before_it_fills_the_disk(state, monkeypatch):
+    monkeypatch.setattr(launch, "KEPT_LOG", 10)
+    state.log("shop.api").write_text("0123456789abc")
+
+    cutting = asyncio.create_task(launch.cut_logs(state))
+    await eventually(lambda: state.log("shop.api").read_text() == "")
+    cutting.cancel()
+
+    assert (state.root / "log" / "shop.api.log.1").read_text() == "3456789abc"
+
+
 async def test_a_process_that_is_killed_is_back_and_counted(tmp_path, state):
     async with an_up(tmp_path):
         first = (await control.ask(state, "ps"))["processes"][2]
@@ -98,7 +151,7 @@ async def test_the_commands_work_from_another_terminal(tmp_path, state):
         second = await _command("up")
         logs = await _command("logs", "shop.worker")
         ended = await _command("down")
-        await asyncio.wait_for(up.wait(), 5)
+        await asyncio.wait_for(up.wait(), 15)
         nothing = await _command("ps")
 
     assert waited == (0, "", "everything is ready\n")
@@ -205,9 +258,10 @@ def test_doctor_finds_what_is_missing_and_says_how_to_mend_it(state, monkeypatch
     assert found["Python"]["ok"] is True
 
 
-def test_only_the_module_of_the_command_is_imported():
+def test_only_the_module_that_a_command_needs_is_imported():
     assert cli.needed(["mailbox", "--smtp-port", "1"]) == ["mailbox"]
-    assert set(cli.needed(["ps"])) >= {"machine", "mailbox", "processes", "up"}
+    assert cli.needed(["ps"]) == ["processes"]
+    assert cli.needed(["no-such-command"]) == cli.modules()
     assert cli.needed([]) == cli.modules()
 
 

@@ -11,7 +11,7 @@ from tests.support.eventually import eventually
 
 def a_sleeper():
     argv = [sys.executable, "-c", "import time; time.sleep(600)"]
-    return subprocess.Popen(argv, start_new_session=True)  # noqa: S603  ours
+    return subprocess.Popen(argv, start_new_session=True)
 
 
 def test_an_orphan_is_who_was_started_and_not_seen_to_end():

@@ -8,6 +8,7 @@ from payment_service.domain.notice import NoticeStatus
 from payment_service.domain.payment import Answer, Outcome, PaymentStatus, RefundStatus
 from payment_service.domain.resolution import (
     BooksContradict,
+    BooksSilent,
     BooksUnread,
     PaymentNotResolvable,
     Resolution,
@@ -45,7 +46,6 @@ def a_refused_reversal():
     [
         (Resolution.CAPTURED, DONE, PaymentStatus.CAPTURED),
         (Resolution.DECLINED, DENIED, PaymentStatus.FAILED),
-        (Resolution.DECLINED, None, PaymentStatus.FAILED),
     ],
 )
 def test_a_person_settles_a_charge_as_the_books_have_it(outcome, books, became):
@@ -56,7 +56,7 @@ def test_a_person_settles_a_charge_as_the_books_have_it(outcome, books, became):
     [audit] = [thing for thing in decision.changes if isinstance(thing, Resolved)]
     assert desk.payment.status is became
     assert (audit.actor, audit.outcome, audit.evidence) == ("usr_staff", outcome, "the provider's mail")
-    assert audit.books == (books.outcome if books else "silent")
+    assert audit.books == books.outcome
     assert (audit.key, audit.call_key) == (audit.id, key)
 
 
@@ -64,7 +64,8 @@ def test_a_person_settles_a_charge_as_the_books_have_it(outcome, books, became):
     ("outcome", "books", "refusal"),
     [
         (Resolution.CAPTURED, DENIED, BooksContradict),
-        (Resolution.CAPTURED, None, BooksContradict),
+        (Resolution.CAPTURED, None, BooksSilent),
+        (Resolution.DECLINED, None, BooksSilent),
         (Resolution.DECLINED, DONE, BooksContradict),
         (Resolution.CAPTURED, SILENT, BooksUnread),
         (Resolution.RETURNED, DONE, PaymentNotResolvable),
@@ -78,6 +79,17 @@ def test_nobody_settles_a_charge_against_the_books(outcome, books, refusal):
         desk.resolved(outcome, books, key)
 
     assert desk.payment.status is PaymentStatus.UNKNOWN
+
+
+def test_silent_books_are_no_decline_since_the_call_may_land_later():
+    desk, key = a_charge_in_doubt()
+
+    with pytest.raises(BooksSilent, match="The same key is repeated until the answer is definite"):
+        desk.resolved(Resolution.DECLINED, None, key)
+    desk.charge_answered(DONE)
+
+    assert desk.payment.status is PaymentStatus.CAPTURED
+    assert [event.topic for event in desk.told] == ["payment.succeeded"]
 
 
 def test_only_doubts_are_settled():
@@ -111,13 +123,17 @@ def test_a_reversal_that_the_books_refuse_is_not_returned():
 
     with pytest.raises(BooksContradict):
         desk.resolved(Resolution.RETURNED, DENIED, key)
+    with pytest.raises(BooksSilent, match="sent again with the outcome retry"):
+        desk.resolved(Resolution.RETURNED, None, key)
 
 
-def test_a_refused_reversal_is_sent_again_under_a_new_key():
+@pytest.mark.parametrize(("books", "noted"), [(DENIED, "denied"), (None, "silent")])
+def test_a_refused_reversal_is_sent_again_under_a_new_key(books, noted):
     desk, key = a_refused_reversal()
 
-    desk.resolved(Resolution.RETRY, DENIED, key)
+    decision = desk.resolved(Resolution.RETRY, books, key)
 
+    assert [thing.books for thing in decision.changes if isinstance(thing, Resolved)] == [noted]
     refused, again = desk.payment.refunds
     assert again.call.key not in {key, refused.call.key}
     assert (again.status, again.amount, desk.payment.refund_reserved) == (RefundStatus.REQUESTED, 2598, 2598)

@@ -1,0 +1,142 @@
+"""`orders`: list, show, create, cancel, and trace one through all services."""
+
+import asyncio
+import sys
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ordermill.options import Key, Limit, Url, line
+from ordermill.output import Form, Output
+from ordermill.tables import Columns, money
+
+if TYPE_CHECKING:
+    from ordermill.trace import Step
+
+OrderId = Annotated[str, typer.Argument(metavar="ORDER", help="Its id: ord_…")]
+
+ORDERS: Columns = {
+    "id": "id", "number": "number", "status": "status", "payment": "payment_status",
+    "fulfilment": "fulfilment_status", "total": lambda order: money(order["total"]), "created_at": "created_at",
+}  # fmt: skip
+ORDER: Columns = {
+    **ORDERS,
+    "lines": lambda order: ", ".join(f"{each['quantity']} × {each['sku']}" for each in order["lines"]),
+    "refunded": lambda order: money(order["refunded_total"]) if order["refunded_total"]["amount"] else None,
+    "failure": lambda order: order["failure"] and f"{order['failure']['code']}: {order['failure']['message']}",
+    "cancelled as": "cancel_reason",
+    "pay by": "pay_by",
+    "customer": "customer_id",
+    "trace id": "trace_id",
+}
+
+
+def register(app: typer.Typer) -> None:
+    orders = typer.Typer(help="List, show, place, cancel and trace orders.", no_args_is_help=True)
+    for name, command in (("list", list_orders), ("show", show), ("create", create), ("cancel", cancel)):
+        orders.command(name)(command)
+    orders.command()(trace)
+    app.add_typer(orders, name="orders")
+
+
+def list_orders(
+    status: Annotated[list[str] | None, typer.Option(help="Only with this status; may be repeated.")] = None,
+    customer: Annotated[list[str] | None, typer.Option(help="Only of this customer; may be repeated.")] = None,
+    limit: Limit = 20,
+    url: Url = None,
+    form: Output = Form.TABLE,
+) -> None:
+    """List orders, the newest first."""
+    from ordermill import client, tables
+
+    orders = client.ask_list(url, "staff", "/orders", limit, status=status, customer_id=customer)
+    tables.show(form, orders, ORDERS)
+
+
+def show(order: OrderId, url: Url = None, form: Output = Form.TABLE) -> None:
+    """Show one order."""
+    from ordermill import tables
+
+    tables.show_one(form, asyncio.run(_shown(url, order)), ORDER)
+
+
+def create(  # noqa: PLR0913  each option is a parameter
+    *,
+    sku: Annotated[list[Any], typer.Option(parser=line, metavar="SKU:QUANTITY", help="A line; may be repeated.")],
+    token: Annotated[str | None, typer.Option(help="How to pay: `ordermill payments tokens` lists them.")] = None,
+    wait: Annotated[int, typer.Option(min=0, max=30, help="Seconds to wait for the outcome.")] = 0,
+    key: Key = None,
+    url: Url = None,
+    form: Output = Form.TABLE,
+) -> None:
+    """Place an order, as a new demo customer or as the owner of ORDERMILL_TOKEN."""
+    from ordermill import tables
+
+    with tables.spinner("placing the order"):
+        order = asyncio.run(_created(url, sku, token, wait, key))
+    tables.show_one(form, order, ORDER)
+
+
+def cancel(order: OrderId, url: Url = None, form: Output = Form.TABLE) -> None:
+    """Ask to cancel an order; stock and money go back in a moment."""
+    from ordermill import tables
+
+    tables.show_one(form, asyncio.run(_cancelled(url, order)), ORDER)
+
+
+def trace(order: OrderId, url: Url = None, form: Output = Form.TABLE) -> None:
+    """Show all that happened to an order in every service, on one timeline."""
+    from ordermill import output, tables
+
+    thing, steps = asyncio.run(_traced(url, order))
+    if form is Form.JSON:
+        return output.as_json({"order": thing, "timeline": [step._asdict() for step in steps]})
+    tables.show_one(form, thing, ORDER)
+    sys.stdout.write("\n")
+    since = [(step, f"{_passed(thing['created_at'], step.at):+.3f} s") for step in steps]
+    return tables.rows(
+        (("at", "after", "service", "what", "detail"), *((s.at, t, s.service, s.what, s.detail) for s, t in since))
+    )
+
+
+def _passed(start: str, end: str) -> float:
+    return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
+
+
+async def _shown(url: str | None, order: str) -> Any:
+    from ordermill.client import reach
+
+    async with reach(url) as gateway:
+        return await (await gateway.as_("staff")).get(f"/orders/{order}")
+
+
+async def _created(url: str | None, lines: list[Any], token: str | None, wait: int, key: str | None) -> Any:
+    import secrets
+
+    from ordermill.client import reach
+    from ordermill.launch import AN_ORDER
+
+    body = {"lines": lines, "shipping_address": AN_ORDER["shipping_address"]}
+    async with reach(url) as gateway:
+        customer = await gateway.as_("customer")
+        paid = {**body, "payment": {"token": token}} if token else body
+        answer = await customer.post("/orders", paid, key=key or secrets.token_hex(16), wait=wait)
+    if answer.headers.get("Idempotent-Replayed") == "true":
+        sys.stderr.write("this key was used before: it is the same order\n")
+    return answer.json()
+
+
+async def _cancelled(url: str | None, order: str) -> Any:
+    from ordermill.client import reach
+
+    async with reach(url) as gateway:
+        return (await (await gateway.as_("staff")).post(f"/orders/{order}/cancel")).json()
+
+
+async def _traced(url: str | None, order: str) -> "tuple[Any, list[Step]]":
+    from ordermill.client import reach
+    from ordermill.trace import story
+
+    async with reach(url) as gateway:
+        return await story(await gateway.as_("staff"), order)

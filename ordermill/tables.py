@@ -1,0 +1,78 @@
+"""What the shop answered: for people tables whose ids are never cut, not even in a pipe; for programs JSON."""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from ordermill.output import Form, as_json
+
+Item = Mapping[str, Any]
+Columns = Mapping[str, str | Callable[[Item], Any]]
+
+WIDEST = 10_000
+# ISO 4217: the currencies that do not have two decimals, as notification_service writes them (a test compares).
+_DECIMALS = {
+    **dict.fromkeys(("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV"), 0),
+    **dict.fromkeys(("XAF", "XOF", "XPF"), 0),
+    **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
+}
+
+
+def money(value: Item | None) -> str:
+    """An amount for people: ``{"amount": 129900, "currency": "EUR"}`` is ``1,299.00 EUR``."""
+    if value is None:
+        return ""
+    digits = _DECIMALS.get(value["currency"], 2)
+    return f"{value['amount'] / 10**digits:,.{digits}f} {value['currency']}"
+
+
+def show(form: Form, items: Sequence[Item], columns: Columns) -> None:
+    """Items as a table with these columns, each a field's name or what to make of the item; or all of them as JSON."""
+    if form is Form.JSON:
+        as_json(items)
+    else:
+        rows((columns, *([_cell(item, column) for column in columns.values()] for item in items)))
+
+
+def show_one(form: Form, item: Item, fields: Columns) -> None:
+    """One item with a line a field, without the fields that are empty; or as JSON."""
+    if form is Form.JSON:
+        return as_json(item)
+    width = max(map(len, fields))
+    for name, field in fields.items():
+        if value := _cell(item, field):
+            sys.stdout.write(f"{name:<{width}}  {value}\n")
+    return None
+
+
+def rows(lines: Iterable[Iterable[str]]) -> None:
+    """A table, the first line of which names the columns."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    names, *cells = lines
+    table = Table(*names, box=None, pad_edge=False, header_style="bold")
+    for row in cells:
+        table.add_row(*map(Text, row))
+    Console(file=sys.stdout, width=WIDEST, soft_wrap=True).print(table)
+
+
+def _cell(item: Item, column: str | Callable[[Item], Any]) -> str:
+    value = item[column] if isinstance(column, str) else column(item)
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+@contextmanager
+def spinner(text: str) -> Iterator[None]:
+    """Shows on a terminal that something takes its time; elsewhere nothing."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(text):
+        yield

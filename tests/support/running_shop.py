@@ -1,0 +1,128 @@
+"""The whole shop as processes of its own, started and ended as a person would, and ways to hurt it."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import httpx2
+
+from ordermill import control
+from ordermill.ports import find_free, start_of
+from ordermill.state import State
+from tests.support.eventually import eventually
+
+STARTS_WITHIN = 120.0
+BRISK = {
+    "ORDERMILL_SIMULATOR_SCALE": "0.2",  # a slow card takes 1.2 s, an answer that was lost is found after 2.4 s
+    "ORDERMILL_PROVIDER_TIMEOUT": "PT2S",
+}
+
+
+class RunningShop:
+    """A shop that runs: where it is reached, its processes, its database as the owner."""
+
+    def __init__(self, home: Path, layout: str, settings: Mapping[str, str]) -> None:
+        self.home = home
+        self.layout = layout
+        self.url = ""
+        self.mailbox = ""
+        self.database_url = ""
+        self._environment = {**os.environ, "ORDERMILL_HOME": str(home), **BRISK, **settings}
+
+    async def up(self) -> None:
+        port = find_free(None, start_of(self.home), set())
+        await self.command("up", "--detach", "--layout", self.layout, "--port", str(port))
+        told = await self.ps()
+        self.url, self.mailbox, self.database_url = told["gateway"], told["mailbox"], told["database_url"]
+
+    async def down(self) -> None:
+        await self.command("down")
+
+    async def command(self, *words: str) -> str:
+        """What an `ordermill` command says on stdout. Raises RuntimeError with its stderr when it fails."""
+        argv = [sys.executable, "-m", "ordermill", *words]
+        child = await asyncio.create_subprocess_exec(
+            *argv, env=self._environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        out, err = await asyncio.wait_for(child.communicate(), STARTS_WITHIN)
+        if child.returncode:
+            message = f"{' '.join(argv)} ended with {child.returncode}: {err.decode()}"
+            raise RuntimeError(message)
+        return out.decode()
+
+    async def ps(self) -> dict[str, Any]:
+        """What `ps -o json` prints, asked for as that command does."""
+        return await control.ask(State(self.home), "ps")
+
+    async def processes(self) -> dict[str, dict[str, Any]]:
+        return {process["name"]: process for process in (await self.ps())["processes"]}
+
+    async def signal(self, name: str, number: signal.Signals) -> int:
+        """Sends a signal to one of the shop's processes; says which pid that was."""
+        pid = int((await self.processes())[name]["pid"])
+        os.kill(pid, number)
+        return pid
+
+    async def kill(self, name: str) -> int:
+        return await self.signal(name, signal.SIGKILL)
+
+    async def back(self, name: str, killed: int, within: float) -> None:
+        """Returns when a killed process is there again, under another pid, and ready."""
+
+        async def is_back() -> bool:
+            process = (await self.processes())[name]
+            return process["status"] == "ready" and process["pid"] not in {None, killed}
+
+        await eventually(is_back, within=within)
+
+    def secret(self, name: str) -> str:
+        return str(json.loads((self.home / "secrets.json").read_text())[name])
+
+    async def mails(self, address: str) -> list[dict[str, Any]]:
+        async with httpx2.AsyncClient(base_url=self.mailbox, trust_env=False) as client:
+            found: list[dict[str, Any]] = (await client.get("/messages", params={"to": address})).json()
+        return found
+
+    async def rows(self, statement: str, *arguments: Any) -> list[Any]:
+        """Rows of any schema: the database's owner may look everywhere."""
+        connection = await asyncpg.connect(self.database_url)
+        try:
+            found: list[Any] = await connection.fetch(statement, *arguments)
+        finally:
+            await connection.close()
+        return found
+
+    async def charged(self, order_id: UUID) -> list[int]:
+        """What the provider's own books hold as taken for an order, one amount a charge."""
+        statement = "SELECT amount FROM provider.charges WHERE order_id = $1 AND status = 'captured'"
+        return [row["amount"] for row in await self.rows(statement, order_id)]
+
+    async def net(self, order_id: UUID) -> int:
+        """What the customer holds as charged for an order, in the provider's own books: taken less given back."""
+        statement = """
+            SELECT coalesce((SELECT sum(amount) FROM provider.charges WHERE order_id = $1 AND status = 'captured'), 0)
+                 - coalesce((SELECT sum(amount) FROM provider.refunds WHERE order_id = $1 AND status = 'succeeded'), 0)
+        """
+        [(amount,)] = await self.rows(statement, order_id)
+        return int(amount)
+
+
+@asynccontextmanager
+async def a_running_shop(home: Path, layout: str = "packed", **settings: str) -> AsyncIterator[RunningShop]:
+    """A shop of its own, ready; it ends with the block."""
+    home.mkdir(parents=True, exist_ok=True)
+    shop = RunningShop(home, layout, settings)
+    try:
+        await shop.up()
+        yield shop
+    finally:
+        await shop.down()

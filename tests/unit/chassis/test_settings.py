@@ -1,0 +1,62 @@
+"""Settings come from the environment: a service's own name for one first, then the common name."""
+
+from datetime import timedelta
+
+import pytest
+from pydantic import ValidationError
+
+from chassis.settings import ServiceSettings, named
+
+
+class Settings(ServiceSettings, alias_generator=named("order_service")):
+    pay_by: timedelta = timedelta(minutes=30)
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    monkeypatch.setenv("ORDERMILL_DATABASE_URL", "postgresql://everybody")
+    monkeypatch.setenv("ORDERMILL_BROKER_URL", "amqp://u:secret@broker")
+    monkeypatch.setenv("ORDERMILL_SERVICE_TOKEN", "t0ken")
+    return monkeypatch
+
+
+def test_a_common_name_is_everybodys():
+    settings = Settings()
+
+    assert settings.database_url.get_secret_value() == "postgresql://everybody"
+    assert (settings.pay_by, settings.profile) == (timedelta(minutes=30), "production")
+
+
+def test_a_services_own_name_comes_first(environment):
+    environment.setenv("ORDERMILL_ORDER_SERVICE_DATABASE_URL", "postgresql://orders")
+    environment.setenv("ORDERMILL_PAY_BY", "PT1M")
+    environment.setenv("ORDERMILL_ORDER_SERVICE_PAY_BY", "PT2M")
+
+    settings = Settings()
+
+    assert settings.database_url.get_secret_value() == "postgresql://orders"
+    assert settings.pay_by == timedelta(minutes=2)
+
+
+def test_peers_are_given_as_json(environment):
+    environment.setenv("ORDERMILL_PEERS", '{"auth_service": "http://127.0.0.1:1"}')
+
+    assert Settings().peers == {"auth_service": "http://127.0.0.1:1"}
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URL", "BROKER_URL", "SERVICE_TOKEN"])
+def test_no_secret_has_a_default(environment, name):
+    environment.delenv(f"ORDERMILL_{name}")
+
+    with pytest.raises(ValidationError):
+        Settings()
+
+
+def test_secrets_are_not_shown():
+    assert "secret" not in repr(Settings()).replace("Secret", "")
+    assert "t0ken" not in repr(Settings())
+
+
+def test_settings_do_not_change():
+    with pytest.raises(ValidationError):
+        Settings().profile = "local"

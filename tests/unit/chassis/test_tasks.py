@@ -1,0 +1,98 @@
+"""Background tasks: they go on when they fail, end with their owner, and nobody misses a signal."""
+
+import asyncio
+
+import pytest
+
+from chassis.tasks import Signal, forever, running
+from tests.support.eventually import eventually
+
+
+async def test_work_that_fails_or_ends_is_started_again():
+    runs = []
+
+    async def work():
+        runs.append(1)
+        if len(runs) % 2:
+            raise OSError
+
+    async with running(forever("work", work, longest_pause=0.001)):
+        await eventually(lambda: len(runs) >= 4)
+
+
+async def test_the_pause_doubles_until_the_work_lasts_longer_than_the_longest_pause():
+    started = []
+
+    async def work():
+        started.append(asyncio.get_running_loop().time())
+        if len(started) == 3:
+            await asyncio.sleep(0.21)
+        raise ValueError
+
+    async with running(forever("work", work, longest_pause=0.2)):
+        await eventually(lambda: len(started) == 4)
+
+    first, second, third, fourth = started
+    assert 0.05 <= second - first <= 0.15
+    assert 0.1 <= third - second <= 0.25
+    assert fourth - third - 0.21 <= 0.15
+
+
+async def test_works_run_beside_the_body_and_end_with_it():
+    ended = []
+
+    async def work(name):
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(name)
+
+    async with running(work("a"), work("b")):
+        await asyncio.sleep(0)
+        assert ended == []
+
+    assert ended == ["a", "b"]
+
+
+async def test_works_end_when_the_body_fails():
+    ended = asyncio.Event()
+
+    async def work():
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    with pytest.raises(ZeroDivisionError):
+        async with running(work()):
+            await asyncio.sleep(0)
+            raise ZeroDivisionError
+
+    assert ended.is_set()
+
+
+async def test_whoever_waits_for_a_signal_is_woken_by_the_next_one():
+    signal = Signal()
+    waiting = asyncio.create_task(signal.after(0, 60))
+    await asyncio.sleep(0)
+
+    signal.fire()
+
+    await asyncio.wait_for(waiting, 1)
+    assert signal.count == 1
+
+
+async def test_a_signal_that_came_before_the_wait_is_not_missed():
+    signal = Signal()
+    seen = signal.count
+    signal.fire()
+
+    await asyncio.wait_for(signal.after(seen, 60), 1)
+
+
+async def test_a_wait_for_a_signal_ends_by_itself():
+    signal = Signal()
+
+    await signal.after(0, 0.001)
+
+    assert signal.count == 0

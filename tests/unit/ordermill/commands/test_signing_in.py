@@ -1,0 +1,168 @@
+"""Who asks the gateway, how tokens are renewed, and what is said when it does not work."""
+
+import asyncio
+
+import pytest
+
+from contracts.types import Role
+from ordermill import client, refusals, seeds
+from ordermill.errors import Exit
+from tests.support.gateway import talking
+
+
+def test_each_token_is_that_of_a_new_customer(shop, ordermill):
+    first, second = ordermill("token"), ordermill("token")
+
+    customers = [email for email, (_, role) in shop.accounts.items() if role == "customer"]
+    assert len(customers) == 2
+    assert first.out.count("\n") == 1
+    assert [shop.sessions[said.out.strip()] for said in (first, second)] == customers
+    assert (first.code, first.err) == (0, "")
+    assert all(email.startswith("customer-") and email.endswith("@ordermill.example") for email in customers)
+
+
+@pytest.mark.parametrize("role", ["staff", "admin"])
+def test_a_token_of_staff_is_that_of_the_demo_account(shop, ordermill, role):
+    said = ordermill("token", "--role", role)
+
+    assert shop.sessions[said.out.strip()] == f"{role}@ordermill.example"
+
+
+def test_the_demo_accounts_are_the_seeded_ones():
+    assert client.demo_address("staff") == seeds.address(Role.STAFF)
+
+
+def test_demo_accounts_are_only_in_a_local_shop(shop, ordermill, monkeypatch):
+    monkeypatch.setenv("ORDERMILL_PROFILE", "production")
+    production = ordermill("token")
+    monkeypatch.delenv("ORDERMILL_PROFILE")
+    elsewhere = ordermill("token", "--url", "https://shop.example")
+
+    assert production == elsewhere
+    assert production.code == Exit.FAILED
+    assert production.err == (
+        "Demo accounts are there only in a shop with the local profile.\n"
+        "→ Set ORDERMILL_TOKEN to an access token or an API key.\n"
+    )
+    assert not shop.asked
+
+
+def test_a_container_of_a_local_shop_may_use_demo_accounts_under_any_name():
+    assert client._is_local("127.0.0.1")
+    assert not client._is_local("gateway")
+
+
+def test_a_profile_decides_whatever_the_host(monkeypatch):
+    monkeypatch.setenv("ORDERMILL_PROFILE", "local")
+
+    assert client._is_local("gateway")
+
+
+def test_without_an_address_the_gateway_of_this_checkout_is_asked(shop, state, ordermill, monkeypatch):
+    monkeypatch.delenv("ORDERMILL_URL")
+    stopped = ordermill("token")
+    (state.root / "ports.json").write_text('{"gateway": %s}' % shop.url.rpartition(":")[2])
+    with state.lock():
+        running = ordermill("token")
+
+    assert stopped.code == Exit.NOT_RUNNING
+    assert stopped.err.endswith("→ Start it with: make up\n")
+    assert running.code == 0
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:8000", "http://[x", "http://[x]", "ftp://shop.example", "http:///"])
+def test_what_is_no_address_is_refused(ordermill, address):
+    said = ordermill("payments", "tokens", "--url", address)
+
+    assert said.code == Exit.FAILED
+    assert said.err == f"{address} is no address of a gateway.\n→ Write it like http://127.0.0.1:8000\n"
+
+
+def test_a_gateway_that_does_not_answer_is_named(ordermill):
+    said = ordermill("payments", "tokens", "--url", "http://127.0.0.1:1")
+
+    assert said.code == Exit.NOT_RUNNING
+    assert said.err.startswith("http://127.0.0.1:1/api/v1/ does not answer: ")
+    assert said.err.endswith("→ Start the shop with: make up\n")
+
+
+async def test_a_gateway_that_is_silent_is_given_up(monkeypatch):
+    monkeypatch.setattr(client, "PATIENCE", 0.1)
+
+    async def silent(reader, _writer):
+        await reader.read()
+
+    async with talking(silent) as url, client.reach(url) as gateway:
+        with pytest.raises(refusals.Trouble, match="does not answer in time") as late:
+            await gateway.nobody().get("/products")
+
+    assert late.value.code == Exit.TIMED_OUT
+    assert late.value.retryable
+
+
+def test_a_given_token_is_used_instead_of_a_demo_account(shop, ordermill, monkeypatch):
+    monkeypatch.setenv("ORDERMILL_TOKEN", ordermill("token", "--role", "staff").out.strip())
+    shop.asked.clear()
+
+    listed = ordermill("stock", "list")
+    monkeypatch.setenv("ORDERMILL_TOKEN", ordermill("token").out.strip())
+    forbidden = ordermill("stock", "list")
+    monkeypatch.setenv("ORDERMILL_TOKEN", "old")
+    expired = ordermill("stock", "list")
+
+    assert listed.code == 0
+    assert forbidden.err == (
+        "Not allowed: forbidden\n"
+        "→ Set ORDERMILL_TOKEN to a token of staff or an admin; on this machine leave it out.\n"
+    )
+    assert expired.err == (
+        "The token has expired: token_expired\n"
+        "→ Set ORDERMILL_TOKEN to an access token or an API key; on this machine leave it out.\n"
+    )
+    assert shop.asked["POST /auth/login"] == 1
+    assert shop.asked["POST /auth/refresh"] == 0
+
+
+def test_a_demo_account_that_is_missing_is_made_by_seed(shop, ordermill):
+    del shop.accounts["staff@ordermill.example"]
+
+    said = ordermill("stock", "list")
+
+    assert said.code == Exit.FAILED
+    assert said.err.endswith("→ Make the demo accounts with: ordermill seed\n")
+
+
+async def test_an_expired_token_is_refreshed_once_for_all_who_share_it(shop):
+    async with client.reach(shop.url) as gateway:
+        staff = await gateway.as_("staff")
+        await staff.get("/stock")
+        shop.expire()
+
+        answers = await asyncio.gather(*(staff.get("/stock") for _ in range(5)))
+
+    assert len(answers) == 5
+    assert shop.asked["POST /auth/login"] == 1
+    assert shop.asked["POST /auth/refresh"] == 1
+
+
+async def test_a_session_that_has_ended_is_begun_anew(shop):
+    async with client.reach(shop.url) as gateway:
+        staff = await gateway.as_("staff")
+        await staff.get("/stock")
+        shop.expire()
+        shop.refreshable.clear()
+
+        await staff.get("/stock")
+
+    assert shop.asked["POST /auth/login"] == 2
+    assert shop.asked["POST /auth/refresh"] == 1
+
+
+def test_an_answer_of_somebody_else_is_told(shop, ordermill):
+    said = ordermill("payments", "tokens", "--url", f"{shop.url}/elsewhere")
+
+    assert said.code == Exit.FAILED
+    assert said.err == (
+        f"{shop.url}/elsewhere/api/v1/payments/test-tokens answers 404, not as a gateway of ours does.\n"
+        "→ Check the address: --url, or ORDERMILL_URL\n"
+    )
