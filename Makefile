@@ -21,7 +21,13 @@ test: .venv/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m ordermill.documents --check
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -n 2 --dist loadfile --ignore tests/system
+	$(BIN)/coverage run -m pytest tests/system
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --fail-under 95
+	$(BIN)/coverage report --fail-under 100 --include 'contracts/*,*_service/domain/*'
 
 lock: .venv/installed-dev
 	$(COMPILE) --output-file requirements.lock

@@ -155,19 +155,32 @@ class Demo:
 
     async def _continued(self, customer: "Caller", course: Course, order: Order) -> Order:
         """The order after what its customer does next."""
-        path = f"/orders/{order['id']}"
-        if course is Course.IS_DECLINED:
+        if course in {Course.IS_DECLINED, Course.CANCELS_LATER}:
             order = await self._settled(customer, order)
-            if order["payment_status"] == "failed":
-                key = secrets.token_hex(16)
-                again = await self._insist(lambda: customer.post(f"{path}/payments", {"token": "tok_ok"}, key=key))
-                order = again.json()
-                self.counts.declined += 1
-                self.counts.paid_again += 1
-        elif course is Course.CANCELS_AT_ONCE or (course is Course.CANCELS_LATER and order["status"] == "confirmed"):
-            order = (await self._insist(lambda: customer.post(f"{path}/cancel"))).json()
-            self.counts.cancellations += 1
+        if course is Course.IS_DECLINED and order["payment_status"] == "failed":
+            return await self._paid_again(customer, order)
+        if course in {Course.CANCELS_AT_ONCE, Course.CANCELS_LATER}:
+            return await self._cancelled(customer, order)
         return order
+
+    async def _paid_again(self, customer: "Caller", order: Order) -> Order:
+        self.counts.declined += 1
+        path, key = f"/orders/{order['id']}/payments", secrets.token_hex(16)
+        answer = await self._insist(lambda: customer.post(path, {"token": "tok_ok"}, key=key))
+        self.counts.paid_again += 1
+        paid: Order = answer.json()
+        return paid
+
+    async def _cancelled(self, customer: "Caller", order: Order) -> Order:
+        try:
+            answer = await self._insist(lambda: customer.post(f"/orders/{order['id']}/cancel"))
+        except Trouble as trouble:
+            if trouble.problem == "order_not_cancellable":  # It was rejected, or shipped, before.
+                return order
+            raise
+        self.counts.cancellations += 1
+        cancelled: Order = answer.json()
+        return cancelled
 
     async def _settled(self, customer: "Caller", order: Order) -> Order:
         """The order when the shop has done with it, or after a while."""

@@ -127,7 +127,7 @@ def _raise_limits() -> None:
 
 async def _end_without_folder(shop: Shop, ended: asyncio.Event) -> None:
     """End a shop whose folder was removed under it: nobody could reach it any more to end it."""
-    while (shop.state.root / "lock").exists():  # noqa: ASYNC240  one look at a folder each two seconds
+    while (shop.state.root / "lock").exists():  # noqa: ASYNC110  nobody announces it
         await asyncio.sleep(FOLDER_LOOK_EACH)
     shop.progress(f"{shop.state.root} was removed")
     ended.set()

@@ -25,7 +25,8 @@ def address(role: Role) -> str:
 @asynccontextmanager
 async def at_work(name: str, environment: Mapping[str, str]) -> AsyncIterator[Parts]:
     """A service's pipeline in this process, for commands that nobody offers over HTTP."""
-    parts = parts_of(load(name), load(name).settings.model_validate(dict(environment)), {})
+    alone = {key: value for key, value in environment.items() if key != "ORDERMILL_PEERS"}
+    parts = parts_of(load(name), load(name).settings.model_validate(alone), {})
     async with opened(parts), running(parts.pipeline.run()):
         yield parts
         await parts.pipeline.close()

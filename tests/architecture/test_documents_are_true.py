@@ -14,7 +14,7 @@ from pydantic import SecretStr, TypeAdapter
 from pydantic_core import PydanticUndefined
 
 from chassis.problems import CODES
-from chassis.settings import ServiceSettings
+from chassis.settings import LogSettings, ServiceSettings
 from contracts.catalogue import EVENTS
 from gateway.settings import Settings as GatewaySettings
 from ordermill import cli, launch
@@ -106,7 +106,11 @@ def _settings_rows() -> list[list[str]]:
 
 
 def _settings() -> Iterator[tuple[tuple[str, str], str]]:
-    owners: dict[str, Any] = {"every service": ServiceSettings, "gateway": GatewaySettings}
+    owners: dict[str, Any] = {
+        "every process": LogSettings,
+        "every service": ServiceSettings,
+        "gateway": GatewaySettings,
+    }
     owners |= {name: load(name).settings for name in SERVICES}
     for of, settings in owners.items():
         inherited = set(ServiceSettings.model_fields) if of in SERVICES else set()

@@ -135,6 +135,8 @@ class SmallShop:
     def cancel(self, request: Request, _body: Item, order_id: str) -> Response:
         self.caller(request)
         order = self.orders[order_id]
+        if order["course"] == [("rejected", "cancelled")] or order["status"] == "rejected":
+            raise Problem("order_not_cancellable")
         order.update(status="cancelling", cancel_reason="operator", course=[("cancelled", "refunded")])
         return JSONResponse(order, 202)
 

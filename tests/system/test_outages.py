@@ -1,12 +1,12 @@
 """Whatever dies comes back, and meanwhile no order is lost or doubled."""
 
 import asyncio
-from collections import Counter
 
 import pytest
 
 from tests.support.eventually import eventually
-from tests.support.people import Insistent, Person, a_product, an_order_for, uuid_of
+from tests.support.outcomes import confirmed_once
+from tests.support.people import Insistent, Person, a_product, an_order_for
 from tests.support.running_shop import RunningShop
 
 BACK_WITHIN = 15.0  # 5 s on a quiet machine; here tests, a second shop and the coverage's bookkeeping share two cores
@@ -26,7 +26,7 @@ async def test_with_the_broker_killed_orders_are_taken_and_after_it_is_back_comp
     # then
     assert {response.status_code for response in meanwhile} == {201}
     await shop.back("rabbitmq", killed, within=40)
-    await _confirmed_once(shop, customer, [*before, *(response.json() for response in meanwhile)], sku)
+    await confirmed_once(shop, customer, [*before, *(response.json() for response in meanwhile)], sku)
     assert await staff.stock_of(sku) == (100, 25)
 
 
@@ -52,7 +52,7 @@ async def test_with_postgres_killed_the_api_says_503_and_afterwards_everything_c
 
     # and
     await shop.back("postgres", killed, within=30)
-    await _confirmed_once(shop, customer, [*before, *meanwhile], sku)
+    await confirmed_once(shop, customer, [*before, *meanwhile], sku)
     assert await staff.stock_of(sku) == (100, 25)
 
 
@@ -71,7 +71,7 @@ async def test_a_killed_process_of_ours_is_back_and_no_order_is_lost_or_doubled(
 
     # then
     await shop.back(name, killed, within=BACK_WITHIN)
-    await _confirmed_once(shop, customer, orders, sku)
+    await confirmed_once(shop, customer, orders, sku)
     assert await staff.stock_of(sku) == (100, 25)
 
 
@@ -90,7 +90,7 @@ async def test_a_process_that_is_asked_to_end_finishes_what_it_has_taken(
 
     # then
     assert (await shop.processes())[name]["status"] == "ready"
-    await _confirmed_once(shop, customer, orders, sku)
+    await confirmed_once(shop, customer, orders, sku)
     assert await staff.stock_of(sku) == (100, 25)
 
 
@@ -105,31 +105,6 @@ async def test_with_the_mailbox_killed_orders_are_confirmed_and_the_mails_come_l
     assert [order["status"] for order in orders] == ["confirmed"] * 3
     await shop.back("mailbox", killed, within=BACK_WITHIN)
     await eventually(lambda: _has_mails(shop, customer, 3), within=30)
-
-
-async def _confirmed_once(shop: RunningShop, customer: Person, orders: list[dict], sku: str) -> None:
-    """Every order that was answered with 2xx is confirmed, charged once and mailed once, and there are no others."""
-    ids = [uuid_of(order) for order in orders]
-    await eventually(lambda: _all_confirmed(shop, ids), within=45)
-    assert len(set(ids)) == len(ids)
-
-    stored = await shop.rows(
-        "SELECT id FROM order_service.orders WHERE lines @> jsonb_build_array(jsonb_build_object('sku', $1::text))", sku
-    )
-    assert {row["id"] for row in stored} == set(ids)
-
-    taken = await shop.rows("SELECT order_id FROM provider.charges WHERE order_id = ANY($1::uuid[])", ids)
-    assert Counter(row["order_id"] for row in taken) == dict.fromkeys(ids, 1)
-
-    await eventually(lambda: _has_mails(shop, customer, len(orders)), within=30)
-    subjects = Counter(mail["subject"] for mail in await shop.mails(customer.email))
-    assert set(subjects.values()) == {1}
-    assert len(subjects) == len(orders)
-
-
-async def _all_confirmed(shop: RunningShop, ids: list) -> bool:
-    rows = await shop.rows("SELECT status FROM order_service.orders WHERE id = ANY($1::uuid[])", ids)
-    return [row["status"] for row in rows] == ["confirmed"] * len(ids)
 
 
 async def _has_mails(shop: RunningShop, customer: Person, count: int) -> bool:

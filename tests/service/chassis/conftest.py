@@ -1,6 +1,7 @@
-"""The ledger service on a real PostgreSQL."""
+"""The ledger service on a real PostgreSQL: one database a run, emptied for each test."""
 
 from collections.abc import AsyncIterator
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -10,25 +11,48 @@ from chassis.database import Database
 from chassis.migrations import add_partitions
 from chassis.pipeline import Pipeline
 from chassis.tasks import running
+from ordermill.setup import create_roles
 from tests.support import ledger
+from tests.support.database import within
 
 
-@pytest.fixture
-async def ledger_url(shop_database: str) -> str:
-    connection = await asyncpg.connect(shop_database)
-    await connection.execute(f"CREATE SCHEMA {ledger.SERVICE}")
-    await connection.close()
-    engine = create_async_engine(shop_database.replace("postgresql://", "postgresql+asyncpg://"))
+@pytest.fixture(scope="session")
+async def ledger_database(postgres: str) -> AsyncIterator[str]:
+    name = f"ledger_{uuid4().hex}"
+    server = await asyncpg.connect(postgres)
+    await server.execute(f"CREATE DATABASE {name}")
+    url = within(postgres, name)
+    await create_roles(url, {ledger.SERVICE: "test"})
+    engine = create_async_engine(url.replace("postgresql://", "postgresql+asyncpg://"))
     async with engine.begin() as begun:
         await begun.run_sync(ledger.metadata.create_all)
         await begun.run_sync(lambda sync: add_partitions(sync.exec_driver_sql, ledger.SERVICE))
     await engine.dispose()
-    return shop_database
+    yield url
+    await server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    await server.close()
 
 
 @pytest.fixture
-async def database(ledger_url: str) -> AsyncIterator[Database]:
-    database = Database(ledger_url)
+async def ledger_url(ledger_database: str) -> str:
+    """As the owner of the schema."""
+    connection = await asyncpg.connect(ledger_database)
+    tables = ", ".join(table.fullname for table in ledger.metadata.sorted_tables)
+    await connection.execute(f"TRUNCATE {tables}")
+    await connection.close()
+    return ledger_database
+
+
+@pytest.fixture
+def service_url(ledger_url: str) -> str:
+    """As the service's own role."""
+    _, _, place = ledger_url.rpartition("@")
+    return f"postgresql://{ledger.SERVICE}:test@{place}"
+
+
+@pytest.fixture
+async def database(service_url: str) -> AsyncIterator[Database]:
+    database = Database(service_url)
     await database.open()
     yield database
     await database.close()
@@ -48,11 +72,14 @@ async def pipeline(idle: Pipeline) -> AsyncIterator[Pipeline]:
 
 
 @pytest.fixture
-def rows(database: Database):
-    """The rows of a statement, as tuples."""
+def rows(ledger_url: str):
+    """The rows of a statement, as tuples, seen by the owner of the schema."""
 
-    async def read(statement: str) -> list[tuple[object, ...]]:
-        async with database.transaction() as tx:
-            return [tuple(row) for row in await tx.sql(statement.replace("$S", ledger.SERVICE))]
+    async def read(statement: str, *arguments: object) -> list[tuple[object, ...]]:
+        connection = await asyncpg.connect(ledger_url)
+        try:
+            return [tuple(row) for row in await connection.fetch(statement.replace("$S", ledger.SERVICE), *arguments)]
+        finally:
+            await connection.close()
 
     return read

@@ -1,0 +1,80 @@
+"""What the README tells a new user to type is typed here, and answered as it says."""
+
+import asyncio
+import os
+import re
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.documents import README, ROOT, Typed, typed
+from tests.support.eventually import eventually
+from tests.support.running_shop import RunningShop
+
+END = "that is all"
+CHANGING = (
+    (r"(usr|ord)_[0-9a-z]{26}", r"\1_…"),
+    (r"\b[0-9A-Z]{5}-[0-9A-Z]{5}\b", "NUMBER"),
+    (r"\d{4}-\d\d-\d\dT[\d:.]+Z", "TIME"),
+    (r"\r", ""),
+)
+
+
+class Terminal:
+    """A shell in which one line is typed after the other."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    async def types(self, command: str) -> str:
+        """What the shell prints until it is done with a command."""
+        source, sink = self._process.stdout, self._process.stdin
+        assert source
+        assert sink
+        sink.write(f"{command}\necho '{END}'\n".encode())
+        said = await asyncio.wait_for(source.readuntil(f"{END}\n".encode()), 60)
+        return said.decode().removesuffix(f"{END}\n")
+
+
+@pytest.fixture
+async def terminal(shop: RunningShop, tmp_path: Path) -> AsyncIterator[Terminal]:
+    """In a folder with the program where the README says that it is."""
+    program = tmp_path / ".venv/bin/ordermill"
+    program.parent.mkdir(parents=True)
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m ordermill "$@"\n')
+    program.chmod(0o755)
+    environment = {**os.environ, "ORDERMILL_HOME": str(shop.home), "PYTHONPATH": str(ROOT), "NO_PROXY": "127.0.0.1"}
+    process = await asyncio.create_subprocess_exec(
+        "bash", cwd=tmp_path, env=environment, stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    yield Terminal(process)
+    await process.communicate()
+
+
+async def test_a_new_user_types_what_the_readme_says_and_sees_what_it_says(terminal: Terminal):
+    # given
+    steps = typed(README)
+    assert len(steps) > 10
+
+    # then
+    for step in steps:
+        answer = await terminal.types(step.command)
+        if "$MAILBOX" in step.command and _lasting(answer) != _lasting(step.answer):
+            await eventually(lambda step=step: _is_told(terminal, step), within=15)
+        else:
+            assert _lasting(answer) == _lasting(step.answer), step.command
+
+
+async def _is_told(terminal: Terminal, step: Typed) -> bool:
+    """A mail takes its time: looking again is what a reader would do."""
+    return _lasting(await terminal.types(step.command)) == _lasting(step.answer)
+
+
+def _lasting(text: str) -> str:
+    """The part of an answer that is the same each time."""
+    for pattern, word in CHANGING:
+        text = re.sub(pattern, word, text)
+    return text.strip()

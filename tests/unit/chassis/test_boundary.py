@@ -1,0 +1,168 @@
+"""The outermost layer: request ids, limits of bodies, the last resort for failures, one log line a request."""
+
+import json
+
+import httpx2
+import pytest
+from loguru import logger
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+
+from chassis import context
+from chassis.boundary import BODY_LIMIT, Boundary
+
+
+@pytest.fixture
+def logged():
+    lines = []
+    sink = logger.add(lines.append, level="DEBUG", format="{level} {message} {extra}")
+    yield lines
+    logger.remove(sink)
+
+
+async def echo(scope, receive, send):
+    body = await Request(scope, receive).body()
+    await PlainTextResponse(str(len(body)))(scope, receive, send)
+
+
+async def asked(app, method="POST", headers=None, content=None, path="/orders"):
+    transport = httpx2.ASGITransport(Boundary(app, "ledger_service"))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://shop") as client:
+        return await client.request(method, path, headers=headers, content=content)
+
+
+async def in_parts(*parts):
+    for part in parts:
+        yield part
+
+
+JSON = {"content-type": "application/json"}
+
+
+async def test_a_request_keeps_its_id_and_gets_one_when_it_has_none():
+    kept = await asked(echo, headers={**JSON, "x-request-id": "shop-7"}, content=b"{}")
+    made = await asked(echo, headers=JSON, content=b"{}")
+
+    assert (kept.status_code, kept.text, kept.headers["x-request-id"]) == (200, "2", "shop-7")
+    assert made.headers["x-request-id"].startswith("req_")
+
+
+async def test_a_request_is_worked_on_in_its_context_and_leaves_none_behind():
+    seen = []
+
+    async def app(scope, receive, send):
+        seen.append(context.current.get())
+        await PlainTextResponse("")(scope, receive, send)
+
+    await asked(app, "GET", {"x-request-id": "shop-7"})
+
+    assert seen[0].request_id == "shop-7"
+    assert context.current.get() is None
+
+
+async def test_a_body_that_says_it_is_too_large_is_refused_unread():
+    async def unread(scope, receive, send):
+        raise AssertionError
+
+    answer = await asked(unread, headers=JSON, content=b"x" * (BODY_LIMIT + 1))
+
+    assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_body_in_parts_is_refused_as_soon_as_it_is_too_large():
+    parts = in_parts(b"x" * BODY_LIMIT, b"x")
+
+    answer = await asked(echo, headers=JSON, content=parts)
+
+    assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+    assert answer.headers["x-request-id"] == answer.json()["request_id"]
+
+
+async def test_a_body_of_64_kib_is_taken():
+    assert (await asked(echo, headers=JSON, content=b"x" * BODY_LIMIT)).text == str(BODY_LIMIT)
+
+
+@pytest.mark.parametrize("media_type", ["text/plain", "application/xml", ""])
+async def test_a_body_that_is_no_json_is_refused(media_type):
+    answer = await asked(echo, headers={"content-type": media_type}, content=b"x")
+
+    assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
+
+
+async def test_a_body_in_parts_without_media_type_is_refused():
+    assert (await asked(echo, content=in_parts(b"x"))).status_code == 415
+
+
+@pytest.mark.parametrize(
+    "media_type",
+    ["application/json; charset=utf-8", "APPLICATION/JSON", "application/x-www-form-urlencoded", "application/merge-patch+json"],
+)
+async def test_json_and_forms_are_taken(media_type):
+    assert (await asked(echo, headers={"content-type": media_type}, content=b"x")).status_code == 200
+
+
+async def test_without_a_body_no_media_type_is_needed():
+    assert (await asked(echo)).status_code == 200
+    assert (await asked(echo, "GET")).status_code == 200
+
+
+async def test_a_failure_is_answered_without_its_text_and_logged_with_it(logged):
+    async def fail(scope, receive, send):
+        raise RuntimeError("password: hunter2")
+
+    answer = await asked(fail, "GET")
+
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
+    assert "hunter2" not in answer.text
+    assert any("a request failed" in line and "hunter2" in line for line in logged)
+
+
+async def test_a_failure_after_the_answer_has_begun_adds_nothing_to_it(logged):
+    async def fail_late(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise RuntimeError
+
+    sent = []
+
+    async def send(message):
+        sent.append(message["type"])
+
+    scope = {"type": "http", "method": "GET", "path": "/orders", "headers": []}
+    await Boundary(fail_late, "ledger_service")(scope, None, send)
+
+    assert sent == ["http.response.start"]
+
+
+async def test_each_request_is_one_line(logged):
+    await asked(echo, headers=JSON, content=b"{}", path="/orders?secret=1")
+
+    [line] = logged
+    assert "'method': 'POST'" in line
+    assert "'path': '/orders'" in line
+    assert "'status': 200" in line
+    assert "secret" not in line
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics", "/health"])
+async def test_probes_are_not_logged(logged, path):
+    await asked(echo, "GET", path=path)
+
+    assert logged == []
+
+
+async def test_what_is_no_http_passes_through():
+    seen = []
+
+    async def app(scope, receive, send):
+        seen.append(scope["type"])
+
+    await Boundary(app, "ledger_service")({"type": "lifespan"}, None, None)
+
+    assert seen == ["lifespan"]
+
+
+async def test_problems_are_json():
+    answer = await asked(echo, content=b"x")
+
+    assert json.loads(answer.content)["instance"] == "/orders"

@@ -1,0 +1,102 @@
+"""What routes are written with: bodies, headers, answers."""
+
+import pytest
+from pydantic import ValidationError
+
+from chassis.http import Answer, Body, View, _if_match, _key, etag, found, respond
+from chassis.problems import Problem
+
+
+class Note(Body):
+    text: str = ""
+    tags: list[str] = []
+    more: dict[str, list[str]] = {}
+    pair: tuple[str, int] = ("", 0)
+
+
+class Seen(View):
+    n: int
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"text": "a\0b"}, {"tags": ["a", "\0"]}, {"more": {"\0": []}}, {"more": {"k": ["a\0"]}}, {"pair": ("\0", 1)}],
+)
+def test_a_body_with_nul_is_refused_since_postgresql_cannot_store_it(given):
+    with pytest.raises(ValidationError, match="must not contain the character NUL"):
+        Note(**given)
+
+
+def test_a_body_without_nul_is_taken_as_it_is():
+    assert Note(text="é\n", tags=["a"], more={"k": ["v"]}, pair=("x", 1)).tags == ["a"]
+
+
+def test_an_unknown_field_is_refused_and_a_body_does_not_change():
+    with pytest.raises(ValidationError) as refused:
+        Note(texte="x")
+    assert refused.value.errors()[0]["type"] == "extra_forbidden"
+
+    with pytest.raises(ValidationError):
+        Note().text = "x"
+
+
+def test_an_etag_is_the_version_quoted():
+    assert etag(3) == '"3"'
+
+
+@pytest.mark.parametrize(("header", "version"), [('"3"', 3), ('W/"12"', 12), (' "0" ', 0)])
+def test_if_match_takes_one_etag(header, version):
+    assert _if_match(header) == version
+
+
+@pytest.mark.parametrize("header", ["", "3", "*", '"x"', '"1", "2"', f'"{"1" * 19}"'])
+def test_if_match_refuses_what_is_no_etag_of_ours(header):
+    with pytest.raises(Problem) as refused:
+        _if_match(header)
+    assert refused.value.status == 400
+
+
+def test_if_match_is_required():
+    with pytest.raises(Problem) as refused:
+        _if_match(None)
+    assert (refused.value.status, refused.value.code) == (428, "precondition_required")
+
+
+@pytest.mark.parametrize(
+    ("header", "key"), [("k", "k"), ('"k"', "k"), ('"', '"'), ("x" * 255, "x" * 255), (f'"{"x" * 255}"', "x" * 255)]
+)
+def test_an_idempotency_key_is_bare_or_quoted(header, key):
+    assert _key(header) == key
+
+
+@pytest.mark.parametrize("header", ["", '""', "a b", "é", "x" * 256, "tab\t"])
+def test_an_idempotency_key_is_1_to_255_visible_ascii_characters(header):
+    with pytest.raises(Problem) as refused:
+        _key(header)
+    assert refused.value.code == "idempotency_key_invalid"
+
+
+def test_an_idempotency_key_is_required():
+    with pytest.raises(Problem) as refused:
+        _key(None)
+    assert refused.value.code == "idempotency_key_missing"
+
+
+def test_what_is_not_there_is_a_404():
+    assert found(0) == 0
+    with pytest.raises(Problem) as refused:
+        found(None)
+    assert refused.value.code == "not_found"
+
+
+def test_an_answer_becomes_a_response_and_a_stored_one_says_so():
+    first, again = respond(Answer(Seen(n=1), 201, {"ETag": '"1"'})), respond(Answer(b"{}", replayed=True))
+
+    assert (first.status_code, first.body, first.media_type) == (201, b'{"n":1}', "application/json")
+    assert first.headers["etag"] == '"1"'
+    assert "idempotent-replayed" not in first.headers
+    assert again.headers["idempotent-replayed"] == "true"
+
+
+def test_an_answer_without_a_body_has_no_media_type():
+    assert "content-type" not in respond(Answer(None, 204)).headers
