@@ -1,10 +1,12 @@
 """The outermost layer of an edge: request id, trace, limits of bodies, the last resort for failures, one log line."""
 
 import time
+from http import HTTPStatus
 from typing import Any
 
 from loguru import logger
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chassis import context
@@ -17,8 +19,8 @@ _WITH_BODY = {"POST", "PUT", "PATCH"}
 _MEDIA_TYPES = {"application/json", "application/x-www-form-urlencoded"}
 
 
-class _TooLarge(Exception):
-    """The body exceeds the limit."""
+class _TooLarge(HTTPException):
+    """The body exceeds the limit. FastAPI would take any other exception for a body that is malformed."""
 
 
 class Boundary:
@@ -83,7 +85,7 @@ class _Exchange:
         message = await self._receive()
         self._received += len(message.get("body", b""))
         if self._received > BODY_LIMIT:
-            raise _TooLarge
+            raise _TooLarge(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         return message
 
     async def send(self, message: Message) -> None:

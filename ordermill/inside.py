@@ -56,8 +56,11 @@ async def create_admin(told: Mapping[str, str], email: str, password: str) -> No
 
 
 async def _reaching(work: Awaitable[object]) -> None:
+    from chassis.database import OUTAGE
+    from chassis.pipeline import Unavailable
+
     try:
         await work
-    except OSError as outage:
-        cause = f"PostgreSQL does not answer: {outage}."
+    except (Unavailable, *OUTAGE):
+        cause = "PostgreSQL does not answer."
         raise Failure(cause, "Start the shop with: make up", Exit.NOT_RUNNING) from None

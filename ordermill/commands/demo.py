@@ -31,9 +31,12 @@ def demo(
     form: Output = Form.TABLE,
 ) -> None:
     """Place a mix of orders: paid, repeated, declined, cancelled, too many; Ctrl+C ends it earlier."""
+    _report(form, asyncio.run(_run(url, rate, lasts)))
+
+
+def _report(form: Form, done: "Demo") -> None:
     from ordermill import tables
 
-    done = asyncio.run(_run(url, rate, lasts))
     counts = dict(done.counts)
     tables.show_one(form, counts, {name.replace("_", " "): name for name in counts})
     if done.trouble:

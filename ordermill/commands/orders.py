@@ -50,8 +50,8 @@ def list_orders(
     """List orders, the newest first."""
     from ordermill import client, tables
 
-    orders = client.ask_list(url, "staff", "/orders", limit, status=status, customer_id=customer)
-    tables.show(form, orders, ORDERS)
+    wanted = {"status": status, "customer_id": customer}
+    tables.show(form, client.ask_list(url, "staff", "/orders", limit, **wanted), ORDERS)
 
 
 def show(order: OrderId, url: Url = None, form: Output = Form.TABLE) -> None:
@@ -73,9 +73,7 @@ def create(  # noqa: PLR0913  each option is a parameter
     """Place an order, as a new demo customer or as the owner of ORDERMILL_TOKEN."""
     from ordermill import tables
 
-    with tables.spinner("placing the order"):
-        order = asyncio.run(_created(url, sku, token, wait, key))
-    tables.show_one(form, order, ORDER)
+    tables.show_one(form, asyncio.run(_created(url, sku, token, wait, key)), ORDER)
 
 
 def cancel(order: OrderId, url: Url = None, form: Output = Form.TABLE) -> None:
@@ -87,17 +85,19 @@ def cancel(order: OrderId, url: Url = None, form: Output = Form.TABLE) -> None:
 
 def trace(order: OrderId, url: Url = None, form: Output = Form.TABLE) -> None:
     """Show all that happened to an order in every service, on one timeline."""
+    _show_story(form, *asyncio.run(_traced(url, order)))
+
+
+def _show_story(form: Form, order: Any, steps: "list[Step]") -> None:
     from ordermill import output, tables
 
-    thing, steps = asyncio.run(_traced(url, order))
     if form is Form.JSON:
-        return output.as_json({"order": thing, "timeline": [step._asdict() for step in steps]})
-    tables.show_one(form, thing, ORDER)
+        return output.as_json({"order": order, "timeline": [step._asdict() for step in steps]})
+    tables.show_one(form, order, ORDER)
     sys.stdout.write("\n")
-    since = [(step, f"{_passed(thing['created_at'], step.at):+.3f} s") for step in steps]
-    return tables.rows(
-        (("at", "after", "service", "what", "detail"), *((s.at, t, s.service, s.what, s.detail) for s, t in since))
-    )
+    since = (f"{_passed(order['created_at'], step.at):+.3f} s" for step in steps)
+    lines = ((step.at, after, step.service, step.what, step.detail) for step, after in zip(steps, since, strict=True))
+    return tables.rows((("at", "after", "service", "what", "detail"), *lines))
 
 
 def _passed(start: str, end: str) -> float:
@@ -116,12 +116,14 @@ async def _created(url: str | None, lines: list[Any], token: str | None, wait: i
 
     from ordermill.client import reach
     from ordermill.launch import AN_ORDER
+    from ordermill.tables import spinner
 
     body = {"lines": lines, "shipping_address": AN_ORDER["shipping_address"]}
-    async with reach(url) as gateway:
-        customer = await gateway.as_("customer")
-        paid = {**body, "payment": {"token": token}} if token else body
-        answer = await customer.post("/orders", paid, key=key or secrets.token_hex(16), wait=wait)
+    paid = {**body, "payment": {"token": token}} if token else body
+    with spinner("placing the order"):
+        async with reach(url) as gateway:
+            customer = await gateway.as_("customer")
+            answer = await customer.post("/orders", paid, key=key or secrets.token_hex(16), wait=wait)
     if answer.headers.get("Idempotent-Replayed") == "true":
         sys.stderr.write("this key was used before: it is the same order\n")
     return answer.json()

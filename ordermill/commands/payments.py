@@ -37,8 +37,8 @@ def list_payments(
     """List payments, the newest first."""
     from ordermill import client, tables
 
-    payments = client.ask_list(url, "staff", "/payments", limit, order_id=order, status=status)
-    tables.show(form, payments, PAYMENTS)
+    wanted = {"order_id": order, "status": status}
+    tables.show(form, client.ask_list(url, "staff", "/payments", limit, **wanted), PAYMENTS)
 
 
 def list_tokens(url: Url = None, form: Output = Form.TABLE) -> None:

@@ -1,6 +1,6 @@
 """A service for tests of the pipeline: accounts that are credited, and that cannot be overdrawn."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from chassis.batch import Work
 from chassis.database import Bulk, Database, Statement, Transaction
-from chassis.decisions import Cause, Decision, Decisions, State
+from chassis.decisions import Cause, Decision, Decisions, Key, State
 from chassis.deferred import DeferredEvents
 from chassis.idempotency import Claims
 from chassis.ids import new_id
@@ -19,7 +19,7 @@ from chassis.inbox import Inbox
 from chassis.migrations import add_chassis_tables
 from chassis.outbox import Outbox
 from chassis.pipeline import Pipeline
-from chassis.store import Change, Rows, SqlStore
+from chassis.store import Change, Rows, SqlStore, Store
 from contracts.envelope import Envelope, dataschema
 from contracts.orders import OrderShipped
 from contracts.payments import RefundFailed, RefundSucceeded
@@ -90,6 +90,8 @@ def count_refund(state: State, fact: RefundSucceeded | RefundFailed, cause: Caus
     if isinstance(fact, RefundFailed):
         if fact.code == "poison":
             raise ArithmeticError(fact.code)
+        if fact.code == "refused":
+            raise Overdrawn
         return Decision(ignored="nothing was refunded")
     account = (state.find(Account, fact.order_id) or Account(fact.order_id)).plus(fact.amount.amount)
     return Decision(changes=(account,), sequence=account.version)
@@ -120,10 +122,25 @@ async def _save(tx: Transaction, changes: Sequence[Change]) -> None:
 STORE = SqlStore(Rows(Account, save=_save, load=_load))
 
 
-def work() -> Work:
+class Moody:
+    """The store, but its next loads fail as told; None lets one through."""
+
+    def __init__(self, *moods: Exception | None) -> None:
+        self.moods = list(moods)
+
+    async def load(self, tx: Transaction, keys: Iterable[Key]) -> dict[Key, Any]:
+        if self.moods and (mood := self.moods.pop(0)) is not None:
+            raise mood
+        return await STORE.load(tx, keys)
+
+    async def save(self, tx: Transaction, changes: Mapping[Key, Change]) -> None:
+        await STORE.save(tx, changes)
+
+
+def work(store: Store = STORE) -> Work:
     return Work(
         decisions=decisions,
-        store=STORE,
+        store=store,
         refusals=(Overdrawn,),
         inbox=Inbox(SERVICE),
         outbox=Outbox(SERVICE),
@@ -132,8 +149,8 @@ def work() -> Work:
     )
 
 
-def a_pipeline(database: Database) -> Pipeline:
-    return Pipeline(SERVICE, database, work())
+def a_pipeline(database: Database, *moods: Exception | None) -> Pipeline:
+    return Pipeline(SERVICE, database, work(Moody(*moods)))
 
 
 def refunded(order_id: UUID | None = None, amount: int = 10) -> RefundSucceeded:

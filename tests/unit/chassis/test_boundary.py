@@ -96,7 +96,12 @@ async def test_a_body_in_parts_without_media_type_is_refused():
 
 @pytest.mark.parametrize(
     "media_type",
-    ["application/json; charset=utf-8", "APPLICATION/JSON", "application/x-www-form-urlencoded", "application/merge-patch+json"],
+    [
+        "application/json; charset=utf-8",
+        "APPLICATION/JSON",
+        "application/x-www-form-urlencoded",
+        "application/merge-patch+json",
+    ],
 )
 async def test_json_and_forms_are_taken(media_type):
     assert (await asked(echo, headers={"content-type": media_type}, content=b"x")).status_code == 200

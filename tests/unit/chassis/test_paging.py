@@ -65,7 +65,9 @@ def test_what_is_no_cursor_is_refused(cursor):
     assert refused.value.code == "cursor_invalid"
 
 
-@pytest.mark.parametrize("text", ["[]", "[1]", '["x", 1]', '["2026-01-31T09:30:00", 1]', '["2026-01-31T09:30:00Z", 1, 2]'])
+@pytest.mark.parametrize(
+    "text", ["[]", "[1]", '["x", 1]', '["2026-01-31T09:30:00", 1]', '["2026-01-31T09:30:00Z", 1, 2]']
+)
 def test_a_cursor_of_another_list_is_refused(text):
     page = a_page(after=_decode(cursor_of(text)))
 

@@ -157,7 +157,7 @@ async def test_an_order_that_was_rejected_before_its_cancellation_is_no_trouble(
 
 async def test_a_cancellation_that_fails_is_trouble(shop, monkeypatch):
     monkeypatch.setattr(demo, "MIX", (Course.CANCELS_AT_ONCE,))
-    shop.after_order = lambda: shop.accounts.clear() or shop.expire()
+    shop.after_order = lambda: (shop.accounts.clear(), shop.refreshable.clear(), shop.expire())
 
     at_work = await run(shop, 1)
 

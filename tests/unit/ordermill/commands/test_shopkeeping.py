@@ -2,10 +2,10 @@
 
 import pytest
 
+from notification_service import rendering
 from ordermill import tables
 from ordermill.errors import Exit
 from ordermill.output import Form
-from notification_service import rendering
 from tests.support.small_shop import AT, euros
 
 

@@ -1,6 +1,7 @@
 """Who asks the gateway, how tokens are renewed, and what is said when it does not work."""
 
 import asyncio
+import json
 
 import pytest
 
@@ -61,7 +62,8 @@ def test_a_profile_decides_whatever_the_host(monkeypatch):
 def test_without_an_address_the_gateway_of_this_checkout_is_asked(shop, state, ordermill, monkeypatch):
     monkeypatch.delenv("ORDERMILL_URL")
     stopped = ordermill("token")
-    (state.root / "ports.json").write_text('{"gateway": %s}' % shop.url.rpartition(":")[2])
+    port = int(shop.url.rpartition(":")[2])
+    (state.root / "ports.json").write_text(json.dumps({"gateway": port}))
     with state.lock():
         running = ordermill("token")
 
