@@ -46,44 +46,52 @@ def delay(attempts: int) -> timedelta:
     return timedelta(seconds=random.uniform(0, min(2.0**attempts, LONGEST)))  # noqa: S311 -- jitter is no secret
 
 
+_ADD = """
+INSERT INTO {service}.deferred
+    (message_id, index, topic, subject, body, attempts, last_error, state, not_before, careful)
+SELECT m, i, t, s, b, a, e, CASE WHEN p THEN 'parked' ELSE 'deferred' END, now() + w, c
+FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::text[], $6::int[], $7::text[], $8::bool[],
+        $9::interval[], $10::bool[])
+    AS v(m, i, t, s, b, a, e, p, w, c)
+ON CONFLICT (message_id, index) DO NOTHING
+"""
+_TAKE = """
+DELETE FROM {service}.deferred d USING unnest($1::uuid[], $2::int[]) AS v(m, i)
+WHERE d.message_id = v.m AND d.index = v.i AND d.state = 'deferred' RETURNING d.message_id, d.index
+"""
+_START = """
+UPDATE {service}.deferred SET attempts = attempts + 1,
+    state = CASE WHEN attempts + 1 >= {starts} THEN 'parked' ELSE state END,
+    last_error = 'its process died, or was stopped, at start ' || attempts + 1,
+    not_before = now() + interval '{lease} s'
+WHERE message_id = $1 AND index = $2 AND state = 'deferred' AND not_before <= now() RETURNING state
+"""
+_UNCOUNT = """
+UPDATE {service}.deferred SET attempts = attempts - 1, last_error = $3, not_before = now()
+WHERE message_id = $1 AND index = $2 AND state = 'deferred'
+"""
+_PARK = """
+UPDATE {service}.deferred SET state = 'parked', last_error = $3 WHERE message_id = $1 AND index = $2
+"""
+_DUE = """
+SELECT * FROM (
+    SELECT DISTINCT ON (subject)
+        message_id, index, topic, subject, body, attempts, last_error, not_before, careful
+    FROM {service}.deferred WHERE state = 'deferred' ORDER BY subject, message_id, index) first
+WHERE not_before <= now() ORDER BY not_before LIMIT $1
+"""
+
+
 class DeferredEvents:
     """The deferred events of one service."""
 
     def __init__(self, service: str) -> None:
-        self._add = f"""
-            INSERT INTO {service}.deferred
-                (message_id, index, topic, subject, body, attempts, last_error, state, not_before, careful)
-            SELECT m, i, t, s, b, a, e, CASE WHEN p THEN 'parked' ELSE 'deferred' END, now() + w, c
-            FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::text[], $6::int[], $7::text[], $8::bool[],
-                    $9::interval[], $10::bool[])
-                AS v(m, i, t, s, b, a, e, p, w, c)
-            ON CONFLICT (message_id, index) DO NOTHING
-        """  # noqa: S608 -- the schema is the service's name
-        self._take = f"""
-            DELETE FROM {service}.deferred d USING unnest($1::uuid[], $2::int[]) AS v(m, i)
-            WHERE d.message_id = v.m AND d.index = v.i AND d.state = 'deferred' RETURNING d.message_id, d.index
-        """  # noqa: S608 -- the schema is the service's name
-        self._start = f"""
-            UPDATE {service}.deferred SET attempts = attempts + 1,
-                state = CASE WHEN attempts + 1 >= {STARTS} THEN 'parked' ELSE state END,
-                last_error = 'its process died, or was stopped, at start ' || attempts + 1,
-                not_before = now() + interval '{LEASE} s'
-            WHERE message_id = $1 AND index = $2 AND state = 'deferred' AND not_before <= now() RETURNING state
-        """  # noqa: S608 -- the schema is the service's name
-        self._uncount = f"""
-            UPDATE {service}.deferred SET attempts = attempts - 1, last_error = $3, not_before = now()
-            WHERE message_id = $1 AND index = $2 AND state = 'deferred'
-        """  # noqa: S608 -- the schema is the service's name
-        self._park = f"""
-            UPDATE {service}.deferred SET state = 'parked', last_error = $3 WHERE message_id = $1 AND index = $2
-        """  # noqa: S608 -- the schema is the service's name
-        self._due = f"""
-            SELECT * FROM (
-                SELECT DISTINCT ON (subject)
-                    message_id, index, topic, subject, body, attempts, last_error, not_before, careful
-                FROM {service}.deferred WHERE state = 'deferred' ORDER BY subject, message_id, index) first
-            WHERE not_before <= now() ORDER BY not_before LIMIT $1
-        """  # noqa: S608 -- the schema is the service's name
+        self._add = _ADD.format(service=service)
+        self._take = _TAKE.format(service=service)
+        self._start = _START.format(service=service, starts=STARTS, lease=LEASE)
+        self._uncount = _UNCOUNT.format(service=service)
+        self._park = _PARK.format(service=service)
+        self._due = _DUE.format(service=service)
 
     async def add(self, tx: Transaction, events: Sequence[Deferred]) -> None:
         """Keeps events for later, or for a person when they are parked."""

@@ -77,17 +77,7 @@ class RabbitMQ:
             (self.root / name).mkdir(parents=True, exist_ok=True)
         self._configure(definitions or administrator_only(self.password))
         variables = self._variables(installed, environment)
-        epmd = Spec(
-            name="epmd",
-            argv=(str(installed.epmd), "-port", str(self.epmd_port), "-address", HOST),
-            log=self.log,
-            env=variables,
-            cwd=self.root,
-            ready=epmd_answers(self.epmd_port),
-            listed=False,
-            grace=1,
-            rank=-1,
-        )
+        epmd = self._port_mapper(installed, variables)
         node = Spec(
             name="rabbitmq",
             argv=(str(installed.server),),
@@ -99,6 +89,19 @@ class RabbitMQ:
             ready_within=90,
         )
         return epmd, node
+
+    def _port_mapper(self, installed: Installation, variables: Mapping[str, str]) -> Spec:
+        return Spec(
+            name="epmd",
+            argv=(str(installed.epmd), "-port", str(self.epmd_port), "-address", HOST),
+            log=self.log,
+            env=variables,
+            cwd=self.root,
+            ready=epmd_answers(self.epmd_port),
+            listed=False,
+            grace=1,
+            rank=-1,
+        )
 
     def _configure(self, definitions: Mapping[str, Any]) -> None:
         etc = self.root / "etc"

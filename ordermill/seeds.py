@@ -9,7 +9,8 @@ from auth_service.domain.user import EmailTaken
 from chassis.app import Parts, opened, parts_of
 from chassis.tasks import running
 from contracts.types import Role
-from inventory_service.domain.product import SkuTaken
+from inventory_service.domain.product import CreateProduct
+from inventory_service.domain.stock import AdjustStock
 from inventory_service.seeds import seed_catalogue
 from ordermill.services import load
 
@@ -33,18 +34,16 @@ async def at_work(name: str, environment: Mapping[str, str]) -> AsyncIterator[Pa
 
 
 async def seed_products(environment: Mapping[str, str], count: int = PRODUCTS) -> int:
-    """Adds the first ``count`` products that are not there yet, each with its stock; says how many."""
-    added = 0
+    """Adds those of the first ``count`` products that are missing and fills empty shelves; says how many it added."""
     async with at_work("inventory_service", environment) as parts:
         async with parts.database.transaction(read_only=True) as tx:
-            known = {row["sku"] for row in await tx.sql("SELECT sku FROM inventory_service.products")}
-        for seed in (seed for seed in seed_catalogue(count) if seed.sku not in known):
-            try:
-                await parts.pipeline.submit(seed)
-            except SkuTaken:
-                continue
-            added += 1
-    return added
+            products = {row["sku"] for row in await tx.sql("SELECT sku FROM inventory_service.products")}
+            shelves = {row["sku"] for row in await tx.sql("SELECT DISTINCT sku FROM inventory_service.stock")}
+        known = {CreateProduct: products, AdjustStock: shelves}
+        missing = [seed for seed in seed_catalogue(count) if seed.sku not in known[type(seed)]]
+        for seed in missing:
+            await parts.pipeline.submit(seed)
+    return sum(isinstance(seed, CreateProduct) for seed in missing)
 
 
 async def seed_accounts(environment: Mapping[str, str], passwords: Mapping[Role, str]) -> None:

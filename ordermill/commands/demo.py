@@ -51,12 +51,25 @@ async def _run(url: str | None, rate: float, lasts: float) -> "Demo":
     async with reach(url) as gateway:
         demo = await Demo.of(gateway)
         sys.stderr.write(f"placing {rate:g} orders a second for {lasts:g} s; Ctrl+C ends it earlier\n")
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGINT, stop.set)
-        with _counters(demo):
+        with _ctrl_c(stop), _counters(demo):
             await demo.run(rate, lasts, stop)
-        loop.remove_signal_handler(signal.SIGINT)
     return demo
+
+
+@contextmanager
+def _ctrl_c(stop: asyncio.Event) -> Iterator[None]:
+    """The first Ctrl+C sets the event, so that what was placed is still followed; the second ends the command."""
+    loop = asyncio.get_running_loop()
+
+    def first() -> None:
+        loop.remove_signal_handler(signal.SIGINT)
+        stop.set()
+
+    loop.add_signal_handler(signal.SIGINT, first)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
 
 
 @contextmanager

@@ -52,7 +52,12 @@ async def test_commands_after_one_that_fails_alone_go_through(idle, rows):
         idle.handle(new_id(), [enveloped(refunded(lucky, 2))]),
     )  # fmt: skip
 
-    assert [type(outcome).__name__ for outcome in outcomes] == ["CheckViolationError", "Account", "Overdrawn", "NoneType"]
+    assert [type(outcome).__name__ for outcome in outcomes] == [
+        "CheckViolationError",
+        "Account",
+        "Overdrawn",
+        "NoneType",
+    ]
     assert await rows("SELECT id, balance FROM $S.accounts") == [(lucky, 3)]
 
 

@@ -1,0 +1,141 @@
+"""Connections and transactions: what begins and commits, and what an outage looks like."""
+
+import asyncio
+
+import asyncpg
+import pytest
+
+from chassis import database as chassis_database
+from chassis.database import OUTAGE, Bulk, Database
+from chassis.idempotency import Claims
+from chassis.ids import new_id
+from chassis.inbox import Inbox
+from tests.support.eventually import eventually
+from tests.support.ledger import SERVICE, accounts
+
+ADD = Bulk.insert(accounts)
+
+
+async def balances(rows):
+    return await rows("SELECT balance FROM $S.accounts ORDER BY balance")
+
+
+async def test_a_transaction_commits_at_its_end_and_rolls_back_when_its_body_raises(database, rows):
+    async with database.transaction() as tx:
+        await tx.run(ADD, [(new_id(), 1, 1)])
+    with pytest.raises(ZeroDivisionError):
+        async with database.transaction() as tx:
+            await tx.run(ADD, [(new_id(), 2, 1)])
+            raise ZeroDivisionError
+
+    assert await balances(rows) == [(1,)]
+
+
+async def test_what_is_undone_in_a_savepoint_is_undone_alone(database, rows):
+    async with database.transaction() as tx:
+        await tx.run(ADD, [(new_id(), 1, 1)])
+        with pytest.raises(asyncpg.CheckViolationError):
+            async with tx.savepoint():
+                await tx.run(ADD, [(new_id(), 2, 1), (new_id(), 13, 1)])
+        await tx.run(ADD, [])
+
+    assert await balances(rows) == [(1,)]
+
+
+async def test_a_read_writes_nothing(database):
+    with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
+        async with database.transaction(read_only=True) as tx:
+            await tx.run(ADD, [(new_id(), 1, 1)])
+
+
+async def test_jsonb_is_python_on_every_connection(database):
+    async with database.transaction() as tx:
+        [(from_pool,)] = await tx.sql("SELECT $1::jsonb", {"n": [1, None]})
+    alone = await database.connect()
+    by_itself = await alone.fetchval("SELECT $1::jsonb", [1, "x"])
+    await alone.close()
+
+    assert (from_pool, by_itself) == ({"n": [1, None]}, [1, "x"])
+
+
+async def test_a_role_holds_up_nobody_for_long(database):
+    async with database.transaction() as tx:
+        settings = {
+            row[0]: row[1]
+            for row in await tx.sql(
+                "SELECT name, setting FROM pg_settings WHERE name LIKE '%timeout' AND source <> 'default'"
+            )
+        }
+
+    assert settings.items() >= {
+        "idle_in_transaction_session_timeout": "5000",
+        "lock_timeout": "3000",
+        "statement_timeout": "10000",
+    }.items()
+
+
+@pytest.mark.parametrize("url", ["postgresql://x@127.0.0.1:1/x", "closed"])
+async def test_a_database_that_cannot_be_reached_is_an_outage(url):
+    database = Database(url)
+    if url != "closed":
+        await database.open()
+
+    with pytest.raises(OUTAGE):
+        async with database.transaction():
+            pass
+
+    await database.close()
+
+
+async def test_a_connection_that_is_cut_is_an_outage_and_the_next_transaction_has_a_new_one(database, rows):
+    with pytest.raises(OUTAGE):
+        async with database.transaction() as tx:
+            [(pid,)] = await tx.sql("SELECT pg_backend_pid()")
+            await rows("SELECT pg_terminate_backend($1)", pid)
+            await tx.sql("SELECT 1")
+
+    async with database.transaction() as tx:
+        assert [tuple(row) for row in await tx.sql("SELECT 1")] == [(1,)]
+
+
+async def test_at_the_end_work_may_finish_and_what_does_not_is_cut(service_url, rows, monkeypatch):
+    monkeypatch.setattr(chassis_database, "CLOSING", 0.3)
+    database, begun, may_end = Database(service_url), asyncio.Event(), asyncio.Event()
+    await database.open()
+
+    async def add(balance, wait):
+        async with database.transaction() as tx:
+            await tx.run(ADD, [(new_id(), balance, 1)])
+            begun.set()
+            await wait.wait()
+
+    finishing = asyncio.ensure_future(add(1, may_end))
+    hanging = asyncio.ensure_future(add(2, asyncio.Event()))
+    await begun.wait()
+    await eventually(lambda: database._pool.get_size() == 2)
+    asyncio.get_running_loop().call_later(0.05, may_end.set)
+
+    await asyncio.wait_for(database.close(), 2)
+
+    await finishing
+    hanging.cancel()
+    await asyncio.gather(hanging, return_exceptions=True)
+    assert await balances(rows) == [(1,)]
+    await database.close()
+
+
+async def test_the_inbox_knows_what_was_handled(database):
+    inbox, parcel = Inbox(SERVICE), new_id()
+    async with database.transaction() as tx:
+        first = await inbox.claim(tx, [parcel, parcel], [])
+        again = await inbox.claim(tx, [parcel], [])
+        known = [await inbox.knows(tx, each) for each in (parcel, new_id())]
+
+    assert (first.fresh, again.fresh, known) == ({parcel}, frozenset(), [True, False])
+
+
+async def test_nothing_is_stored_for_no_answers(database, rows):
+    async with database.transaction() as tx:
+        await Claims(SERVICE).store(tx, [])
+
+    assert await rows("SELECT 1 FROM $S.idempotency") == []

@@ -1,0 +1,106 @@
+"""The truth for whoever watches a process."""
+
+import json
+from importlib.metadata import PackageNotFoundError, version
+
+import httpx2
+import pytest
+
+from chassis import health
+from chassis.api import api
+from chassis.app import parts_of
+from ordermill.services import load
+from tests.support import ledger_edge
+
+
+@pytest.fixture
+async def http(shop_database):
+    service = load("inventory_service")
+    settings = service.settings(database_url=shop_database, broker_url="amqp://nowhere", service_token="t")
+    app = api(parts_of(service, settings, {}))
+    transport = httpx2.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx2.AsyncClient(transport=transport, base_url="http://inventory") as client,
+    ):
+        client.parts = app.state.parts
+        yield client
+
+
+async def test_a_service_on_its_schema_is_ready_and_healthy(http):
+    ready, healthy = await http.get("/readyz"), await http.get("/health")
+
+    assert (ready.status_code, ready.json()) == (200, {"ready": True, "reasons": {}})
+    assert healthy.json()["status"] == "ok"
+    assert healthy.json()["service"] == "inventory_service"
+
+
+async def test_a_process_is_alive_and_says_its_version(http):
+    assert (await http.get("/livez")).json() == {"status": "alive"}
+    assert (await http.get("/version")).json() == {"service": "inventory_service", "version": health.release()}
+
+
+async def test_metrics_are_for_prometheus(http):
+    response = await http.get("/metrics")
+
+    assert response.headers["content-type"].startswith("text/plain")
+    assert "ordermill_http_requests_total" in response.text
+
+
+async def test_without_its_database_a_service_is_alive_but_not_ready(http):
+    await http.parts.database.close()
+
+    ready, healthy = await http.get("/readyz"), await http.get("/health")
+
+    assert (ready.status_code, ready.json()) == (503, {"ready": False, "reasons": {"database": "InterfaceError"}})
+    assert (healthy.status_code, healthy.json()["status"]) == (200, "degraded")
+    assert (await http.get("/livez")).status_code == 200
+
+
+async def test_on_another_schema_a_service_is_not_ready(http):
+    async with http.parts.database.transaction() as tx:
+        await tx.sql("UPDATE inventory_service.alembic_version SET version_num = '0000'")
+
+    reasons = (await http.get("/readyz")).json()["reasons"]
+
+    assert reasons["database"].startswith("schema is at 0000, the code wants 0")
+
+
+async def test_a_schema_that_was_never_migrated_is_a_reason(service_url):
+    parts = ledger_edge.the_parts(service_url)
+    await parts.database.open()
+
+    checks = await health.api_checks(parts)
+
+    await parts.database.close()
+    assert checks == {"database": "UndefinedTableError"}
+
+
+async def test_every_reason_is_told():
+    response = await health.ready({"a": "gone", "b": None, "c": "late"})
+
+    assert json.loads(response.body)["reasons"] == {"a": "gone", "c": "late"}
+
+
+def test_the_version_is_that_of_the_installed_distribution_if_there_is_one():
+    try:
+        installed = version("ordermill")
+    except PackageNotFoundError:
+        installed = "0+unknown"
+
+    assert health.release() == installed
+
+
+def test_a_copy_that_was_never_installed_says_so(monkeypatch):
+    def not_installed(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(health, "installed_version", not_installed)
+
+    assert health.release() == "0+unknown"
+
+
+def test_an_installed_copy_says_which_one_it_is(monkeypatch):
+    monkeypatch.setattr(health, "installed_version", lambda name: f"{name} 1.2.3")
+
+    assert health.release() == "ordermill 1.2.3"
