@@ -22,7 +22,7 @@ EVENTS: dict[str, type[Event]] = {
 }
 
 # Told for webhooks and operators only. All others are published mandatory: unroutable is an error then.
-UNHEARD = frozenset({"order.shipped", "order.delivered", "notification.dead"})
+UNHEARD = frozenset({"order.shipped", "order.delivered", "stock.replenished", "notification.dead"})
 
 
 def teller(topic: str) -> str:

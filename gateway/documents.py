@@ -68,7 +68,8 @@ class Documents:
             if self._services.keys() - self._told.keys():
                 code = "unavailable"
                 raise Problem(code, f"No document yet: {'; '.join(filter(None, reasons))}.")
-            self._merged = json.dumps(merge(self._told, self._routes), separators=(",", ":")).encode()
+            told = dict(sorted(self._told.items()))  # whoever answers first is not to be seen in the document
+            self._merged = json.dumps(merge(told, self._routes), separators=(",", ":")).encode()
             self._asked_at = self._clock()
         return self._merged
 

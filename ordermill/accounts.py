@@ -39,7 +39,10 @@ def can_reach(folder: Path, user: tuple[int, int] | None) -> bool:
 
 
 def reachable_folder(wanted: Path, user: tuple[int, int] | None) -> Path:
-    """The wanted folder, owned by the user; when he cannot get there, one in /var/tmp that the wanted path links to."""
+    """The wanted folder, owned by the user; when he cannot get there, one in /var/tmp that the wanted path links to.
+
+    Without that link the one in /var/tmp is what a deleted checkout has left at the same place: nobody has its secrets.
+    """
     if wanted.is_symlink() and wanted.exists():
         return wanted.resolve()
     if wanted.is_symlink():
@@ -50,7 +53,8 @@ def reachable_folder(wanted: Path, user: tuple[int, int] | None) -> Path:
         return wanted
     digest = hashlib.sha256(os.fsencode(wanted)).hexdigest()[:16]
     elsewhere = Path("/var/tmp") / f"ordermill-{digest}"  # noqa: S108  it must outlive a restart of the machine
-    elsewhere.mkdir(mode=0o700, exist_ok=True)
+    shutil.rmtree(elsewhere, ignore_errors=True)
+    elsewhere.mkdir(mode=0o700)
     _own(elsewhere, user)
     wanted.rmdir()
     wanted.symlink_to(elsewhere)

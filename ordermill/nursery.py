@@ -132,8 +132,8 @@ def _fork(connection: socket.socket, request: dict[str, Any]) -> dict[str, Any] 
 
 def become(request: Mapping[str, Any]) -> None:
     """Be the requested process from now on: its output, its environment, its command line."""
-    for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # SIGTERM is as it was: coverage may write on it.
     with Path(request["log"]).open("ab") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)

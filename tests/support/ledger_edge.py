@@ -4,6 +4,7 @@ import time
 from uuid import UUID
 
 from fastapi import APIRouter
+from pydantic import Field
 from sqlalchemy import bindparam, select
 
 from chassis.app import Parts, Service, parts_of
@@ -51,7 +52,7 @@ class Settings(ServiceSettings, alias_generator=named(ledger.SERVICE)):
 class Amount(Body):
     amount: int
     note: str = ""
-    tags: dict[str, list[str]] = {}
+    tags: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
 
 class AccountView(View):

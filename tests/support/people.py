@@ -141,9 +141,7 @@ async def a_customer(client: httpx2.AsyncClient) -> Person:
 async def visiting(shop: RunningShop) -> AsyncIterator[httpx2.AsyncClient]:
     """A client of the shop's API."""
     limits = httpx2.Limits(max_connections=200)
-    async with httpx2.AsyncClient(
-        base_url=f"{shop.url}/api/v1", timeout=40, limits=limits, trust_env=False
-    ) as client:
+    async with httpx2.AsyncClient(base_url=f"{shop.url}/api/v1", timeout=40, limits=limits, trust_env=False) as client:
         yield client
 
 

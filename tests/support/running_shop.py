@@ -31,6 +31,7 @@ class RunningShop:
     """A shop that runs: where it is reached, its processes, its database as the owner."""
 
     def __init__(self, home: Path, layout: str, settings: Mapping[str, str]) -> None:
+        home.mkdir(parents=True, exist_ok=True)
         self.home = home
         self.layout = layout
         self.url = ""
@@ -119,10 +120,9 @@ class RunningShop:
 @asynccontextmanager
 async def a_running_shop(home: Path, layout: str = "packed", **settings: str) -> AsyncIterator[RunningShop]:
     """A shop of its own, ready; it ends with the block."""
-    home.mkdir(parents=True, exist_ok=True)
     shop = RunningShop(home, layout, settings)
+    await shop.up()
     try:
-        await shop.up()
         yield shop
     finally:
         await shop.down()

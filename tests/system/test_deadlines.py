@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from tests.support.eventually import eventually
-from tests.support.people import Person, a_customer, a_product, logged_in, uuid_of, visiting
+from tests.support.people import Person, uuid_of, visiting
 from tests.support.running_shop import RunningShop, a_running_shop
 
 PAY_BY = 4

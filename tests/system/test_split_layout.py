@@ -51,7 +51,9 @@ async def test_every_service_has_processes_of_its_own_and_so_has_the_provider(sp
     assert {process["status"] for process in processes.values()} == {"ready"}
 
 
-async def test_an_order_is_confirmed_charged_once_and_told(split: RunningShop, customer: Person, staff: Person, sku: str):
+async def test_an_order_is_confirmed_charged_once_and_told(
+    split: RunningShop, customer: Person, staff: Person, sku: str
+):
     # when
     order = await customer.ordered(sku, quantity=2, wait=10)
 
@@ -127,7 +129,7 @@ async def test_whichever_process_is_killed_is_back_and_no_order_is_lost_or_doubl
 
 async def test_every_error_is_told_as_problem_details(split: RunningShop, customer: Person, staff: Person, sku: str):
     # given
-    order = an_order_for(sku)
+    order, json = an_order_for(sku), {"Content-Type": "application/json"}
     asked = [
         customer.client.get("/nowhere"),
         customer.client.put("/orders", json={}),
@@ -136,10 +138,11 @@ async def test_every_error_is_told_as_problem_details(split: RunningShop, custom
         customer.client.get("/tasks", headers=customer.authorized),
         customer.client.get("/products/NO-SUCH"),
         customer.post("/orders", order),
-        customer.client.post("/orders", content=b"{", headers={**customer.authorized, "Idempotency-Key": "k"}),
+        customer.client.post("/orders", content=b"{", headers={**customer.authorized, **json, "Idempotency-Key": "k"}),
         customer.order({**order, "price": 1}),
         customer.order(an_order_for("NO-SUCH")),
-        customer.client.post("/orders", content=b"x" * 70_000, headers=customer.authorized),
+        customer.client.post("/orders", content=b"x" * 70_000, headers={**customer.authorized, **json}),
+        customer.client.post("/orders", content=b"{}", headers={**customer.authorized, "Idempotency-Key": "k"}),
         staff.post("/payments/webhooks/unknown", {}),
     ]
 
@@ -147,7 +150,7 @@ async def test_every_error_is_told_as_problem_details(split: RunningShop, custom
     answers = await asyncio.gather(*asked)
 
     # then
-    assert [(answer.status_code, answer.json()["code"]) for answer in answers[:11]] == [
+    assert [(answer.status_code, answer.json()["code"]) for answer in answers[:12]] == [
         (404, "route_not_found"),
         (405, "method_not_allowed"),
         (401, "token_missing"),
@@ -159,6 +162,7 @@ async def test_every_error_is_told_as_problem_details(split: RunningShop, custom
         (422, "unknown_field"),
         (422, "sku_unknown"),
         (413, "body_too_large"),
+        (415, "unsupported_media_type"),
     ]
     for answer in answers:
         told = answer.json()
@@ -170,7 +174,10 @@ async def test_every_error_is_told_as_problem_details(split: RunningShop, custom
 
 async def test_internal_routes_and_metrics_are_behind_the_door(split: RunningShop, client: httpx2.AsyncClient):
     # when
-    answers = [await client.get(f"{split.url}{path}") for path in ("/internal/availability", "/metrics", "/api/v1/../internal/x")]
+    answers = [
+        await client.get(f"{split.url}{path}")
+        for path in ("/internal/availability", "/metrics", "/api/v1/../internal/x")
+    ]
 
     # then
     assert [answer.status_code for answer in answers] == [404, 404, 404]

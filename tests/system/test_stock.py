@@ -21,9 +21,7 @@ async def test_more_than_the_stock_is_rejected_with_what_was_missing(
     assert await shop.charged(uuid_of(order)) == []
 
 
-async def test_two_hundred_orders_at_once_for_fifty_confirm_exactly_fifty(
-    shop: RunningShop, client, staff: Person
-):
+async def test_two_hundred_orders_at_once_for_fifty_confirm_exactly_fifty(shop: RunningShop, client, staff: Person):
     # given
     sku = await a_product(staff, stock=50)
     customer = await a_customer(client)

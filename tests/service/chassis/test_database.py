@@ -23,10 +23,14 @@ async def balances(rows):
 async def test_a_transaction_commits_at_its_end_and_rolls_back_when_its_body_raises(database, rows):
     async with database.transaction() as tx:
         await tx.run(ADD, [(new_id(), 1, 1)])
-    with pytest.raises(ZeroDivisionError):
+
+    async def add_and_fail():
         async with database.transaction() as tx:
             await tx.run(ADD, [(new_id(), 2, 1)])
             raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await add_and_fail()
 
     assert await balances(rows) == [(1,)]
 
@@ -67,11 +71,14 @@ async def test_a_role_holds_up_nobody_for_long(database):
             )
         }
 
-    assert settings.items() >= {
-        "idle_in_transaction_session_timeout": "5000",
-        "lock_timeout": "3000",
-        "statement_timeout": "10000",
-    }.items()
+    assert (
+        settings.items()
+        >= {
+            "idle_in_transaction_session_timeout": "5000",
+            "lock_timeout": "3000",
+            "statement_timeout": "10000",
+        }.items()
+    )
 
 
 @pytest.mark.parametrize("url", ["postgresql://x@127.0.0.1:1/x", "closed"])
@@ -88,11 +95,14 @@ async def test_a_database_that_cannot_be_reached_is_an_outage(url):
 
 
 async def test_a_connection_that_is_cut_is_an_outage_and_the_next_transaction_has_a_new_one(database, rows):
-    with pytest.raises(OUTAGE):
+    async def be_cut():
         async with database.transaction() as tx:
             [(pid,)] = await tx.sql("SELECT pg_backend_pid()")
             await rows("SELECT pg_terminate_backend($1)", pid)
             await tx.sql("SELECT 1")
+
+    with pytest.raises(OUTAGE):
+        await be_cut()
 
     async with database.transaction() as tx:
         assert [tuple(row) for row in await tx.sql("SELECT 1")] == [(1,)]

@@ -27,9 +27,10 @@ def named(parent, day):
 async def partitions(rows):
     async def partitions(parent):
         found = await rows(
-            f"SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = '$S.{parent}'::regclass"
+            "SELECT inhparent::regclass::text, inhrelid::regclass::text FROM pg_inherits JOIN pg_class ON oid = inhparent"
+            " WHERE relkind = 'p' AND relnamespace = '$S'::regnamespace"
         )
-        return {name.removeprefix("ledger_service.") for (name,) in found}
+        return {child.rpartition(".")[2] for whose, child in found if whose == f"ledger_service.{parent}"}
 
     return partitions
 
@@ -65,7 +66,8 @@ async def test_partitions_of_the_next_two_days_are_there_and_expired_ones_go(par
 async def test_a_partition_with_an_unpublished_parcel_is_kept(parts, partitions, rows):
     old = TODAY - timedelta(days=3)
     await rows(
-        "INSERT INTO $S.outbox (id, topic, events, count) VALUES ($S.first_id($1), 'order.created', '[]', 1) RETURNING 1",
+        "INSERT INTO $S.outbox (id, topic, events, count)"
+        " VALUES ($S.first_id($1), 'order.created', '[]', 1) RETURNING 1",
         old,
     )
 

@@ -29,7 +29,8 @@ async def in_schema(url, service):
     """Tables, indexes and functions of a schema, with the version that it says it has."""
     connection = await asyncpg.connect(url)
     found = await connection.fetchval(
-        "SELECT array_agg(what ORDER BY what) FROM (SELECT relname AS what FROM pg_class WHERE relnamespace = $1::regnamespace"
+        "SELECT array_agg(what ORDER BY what)"
+        " FROM (SELECT relname AS what FROM pg_class WHERE relnamespace = $1::regnamespace"
         " UNION ALL SELECT proname FROM pg_proc WHERE pronamespace = $1::regnamespace) everything",
         service,
     )
@@ -71,7 +72,7 @@ async def test_a_column_that_no_migration_makes_is_noticed(shop_database):
 @pytest.mark.parametrize("service", SERVICES)
 async def test_a_service_has_one_newest_revision(service, shop_database):
     connection = await asyncpg.connect(shop_database)
-    version = await connection.fetchval(f"SELECT version_num FROM {service}.alembic_version")
+    version = await connection.fetchval(f"TABLE {service}.alembic_version")
     await connection.close()
 
     assert version == head(service)

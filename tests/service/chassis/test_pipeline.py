@@ -260,7 +260,7 @@ async def test_events_carry_their_cause_and_repeat_their_ids(pipeline, rows):
     await pipeline.submit(Credit(uuid4(), 1), context=asked)
 
     [(event,)] = await rows("SELECT events::json->0 FROM $S.outbox")
-    assert f'"correlationid":"req-1"' in event
+    assert '"correlationid":"req-1"' in event
     assert f'"traceparent":"{asked.traceparent}"' in event
     assert '"sequence":"1"' in event
     assert '"source":"/ledger_service"' in event

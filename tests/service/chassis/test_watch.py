@@ -10,6 +10,7 @@ from chassis.watch import Watch
 from tests.support.eventually import eventually
 
 CHANNEL = "ledger_service_changed"
+LISTENERS = "FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND usename = 'ledger_service'"
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ async def watch(database, rows, monkeypatch):
 
 
 async def _listens(rows):
-    return bool(await rows("SELECT 1 FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND usename = 'ledger_service'"))
+    return bool(await rows(f"SELECT 1 {LISTENERS}"))
 
 
 async def waiting(watch, *keys):
@@ -67,8 +68,6 @@ async def test_when_the_connection_is_lost_the_watch_ends_to_be_started_again(da
     watch = asyncio.ensure_future(Watch(database, CHANNEL).run())
     await eventually(lambda: _listens(rows))
 
-    await rows(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND usename = 'ledger_service'"
-    )
+    await rows(f"SELECT pg_terminate_backend(pid) {LISTENERS}")
 
     await asyncio.wait_for(watch, 2)

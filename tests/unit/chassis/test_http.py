@@ -1,7 +1,7 @@
 """What routes are written with: bodies, headers, answers."""
 
 import pytest
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from chassis.http import Answer, Body, View, _if_match, _key, etag, found, respond
 from chassis.problems import Problem
@@ -9,8 +9,8 @@ from chassis.problems import Problem
 
 class Note(Body):
     text: str = ""
-    tags: list[str] = []
-    more: dict[str, list[str]] = {}
+    tags: list[str] = Field(default_factory=list)
+    more: dict[str, list[str]] = Field(default_factory=dict)
     pair: tuple[str, int] = ("", 0)
 
 

@@ -63,10 +63,13 @@ async def test_works_end_when_the_body_fails():
         finally:
             ended.set()
 
-    with pytest.raises(ZeroDivisionError):
+    async def body():
         async with running(work()):
             await asyncio.sleep(0)
             raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await body()
 
     assert ended.is_set()
 

@@ -1,0 +1,71 @@
+"""A cable between a client and a server, which a test may cut."""
+
+import asyncio
+from contextlib import suppress
+from typing import Self
+from urllib.parse import urlsplit
+
+
+class Cable:
+    """Listens on a port of its own and passes everything on to the server."""
+
+    def __init__(self, url: str) -> None:
+        self._far = urlsplit(url)
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._plugged = True
+        self.carried = 0
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._carry, "127.0.0.1", 0)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        self.cut()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @property
+    def url(self) -> str:
+        """The server's address, by way of this cable."""
+        user = self._far.netloc.rpartition("@")[0]
+        port = self._server.sockets[0].getsockname()[1]
+        return self._far._replace(netloc=f"{user}@127.0.0.1:{port}").geturl()
+
+    def cut(self) -> None:
+        """Ends every connection at once; new ones are possible."""
+        for writer in self._writers:
+            writer.transport.abort()
+
+    def unplug(self) -> None:
+        """Ends every connection and lets no new one through."""
+        self._plugged = False
+        self.cut()
+
+    def plug(self) -> None:
+        """New connections are possible again."""
+        self._plugged = True
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not self._plugged:
+            writer.transport.abort()
+            return
+        self.carried += 1
+        far_reader, far_writer = await asyncio.open_connection(self._far.hostname, self._far.port)
+        pair = {writer, far_writer}
+        self._writers |= pair
+        both = [asyncio.create_task(_pass_on(a, b)) for a, b in ((reader, far_writer), (far_reader, writer))]
+        self._tasks.update(both)
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        for each in pair:
+            each.transport.abort()
+        self._writers -= pair
+
+
+async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while part := await reader.read(65_536):
+            writer.write(part)
+            await writer.drain()

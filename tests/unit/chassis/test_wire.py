@@ -1,0 +1,196 @@
+"""Bytes that are no request, heads that are too long, requests that never end: refused, or the connection is closed."""
+
+import asyncio
+import json
+
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from chassis.wire import HEAD_LIMIT, Wire
+from tests.support.eventually import eventually
+
+POST = b"POST /orders HTTP/1.1\r\nhost: x\r\n"
+GET = b"GET /orders HTTP/1.1\r\nhost: x\r\n"
+
+
+class Impatient(Wire):
+    """A tenth of a second for a request."""
+
+    patience = 0.1
+
+
+class Told:
+    """What was asked of the application, and the moment when it may answer."""
+
+    def __init__(self):
+        self.asked = asyncio.Event()
+        self.may_answer = asyncio.Event()
+
+    async def answer(self, request: Request):
+        body = await request.body()
+        return JSONResponse({"size": len(body)})
+
+    async def answer_later(self, request: Request):
+        self.asked.set()
+        await self.may_answer.wait()
+        return JSONResponse({"late": True})
+
+
+@pytest.fixture
+def told():
+    return Told()
+
+
+@pytest.fixture
+async def served(told):
+    """A server of this protocol; gives its port."""
+    servers = []
+
+    async def serve(protocol):
+        routes = [
+            Route("/orders", told.answer, methods=["GET", "POST"]),
+            Route("/later", told.answer_later, methods=["GET"]),
+        ]
+        config = uvicorn.Config(Starlette(routes=routes), port=0, http=protocol, ws="none", log_config=None)
+        server = uvicorn.Server(config)
+        serving = asyncio.create_task(server.serve())
+        servers.append((server, serving))
+        await eventually(lambda: server.started)
+        return server.servers[0].sockets[0].getsockname()[1]
+
+    yield serve
+    told.may_answer.set()
+    for server, serving in servers:
+        server.should_exit = True
+        await serving
+
+
+@pytest.fixture
+async def connect(served):
+    """A connection to a server of this protocol."""
+    writers = []
+
+    async def connect(protocol=Wire):
+        reader, writer = await asyncio.open_connection("127.0.0.1", await served(protocol))
+        writers.append(writer)
+        return reader, writer
+
+    yield connect
+    for writer in writers:
+        writer.close()
+
+
+async def read(reader):
+    """Status, headers and body of the next answer."""
+    head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+    headers = dict(line.split(": ", 1) for line in head[1:] if line)
+    return int(head[0].split()[1]), headers, json.loads(await reader.readexactly(int(headers["content-length"])))
+
+
+async def is_refused(reader, detail):
+    status, headers, body = await read(reader)
+    assert (status, headers["content-type"]) == (400, "application/problem+json")
+    assert (body["code"], body["detail"], body["status"]) == ("header_invalid", detail, 400)
+    assert body["request_id"] == headers["x-request-id"]
+    assert headers["connection"] == "close"
+    assert await reader.read() == b""
+    return body
+
+
+@pytest.mark.parametrize(
+    ("sent", "instance"),
+    [
+        (b"\x16\x03\x01\x02\x00", ""),
+        (b"FOO /orders HTTP/1.1\r\n\r\n", ""),
+        (GET + b"idempotency-key: \x7f\r\n\r\n", "/orders"),
+        (GET.replace(b"/orders", b"/orders?limit=\xd9\xa2") + b"\r\n", ""),
+        (POST + b"content-length: -5\r\n\r\n", "/orders"),
+        (POST + b"transfer-encoding: chunked\r\n\r\nno size\r\n", "/orders"),
+    ],
+)
+async def test_what_is_no_request_is_refused_with_a_problem(connect, sent, instance):
+    reader, writer = await connect()
+
+    writer.write(sent)
+
+    body = await is_refused(reader, "What came is not a request of HTTP/1.1.")
+    assert body["instance"] == instance
+
+
+async def test_a_head_that_is_too_long_is_refused(connect):
+    reader, writer = await connect()
+
+    writer.write(GET + b"".join(b"x-%d: %s\r\n" % (n, b"y" * 1000) for n in range(33)) + b"\r\n")
+
+    await is_refused(reader, "At most 32 KiB of headers.")
+
+
+async def test_a_header_that_does_not_end_is_refused(connect):
+    reader, writer = await connect()
+
+    writer.write(GET + b"x-endless: ")
+    await writer.drain()
+    for _ in range(5):
+        writer.write(b"y" * (HEAD_LIMIT // 4))
+        await writer.drain()
+        await asyncio.sleep(0.01)
+
+    await is_refused(reader, "At most 32 KiB of headers.")
+
+
+async def test_several_requests_pass_through_one_connection(connect):
+    reader, writer = await connect()
+    head = POST + b"content-length: 40000\r\n\r\n"
+
+    for _ in range(3):
+        writer.write(head + b"y" * 40_000)
+
+    assert [(await read(reader))[2] for _ in range(3)] == [{"size": 40_000}] * 3
+
+
+@pytest.mark.parametrize("sent", [b"", b"\r\n", GET, POST + b"content-length: 5\r\n\r\nab"])
+async def test_a_connection_that_brings_no_whole_request_is_closed(connect, sent):
+    reader, writer = await connect(Impatient)
+
+    writer.write(sent)
+
+    async with asyncio.timeout(5):
+        assert await reader.read() == b""
+
+
+async def test_a_request_that_is_whole_may_take_its_time(connect, told):
+    reader, writer = await connect(Impatient)
+
+    writer.write(GET.replace(b"/orders", b"/later") + b"\r\n")
+    await told.asked.wait()
+    await asyncio.sleep(0.3)
+    told.may_answer.set()
+
+    assert (await read(reader))[2] == {"late": True}
+
+
+async def test_a_request_that_waits_for_the_one_before_is_not_late(connect, told):
+    reader, writer = await connect(Impatient)
+
+    writer.write(GET.replace(b"/orders", b"/later") + b"\r\n" + POST + b"content-length: 2\r\n\r\n")
+    await told.asked.wait()
+    await asyncio.sleep(0.3)
+    told.may_answer.set()
+
+    assert (await read(reader))[2] == {"late": True}
+    writer.write(b"ab")
+    assert (await read(reader))[2] == {"size": 2}
+
+
+async def test_what_follows_a_request_and_is_none_takes_no_other_answers_place(connect, told):
+    reader, writer = await connect()
+
+    writer.write(GET.replace(b"/orders", b"/later") + b"\r\n")
+    await told.asked.wait()
+    writer.write(b"\x00\x00\r\n\r\n")
+
+    assert await reader.read() == b""
