@@ -1,9 +1,9 @@
 """One batch: claim, load, decide, save, tell, in one transaction; and the same item by item where the batch fails."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from loguru import logger
@@ -16,8 +16,14 @@ from chassis.inbox import Claimed, Inbox
 from chassis.items import Again, Command, Entry, Item, Parcel
 from chassis.outbox import Outbox, Told
 from chassis.store import Change, Store
-from chassis.telemetry import ITEMS
 from contracts.envelope import Envelope
+
+
+class Settled(NamedTuple):
+    """An item and what became of it: done, refused, failed, deferred, or why it was ignored."""
+
+    item: Item
+    outcome: str
 
 
 @dataclass(slots=True)
@@ -43,13 +49,13 @@ class Batch:
     work: Work
     entries: Sequence[Entry]
     outcomes: dict[Entry, Any] = field(default_factory=dict)
-    counts: list[tuple[str, str]] = field(default_factory=list)
+    settled: list[Settled] = field(default_factory=list)
     answered: dict[Scope, tuple[Claim, Answer]] = field(default_factory=dict)
 
     def forget(self) -> None:
         """Back to where nothing was tried."""
         self.outcomes.clear()
-        self.counts.clear()
+        self.settled.clear()
         self.answered.clear()
 
     async def together(self, tx: Transaction) -> None:
@@ -84,13 +90,13 @@ class Batch:
         logger.opt(exception=failure).error("{} failed alone", type(item.body).__name__)
         if isinstance(item.entry, Command):
             self.outcomes[item.entry] = failure
-            self.counts.append((type(item.body).__name__, "failed"))
+            self.settled.append(Settled(item, "failed"))
         else:
             await self._defer(tx, [item], repr(failure))
 
     async def _defer(self, tx: Transaction, items: Sequence[Item], error: str = "") -> None:
         await self.work.deferred.add(tx, [item.deferred(error) for item in items])
-        self.counts.extend((type(item.body).__name__, "deferred") for item in items)
+        self.settled.extend(Settled(item, "deferred") for item in items)
 
     async def _claim(self, tx: Transaction) -> tuple[Claimed, list[Item]]:
         parcels = [entry for entry in self.entries if isinstance(entry, Parcel)]
@@ -147,13 +153,13 @@ class Batch:
         await self.work.claims.store(tx, [(claim, answer) for claim, answer in run.answered.values()])
         self.answered |= run.answered
         self.outcomes |= run.outcomes
-        self.counts.extend(run.counts)
+        self.settled.extend(run.settled)
 
 
 class _Run:
     """Items decided one after the other, each on what the ones before it left."""
 
-    __slots__ = ("answered", "changes", "counts", "known", "outcomes", "things", "told", "work")
+    __slots__ = ("answered", "changes", "known", "outcomes", "settled", "things", "told", "work")
 
     def __init__(self, work: Work, things: dict[Key, Any], known: Mapping[Scope, tuple[Claim, Answer]]) -> None:
         self.work = work
@@ -163,7 +169,7 @@ class _Run:
         self.told: list[Told] = []
         self.answered: dict[Scope, tuple[Claim, Answer]] = {}
         self.outcomes: dict[Entry, Any] = {}
-        self.counts: list[tuple[str, str]] = []
+        self.settled: list[Settled] = []
 
     def take(self, item: Item) -> None:
         """Decides one item; a refusal is its caller's alone and changes nothing."""
@@ -190,21 +196,15 @@ class _Run:
         self.told.extend(Told(e, item.cause, place, decision.sequence) for place, e in enumerate(decision.events))
         if claim and answer:
             self.answered[claim.scope] = (claim, answer)
-        self.counts.append((type(item.body).__name__, decision.ignored or "done"))
+        self.settled.append(Settled(item, decision.ignored or "done"))
         return answer or decision.reply
 
     def _refused(self, item: Item, refusal: Exception) -> None:
         if not isinstance(item.entry, Command):
             raise TypeError(item.body) from refusal
         self.outcomes[item.entry] = refusal
-        self.counts.append((type(item.body).__name__, "refused"))
+        self.settled.append(Settled(item, "refused"))
 
 
 def _for(claim: Claim, taken: Taken) -> Answer | Exception | None:
     return again(*taken, claim) if isinstance(taken, tuple) else taken
-
-
-def count(service: str, counts: Iterable[tuple[str, str]]) -> None:
-    """Adds what was settled to the counters."""
-    for kind, outcome in counts:
-        ITEMS.labels(service, kind, outcome).inc()

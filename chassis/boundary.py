@@ -63,7 +63,9 @@ class Boundary:
         REQUESTS.labels(self._service, method, exchange.status).inc()
         REQUEST_SECONDS.labels(self._service).observe(seconds)
         if path not in _QUIET:
-            logger.bind(method=method, path=path, status=exchange.status, ms=round(seconds * 1000, 1)).info("request")
+            logger.bind(
+                service=self._service, method=method, path=path, status=exchange.status, ms=round(seconds * 1000, 1)
+            ).info("request")
 
 
 class _Exchange:

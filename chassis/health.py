@@ -1,8 +1,9 @@
 """The truth for whoever watches a process: alive, ready with reasons, version, metrics."""
 
+import tomllib
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
+from pathlib import Path
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import JSONResponse, Response
@@ -10,13 +11,15 @@ from starlette.responses import JSONResponse, Response
 from chassis.app import Parts
 from chassis.migrations import head
 
+PROJECT = Path(__file__).parents[1] / "pyproject.toml"
+
 
 def release() -> str:
-    """The version of Ordermill that runs."""
-    try:
-        return installed_version("ordermill")
-    except PackageNotFoundError:
-        return "0+unknown"
+    """The version of Ordermill that runs: the checkout's, else the installed one."""
+    if PROJECT.exists():
+        told: str = tomllib.loads(PROJECT.read_text())["project"]["version"]
+        return told
+    return installed_version("ordermill")
 
 
 def alive() -> Response:

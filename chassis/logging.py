@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from loguru import Message, Record
 
 _LEVELS = {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}
-_TEXT = "{time:HH:mm:ss.SSS} {level.name[0]} {extra[service]} {message} {extra[_rest]}{extra[_failure]}\n"
+_TEXT = "{time:HH:mm:ss.SSS} {level.name[0]} {extra[service]} {extra[_text]}{extra[_failure]}\n"
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | {0x2028: "\\u2028", 0x2029: "\\u2029"}
 
 
 def set_up(service: str, *, level: str = "INFO", form: str = "json") -> None:
@@ -38,7 +39,9 @@ def _with_context(record: "Record") -> None:
         extra.setdefault("trace_id", context.trace_id)
         if context.order_id:
             extra.setdefault("order_id", context.order_id)
-    extra["_rest"] = " ".join(f"{k}={v}" for k, v in extra.items() if k not in {"service", "trace_id"})
+    told = (f"{key}={value}" for key, value in extra.items() if key not in {"service", "trace_id"})
+    # Clients choose parts of it, paths for one: they must not write lines of their own, or move the cursor.
+    extra["_text"] = " ".join((record["message"], *told)).translate(_CONTROLS)
     extra["_failure"] = "".join(f"\n{part}" for part in _failure(record).values())
 
 
@@ -48,7 +51,7 @@ def _write_json(message: "Message") -> None:
         "time": record["time"].isoformat(timespec="milliseconds"),
         "level": record["level"].name.lower(),
         "message": record["message"],
-        **{key: value for key, value in record["extra"].items() if key not in {"_rest", "_failure"}},
+        **{key: value for key, value in record["extra"].items() if key not in {"_text", "_failure"}},
         **_failure(record),
     }
     sys.stderr.buffer.write(to_json(line, fallback=str) + b"\n")

@@ -62,7 +62,8 @@ async def _looping(loop: Loop, parts: Parts) -> None:
             if not await loop.step(parts):
                 await (parts.pipeline.committed.after(seen, loop.every) if loop.woken else asyncio.sleep(loop.every))
 
-    await forever(f"{parts.service.name} {loop.name}", work)
+    with logger.contextualize(service=parts.service.name):
+        await forever(loop.name, work)
 
 
 async def retry_deferred(parts: Parts) -> bool:

@@ -27,7 +27,7 @@ LINES: Mapping[str, str] = {
     "apk": "sudo apk add rabbitmq-server",
     "brew": "brew install rabbitmq",
 }
-INSTEAD = "or run everything in containers: docker compose up"
+INSTEAD = "or name one that runs: ORDERMILL_BROKER_URL=amqp://user:password@host/ make up"
 
 
 @dataclass(frozen=True)

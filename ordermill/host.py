@@ -18,6 +18,7 @@ from chassis import health, logging
 from chassis.api import api
 from chassis.app import Parts, parts_of
 from chassis.settings import LogSettings, ServiceSettings
+from chassis.wire import Wire
 from chassis.worker import Worker
 from ordermill.services import SERVICES, load
 
@@ -123,7 +124,8 @@ def run(names: Sequence[str], role: str, port: int, host: str = "127.0.0.1") -> 
         host=host,
         port=port,
         loop="uvloop",
-        http="httptools",
+        http=Wire,
+        ws="none",
         lifespan="on",
         access_log=False,
         log_config=None,

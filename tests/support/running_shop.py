@@ -15,7 +15,7 @@ from uuid import UUID
 import asyncpg
 import httpx2
 
-from ordermill import control
+from ordermill import accounts, control
 from ordermill.ports import find_free, start_of
 from ordermill.state import State
 from tests.support.eventually import eventually
@@ -121,8 +121,11 @@ class RunningShop:
 async def a_running_shop(home: Path, layout: str = "packed", **settings: str) -> AsyncIterator[RunningShop]:
     """A shop of its own, ready; it ends with the block."""
     shop = RunningShop(home, layout, settings)
-    await shop.up()
     try:
-        yield shop
+        await shop.up()
+        try:
+            yield shop
+        finally:
+            await shop.down()
     finally:
-        await shop.down()
+        accounts.remove(home / "postgres")

@@ -1,7 +1,8 @@
 """The truth for whoever watches a process."""
 
 import json
-from importlib.metadata import PackageNotFoundError, version
+import tomllib
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -82,25 +83,14 @@ async def test_every_reason_is_told():
     assert json.loads(response.body)["reasons"] == {"a": "gone", "c": "late"}
 
 
-def test_the_version_is_that_of_the_installed_distribution_if_there_is_one():
-    try:
-        installed = version("ordermill")
-    except PackageNotFoundError:
-        installed = "0+unknown"
+def test_a_checkout_says_the_version_that_its_project_file_names():
+    project = tomllib.loads(Path("pyproject.toml").read_text())
 
-    assert health.release() == installed
+    assert health.release() == project["project"]["version"]
 
 
-def test_a_copy_that_was_never_installed_says_so(monkeypatch):
-    def not_installed(name):
-        raise PackageNotFoundError(name)
-
-    monkeypatch.setattr(health, "installed_version", not_installed)
-
-    assert health.release() == "0+unknown"
-
-
-def test_an_installed_copy_says_which_one_it_is(monkeypatch):
+def test_an_installed_copy_says_which_one_it_is(monkeypatch, tmp_path):
+    monkeypatch.setattr(health, "PROJECT", tmp_path / "pyproject.toml")
     monkeypatch.setattr(health, "installed_version", lambda name: f"{name} 1.2.3")
 
     assert health.release() == "ordermill 1.2.3"

@@ -27,8 +27,8 @@ def named(parent, day):
 async def partitions(rows):
     async def partitions(parent):
         found = await rows(
-            "SELECT inhparent::regclass::text, inhrelid::regclass::text FROM pg_inherits JOIN pg_class ON oid = inhparent"
-            " WHERE relkind = 'p' AND relnamespace = '$S'::regnamespace"
+            "SELECT inhparent::regclass::text, inhrelid::regclass::text FROM pg_inherits"
+            " JOIN pg_class ON oid = inhparent WHERE relkind = 'p' AND relnamespace = '$S'::regnamespace"
         )
         return {child.rpartition(".")[2] for whose, child in found if whose == f"ledger_service.{parent}"}
 

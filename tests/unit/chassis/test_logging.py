@@ -143,3 +143,12 @@ def test_whatever_is_bound_can_be_written(stderr):
     logger.bind(thing=object()).info("x")
 
     assert "object object" in json.loads(stderr.lines[0])["thing"]
+
+
+def test_what_a_client_chose_cannot_write_a_line_of_its_own(stderr):
+    set_up("order_service", form="text")
+
+    logger.bind(path="/orders\n12:00:00.000 I order_service paid\x1b[2J\x85\u2028").info("request\r")
+
+    [line] = "".join(stderr.lines).split("\n")
+    assert line.endswith(r" request\x0d path=/orders\x0a12:00:00.000 I order_service paid\x1b[2J\x85\u2028")

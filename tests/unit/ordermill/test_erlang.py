@@ -77,7 +77,7 @@ def test_where_it_is_missing_and_may_not_be_installed_the_line_to_run_is_said(mo
         erlang.ensure_installation(print)
 
     assert refused.value.code == Exit.MISSING
-    assert refused.value.mend.endswith("docker compose up")
+    assert refused.value.mend.endswith("ORDERMILL_BROKER_URL=amqp://user:password@host/ make up")
 
 
 def test_root_installs_it_after_an_update_of_the_package_lists(monkeypatch, tmp_path):

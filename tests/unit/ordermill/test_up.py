@@ -254,7 +254,7 @@ def test_doctor_finds_what_is_missing_and_says_how_to_mend_it(state, monkeypatch
     assert unfit.value.code == Exit.UNHEALTHY
     found = {finding["check"]: finding for finding in json.loads(capsys.readouterr().out)}
     assert found["RabbitMQ"]["ok"] is False
-    assert found["RabbitMQ"]["mend"].endswith("docker compose up")
+    assert found["RabbitMQ"]["mend"].endswith("ORDERMILL_BROKER_URL=amqp://user:password@host/ make up")
     assert found["Python"]["ok"] is True
 
 
