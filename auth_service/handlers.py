@@ -3,17 +3,14 @@
 from auth_service.domain import session as sessions
 from auth_service.domain import user as users
 from auth_service.domain.session import (
-    Ending,
     EndSession,
     Family,
-    RefreshInvalid,
     RefreshToken,
     Rotate,
     Session,
     SessionUnknown,
     SignedIn,
     StartSession,
-    TokenState,
 )
 from auth_service.domain.user import ChangePassword, EmailClaim, RegisterUser, UpdateUser, User, normalised
 from chassis.decisions import Cause, Decision, Decisions, State
@@ -61,13 +58,10 @@ def start_session(state: State, command: StartSession, cause: Cause) -> Decision
 def rotate(state: State, command: Rotate, cause: Cause) -> Decision:
     user = state.find(User, command.user_id)
     session = state.find(Session, command.session_id)
-    token = state.find(RefreshToken, command.digest)
-    if user is None or session is None or token is None:
-        raise RefreshInvalid
-    if token.state is TokenState.ROTATED:
-        return Decision(changes=_flat(_end(state, session, Ending.REUSED, cause)), reply=SignedIn(user, None))
-    renewed, tokens = sessions.rotate(user, session, token, command, now=cause.now)
-    return Decision(changes=(renewed, *tokens), reply=SignedIn(user, renewed))
+    shown = state.find(RefreshToken, command.digest)
+    active = None if session is None else state.find(RefreshToken, session.current)
+    family, signed_in = sessions.rotate(user, session, shown, active, command, now=cause.now)
+    return Decision(changes=_flat(family), reply=signed_in)
 
 
 @decisions.on(names=lambda command: ((Session, command.session_id),))
@@ -75,11 +69,8 @@ def end_session(state: State, command: EndSession, cause: Cause) -> Decision:
     session = state.find(Session, command.session_id)
     if session is None or session.user_id != command.user_id:
         raise SessionUnknown
-    return Decision(changes=_flat(_end(state, session, command.ending, cause)))
-
-
-def _end(state: State, session: Session, ending: Ending, cause: Cause) -> Family:
-    return sessions.end(session, state.find(RefreshToken, session.current), ending, now=cause.now)
+    active = state.find(RefreshToken, session.current)
+    return Decision(changes=_flat(sessions.end(session, active, command.ending, now=cause.now)))
 
 
 def _flat(family: Family) -> tuple[Session | RefreshToken, ...]:

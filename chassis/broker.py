@@ -37,7 +37,8 @@ async def declare_topology(url: str, listeners: Mapping[str, Sequence[str]]) -> 
     ``url`` is of a user that may configure; ``listeners`` are the topics of each service. Limits and dead-lettering
     come by policy, since a queue's arguments cannot be changed later (6-facts.md, 16).
     """
-    connection = await asyncio.wait_for(aio_pika.connect(url), 10)
+    async with asyncio.timeout(10):
+        connection = await aio_pika.connect(url)
     async with connection:
         channel = await connection.channel()
         for service in sorted(set(TELLERS.values())):
@@ -101,21 +102,24 @@ class Consumer:
         """Consumes until the connection or the queue is lost; raises then, to be started again."""
         broker = self.broker()
         try:
-            await asyncio.wait_for(broker.start(), 10)
+            async with asyncio.timeout(10):
+                await broker.start()
             await self._watch(broker)
         finally:
             self.consuming = False
             with suppress(Exception):
-                await asyncio.wait_for(broker.stop(), 10)
+                async with asyncio.timeout(10):
+                    await broker.stop()
 
     async def _watch(self, broker: RabbitBroker) -> None:
         """Sees each second that the queue is there and has consumers: a deleted queue is never recovered by itself."""
         connection: Any = broker._connection  # noqa: SLF001 -- FastStream has no public way to its connection
         while True:
-            channel = await asyncio.wait_for(connection.channel(), 5)
-            queue = await asyncio.wait_for(channel.declare_queue(self.service, passive=True), 5)
-            self.consuming = bool(queue.declaration_result.consumer_count)
-            await channel.close()
+            async with asyncio.timeout(5):
+                channel = await connection.channel()
+                queue = await channel.declare_queue(self.service, passive=True)
+                self.consuming = bool(queue.declaration_result.consumer_count)
+                await channel.close()
             if not self.consuming:
                 message = f"queue {self.service} has no consumer"
                 raise ConnectionError(message)

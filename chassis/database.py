@@ -14,6 +14,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import ClauseElement
 
 CLOSING = 2.0
+LONGEST = 20.0  # for a transaction: twice what its role allows one statement
 _DIALECT: Dialect = PGDialect_asyncpg()  # type: ignore[no-untyped-call]
 
 # asyncpg raises InternalClientError, no PostgresError, when the server dies in a transaction (6-facts.md, 11).
@@ -170,9 +171,10 @@ class Database:
     transaction after 5 s; the limits are the role's (``ordermill.setup``), so that a frozen process holds up nobody.
     """
 
-    def __init__(self, url: str, *, size: int = 8) -> None:
+    def __init__(self, url: str, *, size: int = 8, longest: float = LONGEST) -> None:
         self.url = url
         self._size = size
+        self._longest = longest
         self._pool: asyncpg.Pool | None = None
 
     async def open(self) -> None:
@@ -187,7 +189,8 @@ class Database:
         if self._pool is not None:
             pool, self._pool = self._pool, None
             with suppress(TimeoutError):
-                await asyncio.wait_for(pool.close(), CLOSING)
+                async with asyncio.timeout(CLOSING):
+                    await pool.close()
 
     @asynccontextmanager
     async def transaction(self, *, read_only: bool = False) -> AsyncIterator[Transaction]:
@@ -199,8 +202,14 @@ class Database:
         if self._pool is None:
             message = "the database is closed"
             raise asyncpg.InterfaceError(message)
-        async with self._pool.acquire(timeout=5) as connection, connection.transaction(readonly=read_only):
-            yield Transaction(connection)
+        async with self._pool.acquire(timeout=5) as connection:
+            # A server that is frozen, or whose machine is gone, enforces no limit: then the connection is cut here.
+            cut = asyncio.get_running_loop().call_later(self._longest, connection.terminate)
+            try:
+                async with connection.transaction(readonly=read_only):
+                    yield Transaction(connection)
+            finally:
+                cut.cancel()
 
     async def connect(self) -> asyncpg.Connection:
         """A connection of its own, outside the pool, for LISTEN and advisory locks."""

@@ -184,6 +184,7 @@ async def migrate(url: str, service: str, metadata: MetaData, action: str, **opt
 
     try:
         async with engine.begin() as connection:
-            await asyncio.wait_for(connection.run_sync(run), 120)
+            async with asyncio.timeout(120):
+                await connection.run_sync(run)
     finally:
         await engine.dispose()

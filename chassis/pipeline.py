@@ -211,4 +211,5 @@ class Pipeline:
         self._closing = True
         self._arrived.set()
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._idle.wait(), CLOSING)
+            async with asyncio.timeout(CLOSING):
+                await self._idle.wait()

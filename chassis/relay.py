@@ -101,7 +101,8 @@ class Relay:
 
     async def _hold(self, connection: asyncpg.Connection) -> None:
         await connection.add_listener(f"{self.service}_outbox", lambda *_: self._wake.set())
-        broker = await asyncio.wait_for(aio_pika.connect(self._broker_url), CONFIRM_TIMEOUT)
+        async with asyncio.timeout(CONFIRM_TIMEOUT):
+            broker = await aio_pika.connect(self._broker_url)
         try:
             channel = await (await broker.channel(publisher_confirms=True)).get_underlay_channel()
             publisher = BrokerPublisher(self.service, channel)
@@ -110,10 +111,12 @@ class Relay:
                 self._wake.clear()
                 if not await self.step(connection, publisher):
                     with suppress(TimeoutError):
-                        await asyncio.wait_for(self._wake.wait(), POLL)
+                        async with asyncio.timeout(POLL):
+                            await self._wake.wait()
         finally:
             with suppress(Exception):
-                await asyncio.wait_for(broker.close(), 2)
+                async with asyncio.timeout(2):
+                    await broker.close()
 
     async def step(self, connection: Any, publisher: Publisher) -> bool:
         """Publishes what is due, then marks exactly what was confirmed. False when nothing was due.

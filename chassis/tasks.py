@@ -1,4 +1,7 @@
-"""Background tasks that must live: they log what goes wrong, go on, and end with their owner."""
+"""Background tasks that must live: they log what goes wrong, go on, and end with their owner.
+
+``asyncio.timeout`` everywhere: before Python 3.12 ``wait_for`` swallows a cancellation that comes with the result.
+"""
 
 import asyncio
 import random
@@ -6,6 +9,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
 from loguru import logger
+
+PATIENCE = 15.0
 
 
 async def forever(name: str, work: Callable[[], Awaitable[None]], *, longest_pause: float = 5.0) -> None:
@@ -43,12 +48,13 @@ class Signal:
         """Returns when it has happened more than ``seen`` times, or after ``timeout`` seconds."""
         if self.count == seen:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._next.wait(), timeout)
+                async with asyncio.timeout(timeout):
+                    await self._next.wait()
 
 
 @asynccontextmanager
 async def running(*works: Awaitable[object]) -> AsyncIterator[None]:
-    """Runs works beside the body and cancels them at its end."""
+    """Runs works beside the body and cancels them at its end; again and again, should a library swallow it."""
     tasks = [asyncio.ensure_future(work) for work in works]
     try:
         yield
@@ -56,5 +62,8 @@ async def running(*works: Awaitable[object]) -> AsyncIterator[None]:
         for task in tasks:
             task.cancel()
         for task in tasks:
+            while not task.done():
+                await asyncio.wait({task}, timeout=PATIENCE)
+                task.cancel()
             with suppress(asyncio.CancelledError):
-                await task
+                task.result()

@@ -40,7 +40,8 @@ class Watch:
         self._waiting[key].add(event)
         try:
             with suppress(TimeoutError):
-                await asyncio.wait_for(event.wait(), min(timeout, POLL))
+                async with asyncio.timeout(min(timeout, POLL)):
+                    await event.wait()
         finally:
             self._waiting[key].discard(event)
             if not self._waiting[key]:

@@ -46,8 +46,7 @@ class Wire(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parses what came."""
-        if self._closing is None:
-            self._expect()
+        self._expect()
         self._begun = False
         super().data_received(data)
         # A header that does not end reaches no callback: what comes of it is counted here.
@@ -59,6 +58,7 @@ class Wire(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins."""
         super().on_message_begin()
+        self._expect()
         self._begun, self._parsed = True, 0
 
     def on_url(self, url: bytes) -> None:
@@ -82,6 +82,13 @@ class Wire(HttpToolsProtocol):
         self._expect_no_more()
         super().on_message_complete()
 
+    def on_response_complete(self) -> None:
+        """An answer has left; a request that began behind it has its whole time from now."""
+        super().on_response_complete()
+        if self._closing is not None:
+            self._expect_no_more()
+            self._expect()
+
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 -- uvicorn's words are not ours
         """Refuses what is no request. While the one before is being answered, the connection can only be cut."""
         ours = not self._reads_head and self.cycle is not None and not self.cycle.response_started
@@ -96,7 +103,8 @@ class Wire(HttpToolsProtocol):
             raise _HeadTooLong
 
     def _expect(self) -> None:
-        self._closing = self.loop.call_later(self.patience, self._give_up)
+        if self._closing is None:
+            self._closing = self.loop.call_later(self.patience, self._give_up)
 
     def _expect_no_more(self) -> None:
         if self._closing is not None:
@@ -104,6 +112,7 @@ class Wire(HttpToolsProtocol):
             self._closing = None
 
     def _give_up(self) -> None:
+        self._closing = None
         flow: FlowControl = self.flow
         if flow.read_paused:  # it is us who do not read
             self._expect()

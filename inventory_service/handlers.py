@@ -185,7 +185,10 @@ def _listed(product: Product, events: tuple[ProductUpserted, ...]) -> Decision:
 
 
 def _decided(state: State, outcome: Outcome, reply: object = None) -> Decision:
-    """The outcome with what its movements do to the stock, and the thresholds that they cross."""
+    """The outcome with what its movements do to the stock, and the thresholds that they cross.
+
+    Whatever the outcome names is saved, but for a reservation that is the very object that was loaded: nothing changed.
+    """
     stocks, crossings = shelves.move(_stocks(state, outcome.movements), outcome.movements)
     reservation = outcome.reservation
     kept = () if reservation is None or _stands(state, reservation) else (reservation,)
@@ -199,6 +202,7 @@ def _decided(state: State, outcome: Outcome, reply: object = None) -> Decision:
 
 
 def _stands(state: State, reservation: Reservation) -> bool:
+    """Whether the step left the reservation as it was. Identity decides: a step that changes it makes a new one."""
     return reservation is state.find(Reservation, reservation.order_id)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from loguru import logger
 
 from chassis.app import Parts
+from chassis.ids import typeid
 from chassis.pipeline import Unavailable
 from notification_service import store
 from notification_service.addresses import Addresses, Contact
@@ -30,11 +31,11 @@ from notification_service.rendering import render
 from notification_service.settings import Settings
 from notification_service.smtp import SmtpMailer
 
-BATCH = 200
-LEASE = timedelta(minutes=2)
+BATCH = 50
+LEASE = timedelta(seconds=30)
 # Seconds for sending, then for recording: inside the lease, so that nobody else sends what this step is still sending.
-STEP = 60.0
-RECORD = 45.0
+STEP = 14.0
+RECORD = 12.0
 PAUSE = 0.2
 
 
@@ -145,7 +146,7 @@ def _reason(failure: Exception, notification: Notification) -> str:
 
 
 def _tell(notification: Notification) -> None:
-    order_id = {} if notification.order_id is None else {"order_id": str(notification.order_id)}
+    order_id = {} if notification.order_id is None else {"order_id": typeid("ord", notification.order_id)}
     said = logger.bind(notification_id=str(notification.id), template=str(notification.template), **order_id)
     if notification.status is Status.SENT:
         said.info("mail sent")

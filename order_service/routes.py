@@ -119,6 +119,7 @@ async def create_order(
     terms = edge.parts.settings
     command = body.command(new_id(), caller.user_id, terms.pay_by, terms.settle_by)
     answer = await edge.run(command, _created, key=key, operation="createOrder", body=body)
+    # Not the id made above: under a key that was used before, this is the first request's answer, about its order.
     _, _, reference = answer.headers["Location"].rpartition("/")
     about_order(reference)
     return await _after_waiting(edge, answer, parse_typeid("ord", reference), seconds)

@@ -9,9 +9,9 @@ from ordermill.nursery import is_open
 from ordermill.ports import HOST
 from ordermill.probes import answers_ok
 from ordermill.process import ORDERMILL, Spec
+from ordermill.services import SERVICES
 from ordermill.state import GATEWAY_PORT, State, checkout
 
-SERVICES = ("auth_service", "inventory_service", "order_service", "payment_service", "notification_service")
 FORKS = sys.platform == "linux"
 GATEWAY = "gateway"
 PROVIDER = "provider"

@@ -2,14 +2,16 @@
 
 from functools import cache
 from importlib import import_module
+from typing import TYPE_CHECKING
 
-from chassis.app import Service
+if TYPE_CHECKING:
+    from chassis.app import Service
 
 SERVICES = ("auth_service", "inventory_service", "order_service", "payment_service", "notification_service")
 
 
 @cache
-def load(name: str) -> Service:
+def load(name: str) -> "Service":
     """A service by its name.
 
     Raises:

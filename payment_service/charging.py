@@ -92,7 +92,10 @@ async def _fly(parts: Parts, calls: Sequence[DueCall]) -> None:
 
 
 async def _asked(provider: InProcess | OverHttp, calls: Sequence[DueCall]) -> AsyncIterator[Said]:
-    """What the provider says. What may have been asked before is looked up, and asked again where it is not found."""
+    """What the provider says to calls of one kind (see ``_kinds``): the first of them shows what all of them are.
+
+    What may have been asked before is looked up, and asked again, under the same key, only where it is not found.
+    """
     fresh = calls
     if calls[0].asked_before:
         fresh = []

@@ -135,7 +135,25 @@ def _active(session: Session) -> RefreshToken:
     )
 
 
-def rotate(user: User, session: Session, token: RefreshToken, command: Rotate, *, now: datetime) -> Family:
+def rotate(  # noqa: PLR0913 -- the things that one refresh is decided upon
+    user: User | None,
+    session: Session | None,
+    shown: RefreshToken | None,
+    active: RefreshToken | None,
+    command: Rotate,
+    *,
+    now: datetime,
+) -> tuple[Family, SignedIn]:
+    """The family after this token was shown, and what to tell whoever showed it. A rotated token ends the session."""
+    if user is None or session is None or shown is None:
+        raise RefreshInvalid
+    if shown.state is TokenState.ROTATED:
+        return end(session, active, Ending.REUSED, now=now), SignedIn(user, None)
+    renewed = _renewed(user, session, shown, command, now)
+    return renewed, SignedIn(user, renewed[0])
+
+
+def _renewed(user: User, session: Session, token: RefreshToken, command: Rotate, now: datetime) -> Family:
     """The session with a new active token in place of the one that was shown."""
     if user.disabled:
         raise AccountDisabled

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from contracts.types import OrderId
-from payment_service.domain import attempt as charging
-from payment_service.domain import refund as returning
-from payment_service.domain.payment import Answer, Outcome, Payment, Step
+from payment_service.domain import attempt as attempts
+from payment_service.domain import refund as refunds
+from payment_service.domain.payment import Answer, Outcome, Payment, Step, Told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,12 +17,12 @@ class ProviderAnswered:
     answer: Answer
 
 
-def learn(payment: Payment, key: str, answer: Answer, step: Step) -> charging.Told:
+def learn(payment: Payment, key: str, answer: Answer, step: Step) -> Told:
     """The payment after the answer; unchanged where the key is not known or already settled."""
     if attempt := payment.attempt_with(key):
-        return charging.learn(payment, attempt, answer, step)
+        return attempts.learn(payment, attempt, answer, step)
     if refund := payment.refund_with(key):
-        return returning.learn(payment, refund, answer, step)
+        return refunds.learn(payment, refund, answer, step)
     return payment, ()
 
 

@@ -2,15 +2,22 @@
 
 from dataclasses import dataclass, replace
 
-from contracts.event import Event
 from contracts.orders import PaymentRequested
 from contracts.payments import PaymentCancelled, PaymentFailed, PaymentSucceeded, PaymentUnresolved
 from contracts.types import OrderId, PaymentId, RefundId, RefundReason, ReturnKind, UserId
 from payment_service.domain.failure import failure
-from payment_service.domain.payment import Answer, Attempt, AttemptStatus, Call, Outcome, Payment, PaymentStatus, Step
+from payment_service.domain.payment import (
+    Answer,
+    Attempt,
+    AttemptStatus,
+    Call,
+    Outcome,
+    Payment,
+    PaymentStatus,
+    Step,
+    Told,
+)
 from payment_service.domain.refund import reverse
-
-Told = tuple[Payment, tuple[Event, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

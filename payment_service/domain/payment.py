@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any, cast
 from uuid import UUID
 
+from contracts.event import Event
 from contracts.types import Money, OrderId, PaymentId, RefundId, RefundReason, UserId
 
 UNRESOLVED_AFTER = timedelta(minutes=15)
@@ -191,3 +192,7 @@ class Payment:
 
     def refund_with(self, key: str) -> Refund | None:
         return next((refund for refund in self.refunds if refund.call.key == key), None)
+
+
+# What a step leads to: the payment after it, and what it tells. ``Outcome`` is the provider's word here.
+Told = tuple[Payment, tuple[Event, ...]]

@@ -6,9 +6,17 @@ from contracts.event import Event
 from contracts.orders import OrderCancellationRequested, RefundRequested
 from contracts.payments import PaymentCancelled, PaymentUnresolved, RefundFailed, RefundSucceeded
 from contracts.types import CancelPhase, Money, PaymentId, RefundId, RefundReason, ReturnKind
-from payment_service.domain.payment import Answer, Call, Outcome, Payment, PaymentStatus, Refund, RefundStatus, Step
-
-Told = tuple[Payment, tuple[Event, ...]]
+from payment_service.domain.payment import (
+    Answer,
+    Call,
+    Outcome,
+    Payment,
+    PaymentStatus,
+    Refund,
+    RefundStatus,
+    Step,
+    Told,
+)
 
 
 def cancel(

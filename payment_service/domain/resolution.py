@@ -6,9 +6,19 @@ from enum import StrEnum
 from uuid import UUID
 
 from contracts.types import OrderId, PaymentId
-from payment_service.domain import attempt as charging
-from payment_service.domain import refund as returning
-from payment_service.domain.payment import Answer, Attempt, Outcome, Payment, PaymentStatus, Refund, RefundStatus, Step
+from payment_service.domain import attempt as attempts
+from payment_service.domain import refund as refunds
+from payment_service.domain.payment import (
+    Answer,
+    Attempt,
+    Outcome,
+    Payment,
+    PaymentStatus,
+    Refund,
+    RefundStatus,
+    Step,
+    Told,
+)
 
 # What to do instead of calling a silence a decline.
 _WAIT = (
@@ -89,18 +99,18 @@ def in_question(payment: Payment) -> Attempt | Refund | None:
     return next(iter(unknown + refused), None)
 
 
-def resolve(payment: Payment | None, command: ResolvePayment, step: Step) -> charging.Told:
+def resolve(payment: Payment | None, command: ResolvePayment, step: Step) -> Told:
     """The payment as the person says, where the books do not say otherwise."""
     asked = in_question(payment) if payment else None
     if payment is None or asked is None or asked.call.key != command.key:
         raise PaymentNotResolvable
     match asked, command.outcome:
         case Attempt(), Resolution.CAPTURED | Resolution.DECLINED:
-            return charging.learn(payment, asked, _agreed(command), step)
+            return attempts.learn(payment, asked, _agreed(command), step)
         case Refund(), Resolution.RETURNED:
-            return returning.returned(payment, asked, _agreed(command), step)
+            return refunds.returned(payment, asked, _agreed(command), step)
         case Refund(status=RefundStatus.FAILED), Resolution.RETRY:
-            return returning.send_again(payment, asked, step)
+            return refunds.send_again(payment, asked, step)
     raise PaymentNotResolvable
 
 

@@ -14,6 +14,8 @@ class Cable:
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._plugged = True
+        self._flowing = asyncio.Event()
+        self._flowing.set()
         self.carried = 0
 
     async def __aenter__(self) -> Self:
@@ -39,6 +41,10 @@ class Cable:
         for writer in self._writers:
             writer.transport.abort()
 
+    def freeze(self) -> None:
+        """Passes nothing on from now, and ends no connection: so does a server that is frozen."""
+        self._flowing.clear()
+
     def unplug(self) -> None:
         """Ends every connection and lets no new one through."""
         self._plugged = False
@@ -56,16 +62,16 @@ class Cable:
         far_reader, far_writer = await asyncio.open_connection(self._far.hostname, self._far.port)
         pair = {writer, far_writer}
         self._writers |= pair
-        both = [asyncio.create_task(_pass_on(a, b)) for a, b in ((reader, far_writer), (far_reader, writer))]
+        both = [asyncio.create_task(self._pass_on(a, b)) for a, b in ((reader, far_writer), (far_reader, writer))]
         self._tasks.update(both)
         await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         for each in pair:
             each.transport.abort()
         self._writers -= pair
 
-
-async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while part := await reader.read(65_536):
-            writer.write(part)
-            await writer.drain()
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while part := await reader.read(65_536):
+                await self._flowing.wait()
+                writer.write(part)
+                await writer.drain()

@@ -1,6 +1,7 @@
 """Facts about orders, settled on a real PostgreSQL."""
 
 import asyncio
+from itertools import product
 from uuid import UUID
 
 import asyncpg
@@ -10,6 +11,7 @@ from chassis.ids import new_id, typeid
 from contracts.payments import RefundFailed
 from contracts.types import CancelPhase, Money, OrderId
 from inventory_service.domain.stock import SetWarehouse
+from tests.support.eventually import eventually
 from tests.support.inventory_service import a_cancellation, an_order_confirmed, an_order_created
 
 S1_S2_S3 = """
@@ -49,19 +51,26 @@ async def test_two_hundred_orders_for_fifty_units_hold_exactly_fifty(inventory):
     assert await inventory.rows(S1_S2_S3) == await inventory.rows(S2_BY_RESERVATIONS) == []
 
 
+async def both_wait_for_the_shelves(inventory) -> bool:
+    sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    return await inventory.rows(sql) == [(2,)]
+
+
 async def test_two_workers_never_hold_more_than_there_is(inventory):
     await inventory.stocked("CAP-RED", on_hand=40)
     await inventory.stocked("MUG-RED", on_hand=30)
     ways = [(("MUG-RED", 1), ("CAP-RED", 1)), (("CAP-RED", 1), ("MUG-RED", 1))]
 
-    async with inventory.another_worker() as other:
-        await asyncio.gather(
-            *(
-                inventory.hear(*(an_order_created(*ways[n % 2], order_id=o) for o in some_orders(10)), parts=parts)
-                for n in range(6)
-                for parts in (inventory.parts, other)
-            )
-        )
+    async with (
+        inventory.another_worker() as other,
+        asyncio.TaskGroup() as hearing,
+        inventory.parts.database.transaction() as tx,
+    ):
+        await tx.sql("SELECT 1 FROM inventory_service.stock FOR UPDATE")
+        for n, parts in product(range(6), (inventory.parts, other)):
+            orders = (an_order_created(*ways[n % 2], order_id=order_id) for order_id in some_orders(10))
+            hearing.create_task(inventory.hear(*orders, parts=parts))
+        await eventually(lambda: both_wait_for_the_shelves(inventory))
 
     statuses = await inventory.rows("SELECT status, count(*) FROM inventory_service.reservations GROUP BY 1 ORDER BY 1")
     assert statuses == [("held", 30), ("rejected", 90)]

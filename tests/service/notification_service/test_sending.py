@@ -55,6 +55,21 @@ async def test_an_event_that_is_told_again_becomes_no_second_mail(shop, mails):
     assert await shop.rows("status") == [("sent",)]
 
 
+async def test_an_event_that_is_told_again_is_settled_and_holds_up_nobody(shop, mails):
+    lines: list[str] = []
+    await shop.hear(order_confirmed(), event_id=EVENT)
+    sink = logger.add(lines.append, level="WARNING", format="{message}")
+
+    await shop.hear(order_confirmed(), event_id=EVENT)
+    await shop.hear(order_confirmed(order_id=OrderId(new_id())))
+
+    logger.remove(sink)
+    await sending.step(shop.parts)
+    assert await shop.sql("SELECT last_error FROM notification_service.deferred") == []
+    assert lines == []
+    assert len(mails.mails) == 2
+
+
 async def test_every_event_of_the_list_is_mailed_to_whom_it_concerns(shop, mails):
     await shop.hear(*mails_to_customers(), *mails_to_staff())
 
@@ -290,3 +305,14 @@ async def test_no_log_line_shows_an_address(shop, mails):
     assert any("mail given up: smtp_550" in line for line in lines)
     assert any("mail sent" in line for line in lines)
     assert not any("@" in line for line in lines)
+
+
+async def test_the_line_about_a_mail_names_its_order_as_the_interface_does(shop):
+    lines: list[str] = []
+    sink = logger.add(lines.append, level="INFO", format="{message} {extra[order_id]}", filter="notification_service")
+    await shop.hear(order_confirmed())
+
+    await sending.step(shop.parts)
+
+    logger.remove(sink)
+    assert lines == [f"mail sent {typeid('ord', ORDER)}\n"]

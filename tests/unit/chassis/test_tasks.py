@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from chassis import tasks
 from chassis.tasks import Signal, forever, running
 from tests.support.eventually import eventually
 
@@ -72,6 +73,48 @@ async def test_works_end_when_the_body_fails():
         await body()
 
     assert ended.is_set()
+
+
+async def test_a_work_that_overhears_its_cancellation_is_cancelled_again(monkeypatch):
+    monkeypatch.setattr(tasks, "PATIENCE", 0.01)
+    overheard = []
+
+    async def work():
+        while not overheard:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                overheard.append(1)
+        await asyncio.Event().wait()
+
+    async with asyncio.timeout(1), running(work()):
+        await asyncio.sleep(0)
+
+    assert overheard == [1]
+
+
+async def test_a_work_that_has_failed_is_told_at_the_end():
+    async def work():
+        raise ZeroDivisionError
+
+    async def body():
+        async with running(work()):
+            await asyncio.sleep(0)
+
+    with pytest.raises(ZeroDivisionError):
+        await body()
+
+
+async def test_a_cancellation_that_comes_with_the_signal_is_not_overheard():
+    signal = Signal()
+    waiting = asyncio.create_task(signal.after(0, 60))
+    await asyncio.sleep(0)
+
+    signal.fire()
+    waiting.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
 
 
 async def test_whoever_waits_for_a_signal_is_woken_by_the_next_one():
