@@ -100,30 +100,37 @@ class Consumer:
 
     async def run(self) -> None:
         """Consumes until the connection or the queue is lost; raises then, to be started again."""
-        broker = self.broker()
+        broker, patience = self.broker(), 10.0
         try:
             async with asyncio.timeout(10):
                 await broker.start()
-            await self._watch(broker)
+            await self._watch(broker._connection)  # noqa: SLF001 -- FastStream has no public way to its connection
+        except Exception:
+            patience = 1.0  # nothing can be acknowledged any more, so nothing is worth waiting for
+            raise
         finally:
             self.consuming = False
-            with suppress(Exception):
-                async with asyncio.timeout(10):
-                    await broker.stop()
+            await _end(broker, patience)
 
-    async def _watch(self, broker: RabbitBroker) -> None:
+    async def _watch(self, connection: Any) -> None:
         """Sees each second that the queue is there and has consumers: a deleted queue is never recovered by itself."""
-        connection: Any = broker._connection  # noqa: SLF001 -- FastStream has no public way to its connection
         while True:
-            async with asyncio.timeout(5):
-                channel = await connection.channel()
-                queue = await channel.declare_queue(self.service, passive=True)
-                self.consuming = bool(queue.declaration_result.consumer_count)
-                await channel.close()
+            if not connection.connected.is_set():
+                message = "the connection is lost"
+                raise ConnectionError(message)
+            # Shielded, since aio-pika swallows a cancellation now and then, and the worker would never end.
+            self.consuming = await asyncio.shield(self._has_consumers(connection))
             if not self.consuming:
                 message = f"queue {self.service} has no consumer"
                 raise ConnectionError(message)
             await asyncio.sleep(CHECK)
+
+    async def _has_consumers(self, connection: Any) -> bool:
+        async with asyncio.timeout(5):
+            channel = await connection.channel()
+            queue = await channel.declare_queue(self.service, passive=True)
+            await channel.close()
+        return bool(queue.declaration_result.consumer_count)
 
     async def receive(self, body: bytes, message: RabbitMessage) -> None:
         """Settles one parcel and acknowledges it. Nothing is ever rejected: what fails lives on in the database."""
@@ -173,6 +180,15 @@ class Consumer:
                 await asyncio.sleep(CHECK)
             else:
                 return
+
+
+async def _end(broker: RabbitBroker, patience: float) -> None:
+    """Stops a broker; its connection is closed in any case, or it would come back by itself and consume for nobody."""
+    connection: Any = broker._connection  # noqa: SLF001 -- FastStream has no public way to its connection
+    for end in (broker.stop, *([connection.close] if connection else [])):
+        with suppress(Exception):
+            async with asyncio.timeout(patience):
+                await end()
 
 
 async def _raw(message: Any) -> bytes:

@@ -27,7 +27,7 @@ class Wire(HttpToolsProtocol):
     patience = PATIENCE
     cycle: RequestResponseCycle | None  # type: ignore[assignment]
     _closing: TimerHandle | None = None
-    _begun: bool = False
+    _between: bool = False
     _parsed: int = 0
     _pending: int = 0
     _reads_head: bool = True
@@ -47,10 +47,10 @@ class Wire(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Parses what came."""
         self._expect()
-        self._begun = False
+        self._between = False
         super().data_received(data)
         # A header that does not end reaches no callback: what comes of it is counted here.
-        self._pending = 0 if self._begun or not self._reads_head else self._pending + len(data)
+        self._pending = 0 if self._between or not self._reads_head else self._pending + len(data)
         if self._pending > HEAD_LIMIT and not self.transport.is_closing():
             self._refusal = _TOO_LONG
             self.send_400_response("")
@@ -59,7 +59,7 @@ class Wire(HttpToolsProtocol):
         """A request begins."""
         super().on_message_begin()
         self._expect()
-        self._begun, self._parsed = True, 0
+        self._between, self._parsed = True, 0
 
     def on_url(self, url: bytes) -> None:
         """The request's target, or a part of it."""
@@ -78,7 +78,7 @@ class Wire(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request is whole; what comes now is the head of the next one."""
-        self._reads_head = True
+        self._between = self._reads_head = True
         self._expect_no_more()
         super().on_message_complete()
 

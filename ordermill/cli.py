@@ -22,6 +22,8 @@ GROUPS = {
     "machine": ("doctor", "reset"),
     "schema": ("migrate", "upgrade", "downgrade", "initdb", "history", "topology"),
 }
+# Commands that work inside a service log on stderr: failures only, and never the values of variables.
+QUIET = {"LOGURU_LEVEL": "WARNING", "LOGURU_DIAGNOSE": "NO"}
 EPILOG = "Exit codes: " + ", ".join(f"{code.value} {code.name.lower().replace('_', ' ')}" for code in Exit)
 
 
@@ -62,6 +64,8 @@ def _nothing() -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run one command; ends the process with its exit code."""
     given = sys.argv[1:] if arguments is None else arguments
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
     try:
         build(needed(given))(given, prog_name="ordermill")
     except Failure as failure:

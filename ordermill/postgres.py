@@ -39,6 +39,9 @@ SETTINGS: Mapping[str, str] = {
     "logging_collector": "off",
     "log_line_prefix": "'%m [%p] %u '",
     "log_checkpoints": "off",
+    # The details of a refused row hold addresses, and statements of the set-up passwords.
+    "log_error_verbosity": "terse",
+    "log_min_error_statement": "panic",
     "timezone": "'UTC'",
     "jit": "off",
 }

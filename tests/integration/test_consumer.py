@@ -33,7 +33,7 @@ def consumer(open_parts, cable):
 
 @asynccontextmanager
 async def consuming(consumer, *works):
-    async with running(*works, forever("consumer", consumer.run, longest_pause=0.2)):
+    async with running(*works), running(forever("consumer", consumer.run, longest_pause=0.2)):
         await eventually(lambda: consumer.consuming, within=10)
         yield
 
@@ -240,3 +240,9 @@ async def test_without_its_queue_a_consumer_does_not_start(broker, consumer):
     with pytest.raises(Exception, match=r"no queue|NOT_FOUND"):
         await asyncio.wait_for(consumer.run(), 15)
     assert consumer.consuming is False
+
+
+async def test_a_queue_that_nobody_reads_any_more_is_noticed(broker, consumer):
+    async with await aio_pika.connect_robust(broker.url) as connection:
+        with pytest.raises(ConnectionError, match="no consumer"):
+            await consumer._watch(connection)

@@ -141,7 +141,8 @@ async def test_of_two_relays_one_is_active_and_the_other_takes_over_when_its_con
     broker, relay, told, published, rows
 ):
     other = Relay(SERVICE, relay._database, relay._broker_url)
-    async with running(forever("other", other.run, longest_pause=0.2)), running(relay.run()):
+    relays = (forever("relay", each.run, longest_pause=0.2) for each in (relay, other))
+    async with running(*relays):
         await eventually(lambda: relay.active != other.active)
         first, second = (relay, other) if relay.active else (other, relay)
         parcel = await told()

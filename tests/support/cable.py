@@ -45,6 +45,10 @@ class Cable:
         """Passes nothing on from now, and ends no connection: so does a server that is frozen."""
         self._flowing.clear()
 
+    def thaw(self) -> None:
+        """Passes on again, first what has waited."""
+        self._flowing.set()
+
     def unplug(self) -> None:
         """Ends every connection and lets no new one through."""
         self._plugged = False

@@ -62,6 +62,14 @@ async def test_seeding_adds_products_and_the_demo_accounts_and_may_be_repeated(s
     assert captured.err.splitlines()[-1] == "the first 3 products of the demo catalogue are there"
 
 
+async def test_a_command_inside_a_service_tells_no_decisions(shop_database, told):
+    command = [sys.executable, "-m", "ordermill", "seed", "--products", "1"]
+
+    ended = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=True)
+
+    assert ended.stderr.splitlines() == ["the first 1 products of the demo catalogue are there"]
+
+
 async def test_a_shop_in_production_gets_no_demo_accounts(shop_database, told, monkeypatch):
     monkeypatch.setenv("ORDERMILL_PROFILE", "production")
 

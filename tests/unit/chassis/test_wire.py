@@ -150,6 +150,16 @@ async def test_several_requests_pass_through_one_connection(connect):
     assert [(await read(reader))[2] for _ in range(3)] == [{"size": 40_000}] * 3
 
 
+async def test_a_body_that_comes_in_pieces_is_no_head(connect):
+    reader, writer = await connect()
+
+    for _ in range(3):
+        writer.write(POST + b"content-length: 60000\r\nexpect: 100-continue\r\n\r\n")
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        writer.write(b"y" * 60_000)
+        assert (await read(reader))[2] == {"size": 60_000}
+
+
 @pytest.mark.parametrize("sent", [b"", b"\r\n", GET, POST + b"content-length: 5\r\n\r\nab"])
 async def test_a_connection_that_brings_no_whole_request_is_closed(connect, sent):
     reader, writer = await connect(Impatient)

@@ -71,6 +71,22 @@ async def test_postgres_is_durable_and_asks_for_a_password(state, supervisor):
         await _execute(server.url.replace(server.password, "wrong"), "select 1")
 
 
+async def test_postgres_logs_no_row_and_no_statement(state, supervisor):
+    server = a_postgres(state)
+    await supervisor.start_ready(server.prepare())
+    await _execute(server.url, "create table users (email text primary key, age int check (age > 0))")
+    await _execute(server.url, "insert into users values ('ada@example.org', 1)")
+
+    for age in (1, -1):
+        with pytest.raises(asyncpg.IntegrityConstraintViolationError):
+            await _execute(server.url, "insert into users values ($1, $2)", "ada@example.org", age)
+
+    log = state.log("postgres").read_text()
+    assert 'duplicate key value violates unique constraint "users_pkey"' in log
+    assert "users_age_check" in log
+    assert "ada@example.org" not in log
+
+
 async def test_rabbitmq_keeps_its_messages_when_it_is_killed(state, supervisor):
     ports = [state.port(name) for name in ("rabbitmq", "rabbitmq.distribution", "epmd")]
     node = RabbitMQ(state.root / "rabbitmq", state.log("rabbitmq"), *ports, state.secret("rabbitmq"))

@@ -1,0 +1,51 @@
+"""A service's parts as they are put together."""
+
+import httpx2
+import pytest
+from starlette.responses import JSONResponse
+
+from chassis.app import opened, parts_of
+from chassis.tokens import KeysUnavailable, Role
+from tests.support import ledger_edge
+from tests.support.ledger_edge import PAIR, TOKEN, Settings, bearer, service
+
+
+async def keys(scope, receive, send):
+    assert scope["path"] == "/.well-known/jwks.json"
+    await JSONResponse({"keys": [dict(PAIR.public_jwk)]})(scope, receive, send)
+
+
+async def no_keys(scope, receive, send):
+    await JSONResponse({}, 503)(scope, receive, send)
+
+
+def the_parts(url, auth):
+    peer = httpx2.AsyncClient(transport=httpx2.ASGITransport(auth), base_url="http://auth")
+    settings = Settings(database_url=url, broker_url="amqp://nowhere", service_token=TOKEN)
+    return parts_of(service, settings, {"auth_service": peer})
+
+
+async def test_tokens_are_checked_against_the_keys_of_auth_service(service_url):
+    parts = the_parts(service_url, keys)
+
+    caller = await parts.verifier.verify(bearer(parts, Role.STAFF)["Authorization"].removeprefix("Bearer "))
+
+    assert caller.role is Role.STAFF
+
+
+async def test_without_the_keys_nobody_is_let_in(service_url):
+    parts = the_parts(service_url, no_keys)
+
+    with pytest.raises(KeysUnavailable):
+        await parts.verifier.verify(bearer(parts)["Authorization"].removeprefix("Bearer "))
+
+
+async def test_parts_are_opened_and_closed(service_url):
+    parts = ledger_edge.the_parts(service_url)
+
+    async with opened(parts) as same:
+        assert same is parts
+        async with parts.database.transaction() as tx:
+            assert [tuple(row) for row in await tx.sql("SELECT 1")] == [(1,)]
+
+    assert parts.database._pool is None
