@@ -27,7 +27,7 @@ test: .venv/installed-dev
 	$(BIN)/coverage run -m pytest tests/system
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --fail-under 95
-	$(BIN)/coverage report --fail-under 100 --include 'contracts/*,*_service/domain/*'
+	$(BIN)/coverage report --fail-under 100 --include 'contracts/*,*/domain/*'
 
 lock: .venv/installed-dev
 	$(COMPILE) --output-file requirements.lock

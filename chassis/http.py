@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from fastapi import Depends, Header, Request, Response
 from fastapi.security import HTTPBearer
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, SecretStr, field_validator
 
 from chassis import context
 from chassis.database import Transaction
@@ -28,6 +28,7 @@ __all__ = [
 Found = TypeVar("Found")
 _KEY = pattern(r"[\x21-\x7e]{1,255}")
 _ETAG = pattern(r'(?:W/)?"(\d{1,18})"')
+_UNSTORABLE = pattern("[\\0\\ud800-\\udfff]")
 _bearer = HTTPBearer(auto_error=False, description="An access token, from `POST /auth/login`.")
 
 
@@ -39,18 +40,20 @@ class Body(BaseModel):
     @field_validator("*")
     @classmethod
     def _storable(cls, value: object) -> object:
-        if _holds_nul(value):
-            message = "must not contain the character NUL"
+        if _is_unstorable(value):
+            message = "must not contain the character NUL or half of a surrogate pair"
             raise ValueError(message)
         return value
 
 
-def _holds_nul(value: object) -> bool:
+def _is_unstorable(value: object) -> bool:
+    if isinstance(value, SecretStr):
+        value = value.get_secret_value()
     if isinstance(value, str):
-        return "\0" in value
+        return _UNSTORABLE.search(value) is not None
     if isinstance(value, dict):
-        return any(_holds_nul(part) for pair in value.items() for part in pair)
-    return isinstance(value, list | tuple) and any(map(_holds_nul, value))
+        return any(_is_unstorable(part) for pair in value.items() for part in pair)
+    return isinstance(value, list | tuple) and any(map(_is_unstorable, value))
 
 
 class View(BaseModel):

@@ -40,6 +40,13 @@ async def make_template(server: str, lock: Path) -> str:
     return TEMPLATE
 
 
+async def make_roles(url: str, lock: Path, *names: str) -> None:
+    """Services' roles, with the password `test`. Roles are the whole server's, so that processes take turns."""
+    with lock.open("a") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        await create_roles(url, dict.fromkeys(names, "test"))
+
+
 @asynccontextmanager
 async def a_copy(server: str, template: str) -> AsyncIterator[str]:
     """A database of its own for a test, as its owner."""

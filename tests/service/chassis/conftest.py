@@ -1,6 +1,7 @@
 """The ledger service on a real PostgreSQL: one database a run, emptied for each test."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from uuid import uuid4
 
 import asyncpg
@@ -11,18 +12,17 @@ from chassis.database import Database
 from chassis.migrations import add_partitions
 from chassis.pipeline import Pipeline
 from chassis.tasks import running
-from ordermill.setup import create_roles
 from tests.support import ledger
-from tests.support.database import within
+from tests.support.database import make_roles, within
 
 
 @pytest.fixture(scope="session")
-async def ledger_database(postgres: str) -> AsyncIterator[str]:
+async def ledger_database(postgres: str, run_folder: Path) -> AsyncIterator[str]:
     name = f"ledger_{uuid4().hex}"
     server = await asyncpg.connect(postgres)
     await server.execute(f"CREATE DATABASE {name}")
     url = within(postgres, name)
-    await create_roles(url, {ledger.SERVICE: "test"})
+    await make_roles(url, run_folder / "template.lock", ledger.SERVICE)
     engine = create_async_engine(url.replace("postgresql://", "postgresql+asyncpg://"))
     async with engine.begin() as begun:
         await begun.run_sync(ledger.metadata.create_all)

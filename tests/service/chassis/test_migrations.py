@@ -9,17 +9,16 @@ from sqlalchemy import Column, Integer, MetaData
 
 from chassis.migrations import head, migrate
 from ordermill.services import SERVICES, load
-from ordermill.setup import create_roles
-from tests.support.database import within
+from tests.support.database import make_roles, within
 
 
 @pytest.fixture
-async def empty(postgres):
+async def empty(postgres, run_folder):
     name = f"empty_{uuid4().hex}"
     server = await asyncpg.connect(postgres)
     await server.execute(f"CREATE DATABASE {name}")
     url = within(postgres, name)
-    await create_roles(url, dict.fromkeys(SERVICES, "test"))
+    await make_roles(url, run_folder / "template.lock", *SERVICES)
     yield url
     await server.execute(f"DROP DATABASE {name} WITH (FORCE)")
     await server.close()

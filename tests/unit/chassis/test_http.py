@@ -1,7 +1,7 @@
 """What routes are written with: bodies, headers, answers."""
 
 import pytest
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 
 from chassis.http import Answer, Body, View, _if_match, _key, etag, found, respond
 from chassis.problems import Problem
@@ -12,6 +12,7 @@ class Note(Body):
     tags: list[str] = Field(default_factory=list)
     more: dict[str, list[str]] = Field(default_factory=dict)
     pair: tuple[str, int] = ("", 0)
+    secret: SecretStr = SecretStr("")
 
 
 class Seen(View):
@@ -20,15 +21,25 @@ class Seen(View):
 
 @pytest.mark.parametrize(
     "given",
-    [{"text": "a\0b"}, {"tags": ["a", "\0"]}, {"more": {"\0": []}}, {"more": {"k": ["a\0"]}}, {"pair": ("\0", 1)}],
+    [
+        {"text": "a\0b"},
+        {"tags": ["a", "\0"]},
+        {"more": {"\0": []}},
+        {"more": {"k": ["a\0"]}},
+        {"pair": ("\0", 1)},
+        {"text": "\ud800"},
+        {"more": {"\udfff": []}},
+        {"secret": "a\0"},
+        {"secret": "\udc00"},
+    ],
 )
-def test_a_body_with_nul_is_refused_since_postgresql_cannot_store_it(given):
+def test_a_body_with_what_no_text_can_hold_is_refused(given):
     with pytest.raises(ValidationError, match="must not contain the character NUL"):
         Note(**given)
 
 
-def test_a_body_without_nul_is_taken_as_it_is():
-    assert Note(text="é\n", tags=["a"], more={"k": ["v"]}, pair=("x", 1)).tags == ["a"]
+def test_a_body_of_text_is_taken_as_it_is():
+    assert Note(text="é\n😀", tags=["a"], more={"k": ["v"]}, pair=("x", 1)).tags == ["a"]
 
 
 def test_an_unknown_field_is_refused_and_a_body_does_not_change():
