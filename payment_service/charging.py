@@ -14,6 +14,7 @@ from loguru import logger
 
 from chassis.app import Parts
 from chassis.context import Context, new_traceparent
+from chassis.ids import typeid
 from chassis.pipeline import Unavailable
 from contracts.types import OrderId
 from payment_service import providers
@@ -128,7 +129,7 @@ async def _record(parts: Parts, call: DueCall, answer: Answer) -> None:
     if answer.outcome is Outcome.UNKNOWN:
         answer = replace(answer, again_after=again_after(call.tries))
     command = ProviderAnswered(order_id=OrderId(call.order_id), key=call.key, answer=answer)
-    asked = Context(call.correlation_id, call.traceparent or new_traceparent(), str(call.order_id))
+    asked = Context(call.correlation_id, call.traceparent or new_traceparent(), typeid("ord", call.order_id))
     async with asyncio.timeout(parts.settings.lease.total_seconds()):
         while True:
             try:
