@@ -1,8 +1,7 @@
 """Demo data: a catalogue with stock, and accounts for staff. Safe to repeat; needs PostgreSQL only."""
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from auth_service.accounts import create_user
 from auth_service.domain.user import EmailTaken
@@ -50,7 +49,5 @@ async def seed_accounts(environment: Mapping[str, str], passwords: Mapping[Role,
     """Opens the demo accounts with these passwords; one that exists keeps its own."""
     async with at_work("auth_service", environment) as parts:
         for role, password in passwords.items():
-            try:
+            with suppress(EmailTaken):
                 await create_user(parts.pipeline, address(role), password, role, f"Demo {role}")
-            except EmailTaken:
-                await asyncio.sleep(0)
