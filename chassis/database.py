@@ -193,8 +193,10 @@ class Database:
                     await pool.close()
 
     @asynccontextmanager
-    async def transaction(self, *, read_only: bool = False) -> AsyncIterator[Transaction]:
+    async def transaction(self, *, read_only: bool = False, snapshot: bool = False) -> AsyncIterator[Transaction]:
         """Begins, and commits at the end; rolls back when the body raises.
+
+        With ``snapshot`` every statement sees the database as it was at the first one (repeatable read).
 
         Raises:
             OUTAGE: one of these when the database cannot be reached or went away; the commit's fate is unknown then.
@@ -206,7 +208,8 @@ class Database:
             # A server that is frozen, or whose machine is gone, enforces no limit: then the connection is cut here.
             cut = asyncio.get_running_loop().call_later(self._longest, connection.terminate)
             try:
-                async with connection.transaction(readonly=read_only):
+                isolation = "repeatable_read" if snapshot else None
+                async with connection.transaction(isolation=isolation, readonly=read_only):
                     yield Transaction(connection)
             finally:
                 cut.cancel()

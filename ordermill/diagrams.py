@@ -1,7 +1,7 @@
 """Draws docs/states.md: the state diagrams of order, reservation and payment, from what their domains really do."""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from ordermill import machines
@@ -57,17 +57,24 @@ def _node(status: str) -> str:
 
 def edges(driven: Driven) -> set[Edge]:
     """Every change of status that any triggers in any order can bring."""
-    found: set[Edge] = set()
+    found = {
+        Edge(_status(driven, things), name_of(trigger), _status(driven, after))
+        for things, trigger, after, _told in steps(driven)
+    }
+    return {edge for edge in found if edge.before != edge.after}
+
+
+def steps(driven: Driven) -> Iterator[tuple[Things, str, Things, tuple[str, ...]]]:
+    """Every trigger in every state that there is: what there was, the trigger, what there is then, what was told."""
     known, waiting = {_named(driven, driven.start)}, deque([driven.start])
     while waiting:
         things = waiting.popleft()
         for trigger in driven.triggers:
-            after, _told = driven.step(things, trigger)
-            found.add(Edge(_status(driven, things), name_of(trigger), _status(driven, after)))
+            after, told = driven.step(things, trigger)
+            yield things, trigger, after, told
             if _named(driven, after) not in known and not _is_beyond(driven, after):
                 known.add(_named(driven, after))
                 waiting.append(after)
-    return {edge for edge in found if edge.before != edge.after}
 
 
 def _named(driven: Driven, things: Things) -> tuple[object, ...]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ordermill.state import State
 
 PROVIDER = "provider"
+AUDITOR = "auditor"
 
 _ROLE = """
 DO $$ BEGIN
@@ -38,6 +39,26 @@ ALTER DEFAULT PRIVILEGES IN SCHEMA {role} GRANT USAGE ON SEQUENCES TO {role};
 ALTER DEFAULT PRIVILEGES IN SCHEMA {role} GRANT EXECUTE ON FUNCTIONS TO {role};
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {role} TO {role};
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA {role} TO {role};
+"""
+
+# Reads everything, now and after later migrations, and writes nothing. It takes one processor at most.
+_AUDITOR = """
+DO $$ BEGIN
+    IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'auditor') THEN CREATE ROLE auditor LOGIN; END IF;
+END $$;
+ALTER ROLE auditor PASSWORD '{password}';
+ALTER ROLE auditor SET default_transaction_read_only = on;
+ALTER ROLE auditor SET idle_in_transaction_session_timeout = '30s';
+ALTER ROLE auditor SET lock_timeout = '3s';
+ALTER ROLE auditor SET statement_timeout = '5min';
+ALTER ROLE auditor SET max_parallel_workers_per_gather = 0;
+ALTER ROLE auditor SET work_mem = '64MB';
+ALTER ROLE auditor SET jit = off;
+"""
+_READS = """
+GRANT USAGE ON SCHEMA {schema} TO auditor;
+GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO auditor;
+ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT SELECT ON TABLES TO auditor;
 """
 
 # What a listener has not handled is told again: its queue was lost with the broker's data.
@@ -72,6 +93,11 @@ def environment(state: "State") -> dict[str, str]:
     return told
 
 
+def auditor_url(state: "State") -> str:
+    """The address of the database, for the role that reads everything and writes nothing."""
+    return _as_user(state.database_url, AUDITOR, state.secret(f"{AUDITOR}.database"))
+
+
 def _as_user(url: str, user: str, password: str) -> str:
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
@@ -82,6 +108,7 @@ async def prepare(state: "State", on_progress: Callable[[str], None]) -> None:
     """Roles, schemas and migrations. Safe to repeat; needs PostgreSQL only."""
     roles = {role: state.secret(f"{role}.database") for role in (*SERVICES, PROVIDER)}
     await create_roles(state.database_url, roles)
+    await create_auditor(state.database_url, state.secret(f"{AUDITOR}.database"))
     on_progress("roles and schemas")
     for service in SERVICES:
         await upgrade(state.database_url, load(service))
@@ -103,6 +130,17 @@ async def create_roles(url: str, passwords: Mapping[str, str]) -> None:
     try:
         for role, password in passwords.items():
             await connection.execute(_ROLE.format(role=role, password=password))
+    finally:
+        await connection.close()
+
+
+async def create_auditor(url: str, password: str) -> None:
+    """The role that reads every schema, the provider's books too; they have to be there."""
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(_AUDITOR.format(password=password))
+        for schema in (*SERVICES, PROVIDER):
+            await connection.execute(_READS.format(schema=schema))
     finally:
         await connection.close()
 

@@ -1,9 +1,15 @@
-"""The order as a machine: two lines, three attempts at most, one refund beside a cancellation."""
+"""The order as a machine: two lines, three attempts at most, one refund beside a cancellation.
 
+The lines leave in a shipment each, since that takes the longest way; `order_in_one` sends both at once.
+"""
+
+from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
+from chassis.app import Service
 from contracts.payments import PaymentCancelled, PaymentFailed, PaymentSucceeded, RefundFailed, RefundSucceeded
 from contracts.stock import (
     CancellationRefused,
@@ -56,15 +62,23 @@ RETURN, NO_REFUND = ReturnId(UUID(int=12)), RefundId(UUID(int=13))
 PAYMENT, RESERVATION = PaymentId(UUID(int=14)), ReservationId(UUID(int=15))
 ATTEMPTS = (1, 2, 3)
 CANCELS = (1, 2)
+ONE_BY_ONE = tuple((sku,) for sku in SKUS)
 
 
-def order() -> Driven:
+def order(shipped: Sequence[Sequence[str]] = ONE_BY_ONE) -> Driven:
     service = load("order_service")
     things: Things = {}
     for sku, price in zip(SKUS, PRICES, strict=True):
         known = ProductUpserted(sku=sku, name=sku.title(), price=euros(price), active=True, version=1)
         things, _ = decide(service, things, Item(known))
-    return Driven(service=service, start=things, triggers=_commands(items(service)) | _facts(), abstract=_abstract)
+    return Driven(service=service, start=things, triggers=_triggers(service, shipped), abstract=_abstract)
+
+
+order_in_one = partial(order, (SKUS,))
+
+
+def _triggers(service: Service, shipped: Sequence[Sequence[str]]) -> dict[str, Make]:
+    return _commands(items(service)) | _facts() | _about_shipments(shipped)
 
 
 def _commands(kinds: dict[str, Any]) -> dict[str, Make]:
@@ -117,7 +131,6 @@ def _facts() -> dict[str, Make]:
     return {
         **{fact.topic: _said(fact) for fact in facts},
         **{f"{fact.topic}:{fact.cancel_no}": _said(fact) for fact in refused},
-        **_about_shipments(),
         **_about_money(),
     }
 
@@ -126,16 +139,16 @@ def _said(fact: Any) -> Make:
     return lambda _things: Item(fact)
 
 
-def _about_shipments() -> dict[str, Make]:
+def _about_shipments(shipped: Sequence[Sequence[str]]) -> dict[str, Make]:
     facts = {
         f"{kind.topic}:{number}": kind(
             order_id=ORDER,
             customer_id=CUSTOMER,
             shipment_id=SHIPMENTS[number],
-            lines=(ShippedLine(sku=sku, quantity=1),),
+            lines=tuple(ShippedLine(sku=sku, quantity=1) for sku in skus),
         )
         for kind in (ShipmentDispatched, ShipmentDelivered)
-        for number, sku in enumerate(SKUS)
+        for number, skus in enumerate(shipped)
     }
     return {trigger: _said(fact) for trigger, fact in facts.items()}
 

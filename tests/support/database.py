@@ -9,7 +9,7 @@ from uuid import uuid4
 import asyncpg
 
 from ordermill.services import SERVICES, load
-from ordermill.setup import create_provider_books, create_roles, upgrade
+from ordermill.setup import create_auditor, create_provider_books, create_roles, upgrade
 
 TEMPLATE = "ordermill_template"
 
@@ -31,6 +31,7 @@ async def make_template(server: str, lock: Path) -> str:
             await connection.execute(f"CREATE DATABASE {TEMPLATE}")
             url = within(server, TEMPLATE)
             await create_roles(url, dict.fromkeys((*SERVICES, "provider"), "test"))
+            await create_auditor(url, "test")
             for name in SERVICES:
                 await upgrade(url, load(name))
             await create_provider_books(url)

@@ -1,0 +1,67 @@
+"""N: the mails. One for each event of the list, and none that says what is not so."""
+
+from ordermill.audit.events import OUTBOXES
+from ordermill.audit.invariant import Invariant, Kind
+
+NOTIFICATIONS = (
+    # Whom an erased customer's mail was for is erased with it.
+    Invariant(
+        "N1",
+        Kind.DRAINED,
+        "one notification per event of the list of mails",
+        f"""
+        WITH due AS (
+            SELECT e.id AS event_id, mail.template,
+                CASE WHEN mail.to_staff THEN 'staff' ELSE e.data ->> 'customer_id' END AS recipient
+            FROM ({OUTBOXES.format(where="o.id >= $horizon::uuid")}) o
+            JOIN jsonb_to_recordset($mails::jsonb) AS mail(topic text, template text, to_staff boolean) USING (topic),
+                jsonb_to_recordset(o.events::jsonb) AS e(id uuid, data jsonb)
+            WHERE o.published_at IS NOT NULL
+        ),
+        written AS (
+            SELECT n.event_id, n.id, n.template, n.recipient FROM notification_service.notifications n
+            WHERE n.event_id >= $horizon::uuid /* parcels: n.event_id */
+        )
+        SELECT event_id, due.template, due.recipient, count(w.id) AS times
+        FROM due LEFT JOIN written w USING (event_id) GROUP BY event_id, due.template, due.recipient
+        HAVING count(w.id) <> 1 OR min(w.template) <> due.template OR min(w.recipient) NOT IN (due.recipient, 'erased')
+        UNION ALL
+        SELECT w.event_id, w.template, w.recipient, 0 FROM written w
+        WHERE w.event_id >= $kept::uuid AND NOT EXISTS (SELECT 1 FROM due WHERE due.event_id = w.event_id)
+        """,  # noqa: S608 -- written above
+    ),
+    # Held against the service that told the event, which has committed before; what an erased mail said is gone.
+    Invariant(
+        "N2",
+        Kind.ALWAYS,
+        "no notification contradicts the order's state",
+        """
+        SELECT n.id AS notification_id, n.template, n.order_id, o.status, p.status AS payment, r.status AS reservation
+        FROM notification_service.notifications n
+        LEFT JOIN order_service.orders o ON o.id = n.order_id
+        LEFT JOIN payment_service.payments p ON p.order_id = n.order_id
+        LEFT JOIN inventory_service.reservations r ON r.order_id = n.order_id
+        WHERE n.order_id IS NOT NULL AND CASE n.template
+            WHEN 'order_confirmed' THEN o.confirmed_at IS NOT NULL
+            WHEN 'order_rejected' THEN o.status = 'rejected'
+            WHEN 'order_cancelled' THEN o.status = 'cancelled'
+            WHEN 'payment_failed' THEN EXISTS (
+                SELECT 1 FROM payment_service.payment_attempts a WHERE a.payment_id = p.id AND a.status = 'failed'
+                    AND a.attempt = coalesce((n.data ->> 'attempt')::int, a.attempt))
+            WHEN 'payment_unresolved' THEN p.id IS NOT NULL
+            WHEN 'refund_succeeded' THEN EXISTS (
+                SELECT 1 FROM payment_service.refunds f WHERE f.payment_id = p.id AND f.status = 'succeeded'
+                    AND f.refund_id = coalesce((n.data ->> 'refund_id')::uuid, f.refund_id))
+            WHEN 'refund_failed' THEN EXISTS (
+                SELECT 1 FROM payment_service.refunds f WHERE f.payment_id = p.id AND f.status = 'failed'
+                    AND f.refund_id = coalesce((n.data ->> 'refund_id')::uuid, f.refund_id))
+            WHEN 'shipment_dispatched' THEN EXISTS (
+                SELECT 1 FROM jsonb_to_recordset(r.shipments) AS s(id text)
+                WHERE s.id = coalesce(n.data ->> 'shipment_id', s.id))
+            WHEN 'shipment_delivered' THEN EXISTS (
+                SELECT 1 FROM jsonb_to_recordset(r.shipments) AS s(id text, delivered_at text)
+                WHERE s.id = coalesce(n.data ->> 'shipment_id', s.id) AND s.delivered_at IS NOT NULL)
+        END IS NOT TRUE /* orders: n.order_id */
+        """,
+    ),
+)
