@@ -9,10 +9,11 @@ from pathlib import Path
 
 from ordermill.errors import Exit, Failure
 
+User = tuple[int, int]
 UNPRIVILEGED = ("postgres", "nobody")
 
 
-def unprivileged() -> tuple[int, int] | None:
+def unprivileged() -> User | None:
     """User and group for a server that refuses root; None when we are not root anyway."""
     if os.geteuid() != 0:
         return None
@@ -27,7 +28,7 @@ def unprivileged() -> tuple[int, int] | None:
     raise Failure(cause, mend, Exit.MISSING)
 
 
-def can_reach(folder: Path, user: tuple[int, int] | None) -> bool:
+def can_reach(folder: Path, user: User | None) -> bool:
     """Whether that user gets into a folder; a clone under /root keeps everybody else out."""
     if not user:
         return True
@@ -38,7 +39,7 @@ def can_reach(folder: Path, user: tuple[int, int] | None) -> bool:
     return done.returncode == 0
 
 
-def reachable_folder(wanted: Path, user: tuple[int, int] | None) -> Path:
+def reachable_folder(wanted: Path, user: User | None) -> Path:
     """The wanted folder, owned by the user; when he cannot get there, one in /var/tmp that the wanted path links to.
 
     Without that link the one in /var/tmp is what a deleted checkout has left at the same place: nobody has its secrets.
@@ -48,14 +49,14 @@ def reachable_folder(wanted: Path, user: tuple[int, int] | None) -> Path:
     if wanted.is_symlink():
         wanted.unlink()
     wanted.mkdir(parents=True, exist_ok=True)
-    _own(wanted, user)
+    own(wanted, user)
     if can_reach(wanted, user):
         return wanted
     digest = hashlib.sha256(os.fsencode(wanted)).hexdigest()[:16]
     elsewhere = Path("/var/tmp") / f"ordermill-{digest}"  # noqa: S108  it must outlive a restart of the machine
     shutil.rmtree(elsewhere, ignore_errors=True)
     elsewhere.mkdir(mode=0o700)
-    _own(elsewhere, user)
+    own(elsewhere, user)
     wanted.rmdir()
     wanted.symlink_to(elsewhere)
     return elsewhere
@@ -69,7 +70,16 @@ def remove(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _own(folder: Path, user: tuple[int, int] | None) -> None:
+def own(folder: Path, user: User | None) -> None:
+    """Make a folder that user's alone; ours when there is none."""
     folder.chmod(0o700)
     if user:
         os.chown(folder, *user)
+
+
+def hand_over(path: Path, user: User | None) -> None:
+    """Make that user the owner of a file, or of a folder and all that is in it."""
+    if not user:
+        return
+    for each in (path, *path.rglob("*")):
+        os.chown(each, *user, follow_symlinks=False)

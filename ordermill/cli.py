@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 GROUPS = {
     "processes": ("ps", "wait", "restart", "down", "logs"),
+    "backup": ("restore",),
     "machine": ("doctor", "reset"),
     "schema": ("migrate", "upgrade", "downgrade", "initdb", "history", "topology"),
 }

@@ -24,6 +24,7 @@ KEPT_LOG = 50 * 1024 * 1024
 LOG_LOOK_EACH = 60
 FOLDER_LOOK_EACH = 2
 OPEN_FILES = 65_536
+NOWHERE = "off"
 COMMAND = ("-m", "ordermill", "up")
 SAID_WHEN_READY = "The shop is open."
 AN_ORDER = {
@@ -47,13 +48,20 @@ def load_setup() -> Setup:
 
 
 async def up(
-    state: State, port: int | None, *, fresh: bool = False, shop_of: Callable[[State, Progress], Shop] | None = None
+    state: State,
+    port: int | None,
+    *,
+    fresh: bool = False,
+    archive: str | None = None,
+    shop_of: Callable[[State, Progress], Shop] | None = None,
 ) -> None:
     """Start the shop and keep it until it is told to end by a signal or by `down`."""
     progress = Progress(time.monotonic(), tell)
     with state.lock():
         if fresh:
             forget(state)
+        if archive:
+            state.keep_archive(None if archive == NOWHERE else archive)
         _raise_limits()
         plan.choose_ports(state, port)
         state.keep_layout()
@@ -175,12 +183,13 @@ def summary(shop: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def detached(state: State, port: int | None, *, fresh: bool = False) -> None:
+def detached(state: State, port: int | None, *, fresh: bool = False, archive: str | None = None) -> None:
     """Start `up` in the background, show its progress, return when the shop is ready."""
     with state.lock():
         log = state.log("up")
         log.unlink(missing_ok=True)
     options = ["--layout", state.layout, *(["--port", str(port)] if port else []), *(["--fresh"] if fresh else [])]
+    options += ["--archive", archive] if archive else []
     argv = [sys.executable, *COMMAND, *options]
     path = os.pathsep.join(filter(None, (str(checkout()), os.environ.get("PYTHONPATH"))))
     with log.open("ab") as output:

@@ -15,13 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ordermill.accounts import can_reach, reachable_folder, unprivileged
+from ordermill import archive
+from ordermill.accounts import User, can_reach, hand_over, reachable_folder, unprivileged
 from ordermill.errors import Exit, Failure
 from ordermill.ports import HOST
 from ordermill.probes import postgres_answers
 from ordermill.process import Spec
 
 OWNER = "ordermill"
+RESTORED = "restored"
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 INSTALLED = ("/usr/lib/postgresql", "/usr/pgsql", "/opt/homebrew/opt", "/usr/local/opt")
 SETTINGS: Mapping[str, str] = {
@@ -57,6 +59,7 @@ class Postgres:
     port: int
     password: str
     durable: bool = True
+    archive: Path | None = None
 
     @property
     def url(self) -> str:
@@ -69,9 +72,21 @@ class Postgres:
         root = reachable_folder(self.root, user)
         binaries = _reachable_binaries(find_binaries(), root, user)
         data = root / "data"
+        _finish_restore(root)
         if not (data / "PG_VERSION").exists():
             _initialise(binaries, root, self.password, user)
-        _write_settings(data, self._settings(binaries))
+        archiving = archive.settings(self.archive, data, user) if self.archive else {}
+        return self._serving(binaries, data, user, archiving)
+
+    def replaying(self, data: Path, settings: Mapping[str, str]) -> Spec:
+        """How the server is run that replays a log into a copy of a backup; it answers when it is through."""
+        user = unprivileged()
+        binaries = _reachable_binaries(find_binaries(), data.parent, user)
+        hand_over(data, user)
+        return self._serving(binaries, data, user, settings)
+
+    def _serving(self, binaries: Path, data: Path, user: User | None, more: Mapping[str, str]) -> Spec:
+        _write_settings(data, {**self._settings(binaries), **more})
         return Spec(
             name="postgres",
             argv=(str(binaries / "postgres"), "-D", str(data), "-c", f"port={self.port}"),
@@ -79,7 +94,7 @@ class Postgres:
             env=ENVIRONMENT,
             cwd=Path("/"),
             user=user,
-            before=lambda: _await_orphans(data),
+            before=lambda: await_orphans(data),
             ready=postgres_answers(self.port),
             stop_signal=signal.SIGINT,
             orphan_signal=signal.SIGINT,
@@ -106,7 +121,7 @@ def find_binaries() -> Path:
     raise Failure(cause, mend, Exit.MISSING)
 
 
-def _reachable_binaries(binaries: Path, root: Path, user: tuple[int, int] | None) -> Path:
+def _reachable_binaries(binaries: Path, root: Path, user: User | None) -> Path:
     """The binaries, copied beside the data when the server's user cannot reach them (a .venv under /root)."""
     if can_reach(binaries, user):
         return binaries
@@ -117,34 +132,49 @@ def _reachable_binaries(binaries: Path, root: Path, user: tuple[int, int] | None
         shutil.copytree(install, package / install.name, symlinks=True)
         if libraries.exists():
             shutil.copytree(libraries, root / "dist" / libraries.name)
-        _hand_over(root / "dist", user)
+        hand_over(root / "dist", user)
         (root / "dist" / "complete").touch()
     return package / install.name / "bin"
 
 
-def _initialise(binaries: Path, root: Path, password: str, user: tuple[int, int] | None) -> None:
+def _finish_restore(root: Path) -> None:
+    """A restore that was ended between its last two steps has put the old data aside and not yet named the new."""
+    if (root / RESTORED).exists() and not (root / "data").exists():
+        (root / RESTORED).rename(root / "data")
+
+
+def _initialise(binaries: Path, root: Path, password: str, user: User | None) -> None:
     """Make the cluster in a draft folder and rename it, so that a crash never leaves half a one."""
     draft, secret = root / "draft", root / "password"
     shutil.rmtree(draft, ignore_errors=True)
     secret.touch(0o600)
     secret.write_text(password)
-    _hand_over(secret, user)
+    hand_over(secret, user)
     options = ("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--data-checksums")
-    _run([str(binaries / "initdb"), "-D", str(draft), "-U", OWNER, f"--pwfile={secret}", *options], user)
+    run([str(binaries / "initdb"), "-D", str(draft), "-U", OWNER, f"--pwfile={secret}", *options], user)
     secret.unlink()
     single = [str(binaries / "postgres"), "--single", "-D", str(draft), "postgres"]
-    _run(single, user, f"create database {OWNER} owner {OWNER};\n")
+    run(single, user, f"create database {OWNER} owner {OWNER};\n")
     draft.rename(root / "data")
 
 
-def _run(argv: list[str], user: tuple[int, int] | None, text: str = "") -> None:
+def run(argv: list[str], user: User | None = None, text: str = "", **environment: str) -> str:
+    """What one of PostgreSQL's programs says on stdout. Raises Failure with what it says against its work."""
     as_user: Any = {"user": user[0], "group": user[1], "extra_groups": []} if user else {}
     done = subprocess.run(  # noqa: S603  the program and its words are ours
-        argv, input=text, cwd="/", env=ENVIRONMENT, text=True, capture_output=True, check=False, **as_user
+        argv,
+        input=text,
+        cwd="/",
+        env={**ENVIRONMENT, **environment},
+        text=True,
+        capture_output=True,
+        check=False,
+        **as_user,
     )
     if done.returncode:
         cause = f"{Path(argv[0]).name} failed: {done.stderr.strip()[-1000:]}"
         raise Failure(cause, "Is the disk full? `ordermill doctor` looks for the usual causes.", Exit.STEP_FAILED)
+    return str(done.stdout)
 
 
 def _write_settings(data: Path, settings: Mapping[str, str]) -> None:
@@ -159,14 +189,7 @@ def _write_settings(data: Path, settings: Mapping[str, str]) -> None:
             configuration.write("\ninclude 'ordermill.conf'\n")
 
 
-def _hand_over(path: Path, user: tuple[int, int] | None) -> None:
-    if not user:
-        return
-    for each in (path, *path.rglob("*")):
-        os.chown(each, *user, follow_symlinks=False)
-
-
-async def _await_orphans(data: Path) -> None:
+async def await_orphans(data: Path) -> None:
     """After a kill -9 of the postmaster its children work on for a moment; only when they are gone can a new one start.
 
     The file of a killed postmaster whose parent does not collect it (process 1 of some containers) is removed then:
@@ -175,13 +198,14 @@ async def _await_orphans(data: Path) -> None:
     if sys.platform != "linux":
         return
     for _ in range(200):
-        if not _workers_in(data):
+        if not workers_in(data):
             break
         await asyncio.sleep(0.02)
     _forget_dead_postmaster(data / "postmaster.pid")
 
 
-def _workers_in(data: Path) -> bool:
+def workers_in(data: Path) -> bool:
+    """Whether a process of PostgreSQL works in this folder; known on Linux only."""
     return any(_works_in(process, data) for process in Path("/proc").glob("[0-9]*"))
 
 

@@ -97,7 +97,7 @@ class Shop:
             return self.progress("PostgreSQL is the one that ORDERMILL_DATABASE_URL names")
         state = self.state
         port, password = state.port("postgres"), state.secret("postgres")
-        server = Postgres(state.root / "postgres", state.log("postgres"), port, password)
+        server = Postgres(state.root / "postgres", state.log("postgres"), port, password, archive=state.archive)
         spec = await asyncio.to_thread(server.prepare)
         return await self._until_ready(await self.supervisor.start(spec))
 

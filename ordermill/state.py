@@ -84,6 +84,14 @@ class State:
             _write(self.root / "secrets.json", {**kept, name: value}, mode=0o600)
         return str(kept.get(name, value))
 
+    def take_secrets(self, values: dict[str, str]) -> None:
+        """Use the secrets that data from elsewhere was made with; those that they replace stay in a file beside."""
+        kept = _read(self.root / "secrets.json")
+        taken = {**kept, **values}
+        if taken != kept:
+            _write(self.root / "secrets.before-restore.json", kept, mode=0o600)
+            _write(self.root / "secrets.json", taken, mode=0o600)
+
     def port(self, name: str, preferred: int | None = None) -> int:
         """The port of a name: the same within a run, the one of the last run when it is still free."""
         if name not in self._ports:
@@ -110,6 +118,16 @@ class State:
         return os.environ.get("ORDERMILL_BROKER_URL") or ours
 
     @property
+    def archive(self) -> Path | None:
+        """Where the private PostgreSQL archives its log, when `up` was once told to."""
+        kept = _read(self.root / "archive.json").get("folder")
+        return Path(kept) if kept else None
+
+    def keep_archive(self, folder: str | Path | None) -> None:
+        """Archive there from the next start on, or nowhere. Kept, since one run without leaves a gap for ever."""
+        _write(self.root / "archive.json", {"folder": str(Path(folder).resolve()) if folder else None})
+
+    @property
     def control_socket(self) -> Path:
         """The supervisor's socket; in the temporary folder when this checkout's path is too long for one."""
         beside = self.root / "control.sock"
@@ -121,12 +139,10 @@ class State:
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Held by the one `up` of this checkout; freed by the kernel however that process ends."""
-        with (self.root / "lock").open("a") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                cause = "The shop of this checkout is already running."
-                raise Failure(cause, "Stop it with: ordermill down", Exit.ALREADY_RUNNING) from None
+        busy = Failure(
+            "The shop of this checkout is already running.", "Stop it with: ordermill down", Exit.ALREADY_RUNNING
+        )
+        with locked(self.root / "lock", busy):
             yield
 
     def is_running(self) -> bool:
@@ -136,6 +152,17 @@ class State:
                 return False
         except Failure:
             return True
+
+
+@contextmanager
+def locked(file: Path, busy: Failure) -> Iterator[None]:
+    """Held by one process; freed by the kernel however that ends. Raises `busy` when another one holds it."""
+    with file.open("a") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise busy from None
+        yield
 
 
 def _read(path: Path) -> dict[str, Any]:

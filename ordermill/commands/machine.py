@@ -31,7 +31,7 @@ def doctor(form: Output = Form.TABLE) -> None:
 
 
 def reset(*, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> None:
-    """Remove the shop's data, mails, logs and secrets from this checkout."""
+    """Remove the shop's data, mails, logs and secrets from this checkout; backups and archives stay."""
     from ordermill.launch import forget
 
     state = State.open()

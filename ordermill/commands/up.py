@@ -17,6 +17,14 @@ def up(
         Literal["packed", "split"], typer.Option(help="Two processes for all services, or two a service.")
     ] = "packed",
     port: Annotated[int | None, typer.Option(help="The gateway's port; 8000 or a free one when it is taken.")] = None,
+    archive: Annotated[
+        str | None,
+        typer.Option(
+            envvar="ORDERMILL_ARCHIVE",
+            metavar="FOLDER|off",
+            help="Keep the database's whole log there, from now on at each start, so that any moment can be restored.",
+        ),
+    ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Begin with an empty shop.")] = False,
 ) -> None:
     """Start PostgreSQL, RabbitMQ, the mailbox and every service; Ctrl+C stops it all."""
@@ -25,6 +33,6 @@ def up(
 
     state = State.open(layout=layout)
     if detach:
-        launch.detached(state, port, fresh=fresh)
+        launch.detached(state, port, fresh=fresh, archive=archive)
     else:
-        asyncio.run(launch.up(state, port, fresh=fresh))
+        asyncio.run(launch.up(state, port, fresh=fresh, archive=archive))

