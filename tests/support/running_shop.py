@@ -7,13 +7,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 import httpx2
+import psutil
 
 from ordermill import accounts, control
 from ordermill.ports import find_free, start_of
@@ -75,6 +76,16 @@ class RunningShop:
 
     async def kill(self, name: str) -> int:
         return await self.signal(name, signal.SIGKILL)
+
+    async def die(self) -> None:
+        """As when the power is cut: everything ends at once, the servers and the supervisor, too."""
+        server = psutil.Process((await self.processes())["postgres"]["pid"])
+        supervisor = server.parent()
+        assert supervisor  # it holds the socket that has just answered
+        supervisor.suspend()
+        for process in (*supervisor.children(recursive=True), supervisor):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
 
     async def back(self, name: str, killed: int, within: float) -> None:
         """Returns when a killed process is there again, under another pid, and ready."""
