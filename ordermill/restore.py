@@ -64,12 +64,12 @@ def restore(state: State, folder: Path, until: datetime | None, archived: Path |
         backup.verify(postgres.find_binaries(), chosen.data, tell)
         draft = _draft(root, chosen, tell)
         log = archive.folder_of(archived, draft) if archived else None
+        if not log:
+            tell("Its log was not archived: only what this checkout still has of it comes back.")
         settings = _settings(root, draft, chosen, until, log)
         tell(f"replaying the log to {until or LATEST}")
         reached = asyncio.run(_replay(state, chosen, draft, settings, tell))
         aside = _take_over(state, root, chosen)
-        if archived:
-            state.keep_archive(archived)
     return Restored(chosen.folder, *reached, *aside, round(time.monotonic() - began, 1))
 
 

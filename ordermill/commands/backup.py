@@ -60,7 +60,7 @@ def restore(
     where = folder.resolve() if folder else backup.default_folder(state)
     done = put_back(state, where, _moment(until), archive.resolve() if archive else None, _tell)
     _show(done.about(), form)
-    _tell("Start it with: ordermill up")
+    _tell(f"Start it with: ordermill up{'' if state.archive else ' --archive FOLDER, or without for a rehearsal'}")
 
 
 def _moment(text: str) -> datetime | None:

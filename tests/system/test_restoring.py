@@ -70,6 +70,7 @@ async def test_put_back_to_a_moment_it_knows_all_that_was_told_before_and_what_c
             await _accepted(crowd, 60)
             moment = datetime.now(UTC)
             await _accepted(crowd, 60)
+            charged = await _charges(shop)
             await shop.die()
         before, after = crowd.accepted_before(moment), crowd.asked_after(moment)
 
@@ -91,6 +92,12 @@ async def test_put_back_to_a_moment_it_knows_all_that_was_told_before_and_what_c
         await asyncio.gather(*(crowd.ask(request) for request in after))
         assert await _stored(shop) >= ids(before) | ids(after)
     await _all_agree(shop, [*before, *after], (moment, datetime.now(UTC)))
+
+    # and
+    charged_later = {order: key for order, (key, at) in charged.items() if at > moment and order in ids(before)}
+    again = {order: key for order, (key, _) in (await _charges(shop)).items() if order in charged_later}
+    assert len(again) > 0
+    assert again.items() <= charged_later.items()
 
 
 async def test_put_back_to_the_end_it_has_lost_nothing_that_was_told(shop: RunningShop):
@@ -120,6 +127,12 @@ async def _accepted(crowd: Crowd, more: int) -> None:
 
 async def _stored(shop: RunningShop) -> set[UUID]:
     return {row["id"] for row in await shop.rows("SELECT id FROM order_service.orders")}
+
+
+async def _charges(shop: RunningShop) -> dict[UUID, tuple[str, datetime]]:
+    """The key under which the provider was asked to charge an order, and when it did."""
+    rows = await shop.rows("SELECT order_id, key, created_at FROM provider.charges")
+    return {row["order_id"]: (row["key"], row["created_at"]) for row in rows}
 
 
 async def _shipped(shop: RunningShop) -> int:

@@ -194,7 +194,7 @@ def test_with_nothing_left_but_backup_and_archive_the_shop_is_back_up_to_the_las
     assert cluster.numbers() == [1, 2]
     assert done.data_aside is None
     assert cluster.state.secret("postgres") == password
-    assert cluster.state.archive == archived
+    assert cluster.state.archive is None
     assert json.loads((cluster.state.root / "secrets.before-restore.json").read_text()).keys() == {"made anew"}
 
 
