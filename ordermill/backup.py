@@ -120,9 +120,18 @@ def _take(state: State, to: Path, tell: Tell) -> Backup:
     shutil.copy2(state.root / "secrets.json", draft / "secrets.json")
     backup = Backup(to / stamp(ended_at), ended_at, round(time.monotonic() - began, 1), _size(draft), state.archive)
     (draft / ABOUT).write_text(json.dumps({**backup.about(), "folder": None}, indent=1, default=str))
-    os.sync()
+    for file in (draft / "secrets.json", draft / ABOUT, draft):
+        _sync(file)
     draft.rename(backup.folder)
+    _sync(to)
     return backup
+
+
+def _sync(path: Path) -> None:
+    """Have a file or a folder on the disk; pg_basebackup does so with its own."""
+    handle = os.open(path, os.O_RDONLY)
+    os.fsync(handle)
+    os.close(handle)
 
 
 async def archiving_trouble(url: str) -> str | None:
