@@ -21,6 +21,7 @@ from ordermill.state import State, locked
 
 Tell = Callable[[str], None]
 ABOUT = "backup.json"
+DRAFT = ".draft"
 _FAILED = """
 SELECT last_failed_wal FROM pg_stat_archiver WHERE last_failed_time > coalesce(last_archived_time, '-infinity')
 """
@@ -107,7 +108,7 @@ def take(state: State, to: Path, tell: Tell) -> Backup:
 
 def _take(state: State, to: Path, tell: Tell) -> Backup:
     began, binaries = time.monotonic(), _binaries()
-    draft = to / ".draft"
+    draft = to / DRAFT
     remove(draft)
     draft.mkdir(mode=0o700)
     tell("copying")
@@ -164,8 +165,9 @@ def _size(folder: Path) -> int:
 
 
 def stored_in(folder: Path) -> list[Backup]:
-    """The backups of a folder, the oldest first."""
-    return sorted((Backup.read(file.parent) for file in folder.glob(f"*/{ABOUT}")), key=lambda each: each.ended_at)
+    """The backups of a folder, the oldest first; an interrupted one is none."""
+    found = (Backup.read(file.parent) for file in folder.glob(f"*/{ABOUT}") if file.parent.name != DRAFT)
+    return sorted(found, key=lambda each: each.ended_at)
 
 
 def keep(newest: int, of: Backup, tell: Tell) -> None:

@@ -200,6 +200,23 @@ def test_with_nothing_left_but_backup_and_archive_the_shop_is_back_up_to_the_las
     assert json.loads((cluster.state.root / "secrets.before-restore.json").read_text()).keys() == {"made anew"}
 
 
+def test_without_an_archive_what_the_old_data_folder_still_has_is_back(stopped, capsys):
+    stopped.state.keep_archive(None)
+    [made] = backup.stored_in(stopped.state.root / "backups")
+    (made.folder / backup.ABOUT).write_text(json.dumps({**made.about(), "archive": None}, default=str))
+    stopped.start()
+    stopped.add(2)
+    stopped.end(signal.SIGKILL)
+
+    _restored(stopped)
+    stopped.start()
+    numbers = stopped.numbers()
+    stopped.end(signal.SIGKILL)
+
+    assert numbers == [1, 2]
+    assert "Its log was not archived" in capsys.readouterr().out
+
+
 def test_a_restore_that_is_killed_changes_nothing_and_the_next_one_succeeds(cluster):
     cluster.add(2)
     cluster.end(signal.SIGKILL)
@@ -263,7 +280,11 @@ def test_a_time_before_the_end_of_the_backup_is_refused_and_the_newest_that_is_o
     folder = cluster.state.root / "backups"
     [first] = backup.stored_in(folder)
     second = backup.take(cluster.state, folder, print)
+    interrupted = folder / ".draft"
+    interrupted.mkdir()
+    shutil.copy2(second.folder / "backup.json", interrupted)
 
+    assert backup.stored_in(folder) == [first, second]
     assert backup.choose(folder, None) == second
     assert backup.choose(folder, second.ended_at) == second
     assert backup.choose(folder, first.ended_at) == first
