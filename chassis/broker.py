@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
-from uuid import NAMESPACE_OID, UUID, uuid5
+from uuid import UUID
 
 import aio_pika
 from aio_pika.abc import AbstractChannel
@@ -12,14 +12,13 @@ from aio_pika.exceptions import AMQPException
 from faststream import AckPolicy
 from faststream.rabbit import Channel, RabbitBroker, RabbitMessage, RabbitQueue
 from loguru import logger
-from pydantic import ValidationError
 
 from chassis.batch import Work
-from chassis.database import Database
-from chassis.deferred import UNREADABLE, Deferred
+from chassis.database import Database, Transaction
+from chassis.deferred import Deferred
+from chassis.parcels import Death, careful, dead, read, unreadable
 from chassis.pipeline import Pipeline
 from contracts.catalogue import TELLERS, teller
-from contracts.envelope import Envelope, decode, encode
 
 PREFETCH = 50
 CHECK = 1.0
@@ -78,24 +77,30 @@ async def _declare_queue(channel: AbstractChannel, service: str, topics: Sequenc
 
 
 class Consumer:
-    """A service's subscription: one queue named after it, read with a prefetch of 50 parcels."""
+    """A service's subscription: the queue named after it and its dead letters, read with a prefetch of 50 parcels."""
 
     def __init__(self, service: str, url: str, database: Database, pipeline: Pipeline, work: Work) -> None:
         self.service = service
         self.consuming = False
+        self._queues = (service, dead_letters_of(service))
         self._url = with_heartbeat(url)
         self._database = database
         self._pipeline = pipeline
         self._work = work
 
     def broker(self) -> RabbitBroker:
-        """A FastStream broker with the service's one subscriber."""
+        """A FastStream broker with two subscribers: the service's queue, and its dead letters, which are drained."""
         broker = RabbitBroker(self._url, logger=None, graceful_timeout=8.0, fail_fast=True)
-        queue = RabbitQueue(self.service, declare=False, durable=True)
-        subscriber = broker.subscriber(
-            queue, channel=Channel(prefetch_count=PREFETCH), ack_policy=AckPolicy.MANUAL, decoder=_raw, no_reply=True
-        )
-        subscriber(self.receive)
+        for name, receive in ((self.service, self.receive), (dead_letters_of(self.service), self.receive_dead)):
+            queue = RabbitQueue(name, declare=False, durable=True)
+            subscriber = broker.subscriber(
+                queue,
+                channel=Channel(prefetch_count=PREFETCH),
+                ack_policy=AckPolicy.MANUAL,
+                decoder=_raw,
+                no_reply=True,
+            )
+            subscriber(receive)
         return broker
 
     async def run(self) -> None:
@@ -128,9 +133,9 @@ class Consumer:
     async def _has_consumers(self, connection: Any) -> bool:
         async with asyncio.timeout(5):
             channel = await connection.channel()
-            queue = await channel.declare_queue(self.service, passive=True)
+            queues = [await channel.declare_queue(name, passive=True) for name in self._queues]
             await channel.close()
-        return bool(queue.declaration_result.consumer_count)
+        return all(queue.declaration_result.consumer_count for queue in queues)
 
     async def receive(self, body: bytes, message: RabbitMessage) -> None:
         """Settles one parcel and acknowledges it. Nothing is ever rejected: what fails lives on in the database."""
@@ -138,48 +143,55 @@ class Consumer:
         await self.settle(str(raw.message_id), str(raw.routing_key), body, redelivered=bool(raw.redelivered))
         await message.ack()
 
+    async def receive_dead(self, body: bytes, message: RabbitMessage) -> None:
+        """Parks what the broker gave up, and acknowledges it then. Dead letters are drained, never browsed."""
+        raw = message.raw_message
+        death = Death.of(raw.headers, str(raw.routing_key))
+        logger.error("{} gave up a parcel of {} and it is parked", death.cause, death.topic)
+        await self.settle_dead(str(raw.message_id), death, body)
+        await message.ack()
+
     async def settle(self, message_id: str, topic: str, body: bytes, *, redelivered: bool) -> None:
         """Returns when the parcel is handled, deferred or parked, and that is committed."""
         try:
-            parcel, envelopes = UUID(message_id), self._readable(topic, body)
-        except (ValidationError, ValueError, KeyError) as failure:
-            await self._park(message_id, topic, body, failure)
-            return
-        if redelivered:
-            await self._split(parcel, envelopes)
+            parcel = UUID(message_id)
+            envelopes = read(topic, body) if topic in self._work.decisions.topics else []
+        except (ValueError, KeyError) as failure:
+            logger.error("a parcel of {} cannot be read and is parked: {}", topic, type(failure).__name__)
+            await self._outlast([unreadable(message_id, topic, body, repr(failure))], None)
         else:
-            await self._pipeline.handle(parcel, envelopes)
+            if redelivered:
+                await self._outlast(careful(parcel, envelopes), parcel)
+            else:
+                await self._pipeline.handle(parcel, envelopes)
 
-    def _readable(self, topic: str, body: bytes) -> list[Envelope[Any]]:
-        envelopes = decode(topic, body) if topic in self._work.decisions.topics else []
-        if any("\0" in envelope.subject for envelope in envelopes):
-            message = "a subject holds the character NUL, which PostgreSQL cannot compare"
-            raise ValueError(message)
-        return envelopes
-
-    async def _park(self, message_id: str, topic: str, body: bytes, failure: Exception) -> None:
-        logger.error("a parcel of {} cannot be read and is parked: {}", topic, type(failure).__name__)
-        name = _text(topic.encode())
-        row = Deferred(_identity(message_id, body), UNREADABLE, name, name, _text(body), 0, repr(failure), parked=True)
-        await self._outlast([row], None)
-
-    async def _split(self, parcel: UUID, envelopes: Sequence[Envelope[Any]]) -> None:
-        rows = [_careful(parcel, index, envelope) for index, envelope in enumerate(envelopes)]
-        await self._outlast(rows, parcel)
+    async def settle_dead(self, message_id: str, death: Death, body: bytes) -> None:
+        """Returns when what the broker gave up is parked, and that is committed. What was handled changes nothing."""
+        try:
+            parcel, rows = UUID(message_id), dead(UUID(message_id), read(death.topic, body), death)
+        except (ValueError, KeyError) as failure:
+            await self._outlast([unreadable(message_id, death.topic, body, f"{death.cause}\n{failure!r}")], None)
+        else:
+            await self._outlast(rows, parcel)
 
     async def _outlast(self, rows: Sequence[Deferred], parcel: UUID | None) -> None:
         """Defers, however often the database goes away meanwhile."""
         while True:
             try:
                 async with self._database.transaction() as tx:
-                    claimed = await self._work.inbox.claim(tx, [parcel] if parcel else [], [])
-                    if parcel is None or parcel in claimed.fresh:
-                        await self._work.deferred.add(tx, rows)
+                    await self._keep(tx, rows, parcel)
             except Exception as outage:  # noqa: BLE001 -- the parcel is the broker's until this is committed
                 logger.warning("cannot defer now: {!r}", outage)
                 await asyncio.sleep(CHECK)
             else:
                 return
+
+    async def _keep(self, tx: Transaction, rows: Sequence[Deferred], parcel: UUID | None) -> None:
+        if parcel is None:
+            known = await self._work.inbox.known(tx, [row.message_id for row in rows])
+            await self._work.deferred.add(tx, [row for row in rows if row.message_id not in known])
+        elif parcel in (await self._work.inbox.claim(tx, [parcel], [])).fresh:
+            await self._work.deferred.add(tx, rows)
 
 
 async def _end(broker: RabbitBroker, patience: float) -> None:
@@ -194,27 +206,3 @@ async def _end(broker: RabbitBroker, patience: float) -> None:
 async def _raw(message: Any) -> bytes:
     body: bytes = message.body
     return body
-
-
-def _identity(message_id: str, body: bytes) -> UUID:
-    try:
-        return UUID(message_id)
-    except ValueError:
-        return uuid5(NAMESPACE_OID, f"{message_id}\0{body!r}")
-
-
-def _text(body: bytes) -> str:
-    return body.decode("utf-8", "backslashreplace").replace("\0", "\\0")
-
-
-def _careful(parcel: UUID, index: int, envelope: Envelope[Any]) -> Deferred:
-    return Deferred(
-        message_id=parcel,
-        index=index,
-        topic=envelope.type,
-        subject=envelope.subject,
-        body=encode([envelope]).decode(),
-        attempts=0,
-        error="redelivered",
-        careful=True,
-    )

@@ -28,13 +28,13 @@ class Inbox:
                 ARRAY(SELECT DISTINCT subject FROM {service}.deferred
                     WHERE state = 'deferred' AND subject = ANY($2::text[]))
         """  # noqa: S608 -- the schema is the service's name
-        self._known = f"SELECT 1 FROM {service}.inbox WHERE message_id = $1"  # noqa: S608 -- the schema is the service's name
+        self._known = f"SELECT message_id FROM {service}.inbox WHERE message_id = ANY($1::uuid[])"  # noqa: S608 -- the schema is the service's name
 
     async def claim(self, tx: Transaction, messages: Sequence[UUID], subjects: Sequence[str]) -> Claimed:
         """Takes the parcels for this transaction; one that another transaction holds is waited for."""
         [(now, fresh, held_up)] = await tx.sql(self._claim, messages, subjects)
         return Claimed(now, frozenset(fresh), frozenset(held_up))
 
-    async def knows(self, tx: Transaction, message_id: UUID) -> bool:
-        """Whether the parcel was handled."""
-        return bool(await tx.sql(self._known, message_id))
+    async def known(self, tx: Transaction, messages: Sequence[UUID]) -> set[UUID]:
+        """Those of the parcels that were handled."""
+        return {row[0] for row in await tx.sql(self._known, messages)}

@@ -66,6 +66,15 @@ BEGIN
 END $$
 """
 
+_REFUSE_CHANGE = """
+CREATE FUNCTION {schema}.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN RAISE insufficient_privilege USING MESSAGE = 'acts are added, never changed'; END $$
+"""
+_APPEND_ONLY = """
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON {schema}.acts
+FOR EACH STATEMENT EXECUTE FUNCTION {schema}.refuse_change()
+"""
+
 
 def add_partitions(execute: Callable[[str], object], schema: str) -> None:
     """For a migration: default partitions for old and foreign ids, and the function that makes and drops a day's.
@@ -86,10 +95,23 @@ def drop_partitions(execute: Callable[[str], object], schema: str) -> None:
     execute(f"DROP FUNCTION {schema}.first_id(date)")
 
 
+def keep_acts(execute: Callable[[str], object], schema: str) -> None:
+    """For a migration: acts are append-only. A trigger says so, since every start grants the role all its tables."""
+    execute(_REFUSE_CHANGE.format(schema=schema))
+    execute(_APPEND_ONLY.format(schema=schema))
+
+
+def keep_acts_no_more(execute: Callable[[str], object], schema: str) -> None:
+    """Takes back what ``keep_acts`` added."""
+    execute(f"DROP TRIGGER append_only ON {schema}.acts")
+    execute(f"DROP FUNCTION {schema}.refuse_change()")
+
+
 def add_chassis_tables(metadata: MetaData) -> None:
-    """Adds outbox, inbox, deferred and idempotency to a service's own tables."""
+    """Adds outbox, inbox, deferred, acts and idempotency to a service's own tables."""
     _add_parcels(metadata)
     _add_deferred(metadata)
+    _add_acts(metadata)
     _add_idempotency(metadata)
 
 
@@ -107,6 +129,7 @@ def _add_parcels(metadata: MetaData) -> None:
         Column("attempts", Integer, nullable=False, server_default="0"),
         postgresql_partition_by="RANGE (id)",
     )
+    Index("outbox_by_time", outbox.c.created_at, outbox.c.id)
     Index("outbox_unpublished", outbox.c.id, postgresql_where=outbox.c.published_at.is_(None))
     Table(
         "inbox",
@@ -135,6 +158,27 @@ def _add_deferred(metadata: MetaData) -> None:
         CheckConstraint("state IN ('deferred', 'parked')", name="deferred_state"),
     )
     Index("deferred_subject", deferred.c.subject, postgresql_where=text("state = 'deferred'"))
+
+
+def _add_acts(metadata: MetaData) -> None:
+    acts = Table(
+        "acts",
+        metadata,
+        Column("id", Uuid, primary_key=True),
+        Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+        Column("actor", Text, nullable=False),
+        Column("act", Text, nullable=False),
+        Column("message_id", Uuid),
+        Column("index", Integer),
+        Column("topic", Text, nullable=False),
+        Column("subject", Text),
+        Column("cause", Text, nullable=False),
+        Column("body", Text),
+        Column("note", Text, nullable=False),
+        CheckConstraint("act IN ('retry', 'discard', 'replay', 'republish')", name="acts_act_is_known"),
+        CheckConstraint("act <> 'discard' OR body IS NOT NULL", name="acts_what_is_discarded_is_kept"),
+    )
+    Index("acts_about", acts.c.message_id)
 
 
 def _add_idempotency(metadata: MetaData) -> None:

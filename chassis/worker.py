@@ -5,15 +5,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 from loguru import logger
-from pydantic import ValidationError
 
 from chassis.app import Loop, Parts, opened
 from chassis.broker import Consumer
 from chassis.database import OUTAGE
-from chassis.deferred import Deferred
+from chassis.deferred import UNREADABLE, Deferred
+from chassis.parcels import read, unpacked
 from chassis.relay import Relay
 from chassis.tasks import forever, running
-from contracts.envelope import decode
 
 DEFERRED_AT_ONCE = 100
 KEPT_DAYS = {"local": 1, "production": 30}
@@ -71,8 +70,11 @@ async def retry_deferred(parts: Parts) -> bool:
     async with parts.database.transaction(read_only=True) as tx:
         due = await parts.work.deferred.due(tx, DEFERRED_AT_ONCE)
     readable = [event for event in due if await _is_readable(parts, event)]
-    await parts.pipeline.retry([event for event in readable if not event.careful])
-    for event in (event for event in readable if event.careful):
+    for parcel in (event for event in readable if event.index == UNREADABLE):
+        await _unpack(parts, parcel)
+    events = [event for event in readable if event.index != UNREADABLE]
+    await parts.pipeline.retry([event for event in events if not event.careful])
+    for event in (event for event in events if event.careful):
         await _retry_carefully(parts, event)
     return bool(due)
 
@@ -80,15 +82,23 @@ async def retry_deferred(parts: Parts) -> bool:
 async def _is_readable(parts: Parts, event: Deferred) -> bool:
     """Whether this release can read the event, and listens to it; if not, it is parked and holds up nobody."""
     try:
-        decode(event.topic, event.body.encode())
+        read(event.topic, event.body.encode())
         reason = "" if event.topic in parts.work.decisions.topics else "no decision names it any more"
-    except (ValidationError, KeyError) as failure:
+    except (ValueError, KeyError) as failure:
         reason = repr(failure)
     if reason:
         logger.error("a deferred event of {} cannot be tried again and is parked", event.topic)
         async with parts.database.transaction() as tx:
             await parts.work.deferred.park(tx, event, reason)
     return not reason
+
+
+async def _unpack(parts: Parts, parcel: Deferred) -> None:
+    """A parcel that could not be read when it came, and now can: it becomes its events, unless it was handled since."""
+    async with parts.database.transaction() as tx:
+        if await parts.work.deferred.take(tx, [parcel]):
+            claimed = await parts.work.inbox.claim(tx, [parcel.message_id], [])
+            await parts.work.deferred.add(tx, unpacked(parcel) if claimed.fresh else [])
 
 
 async def _retry_carefully(parts: Parts, event: Deferred) -> None:

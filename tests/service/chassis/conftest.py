@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from chassis.database import Database
-from chassis.migrations import add_partitions
+from chassis.migrations import add_partitions, keep_acts
 from chassis.pipeline import Pipeline
 from chassis.tasks import running
 from tests.support import ledger
@@ -26,7 +26,8 @@ async def ledger_database(postgres: str, run_folder: Path) -> AsyncIterator[str]
     engine = create_async_engine(url.replace("postgresql://", "postgresql+asyncpg://"))
     async with engine.begin() as begun:
         await begun.run_sync(ledger.metadata.create_all)
-        await begun.run_sync(lambda sync: add_partitions(sync.exec_driver_sql, ledger.SERVICE))
+        for add in (add_partitions, keep_acts):
+            await begun.run_sync(lambda sync, add=add: add(sync.exec_driver_sql, ledger.SERVICE))
     await engine.dispose()
     yield url
     await server.execute(f"DROP DATABASE {name} WITH (FORCE)")

@@ -1,0 +1,90 @@
+"""Parcels as they come from the broker: read, or kept as rows of ``deferred`` where they cannot be handled at once."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import NAMESPACE_OID, UUID, uuid5
+
+from chassis.deferred import UNREADABLE, Deferred
+from contracts.envelope import Envelope, decode, encode
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """Why the broker gave a message up: the topic it was told under, its reason, and how often it did so."""
+
+    topic: str
+    reason: str
+    count: int
+
+    @classmethod
+    def of(cls, headers: Mapping[str, Any], routing_key: str) -> "Death":
+        """Read from the header ``x-death``, whose first entry is the newest; without one, somebody put it there."""
+        newest: Mapping[str, Any] = next(iter(headers.get("x-death") or ()), {})
+        topic, *_ = newest.get("routing-keys") or (routing_key,)
+        return cls(_text(topic), _text(newest.get("reason", "put there by hand")), int(newest.get("count", 1)))
+
+    @property
+    def cause(self) -> str:
+        """As a person reads it."""
+        return f"dead-lettered by the broker: {self.reason}"
+
+
+def read(topic: str, body: bytes) -> list[Envelope[Any]]:
+    """The events of a parcel.
+
+    Raises:
+        KeyError: when no event has this topic.
+        ValueError: when the body is not a parcel of it, or names a subject that no column can hold.
+    """
+    envelopes = decode(topic, body)
+    if any("\0" in envelope.subject for envelope in envelopes):
+        message = "a subject holds the character NUL, which PostgreSQL cannot compare"
+        raise ValueError(message)
+    return envelopes
+
+
+def unreadable(message_id: str, topic: str, body: bytes, error: str) -> Deferred:
+    """A parcel that cannot be read, parked as a whole."""
+    name = _text(topic)
+    return Deferred(_identity(message_id, body), UNREADABLE, name, name, _text(body), 0, error, parked=True)
+
+
+def careful(parcel: UUID, envelopes: Sequence[Envelope[Any]]) -> list[Deferred]:
+    """The events of a parcel that came again, to be run alone, each start counted."""
+    return [_row(parcel, index, envelope, "redelivered", careful=True) for index, envelope in enumerate(envelopes)]
+
+
+def dead(parcel: UUID, envelopes: Sequence[Envelope[Any]], death: Death) -> list[Deferred]:
+    """The events of a parcel that the broker gave up, parked; a person's retry runs each alone, its start counted."""
+    return [
+        _row(parcel, index, envelope, death.cause, attempts=death.count, careful=True, parked=True)
+        for index, envelope in enumerate(envelopes)
+    ]
+
+
+def unpacked(row: Deferred) -> list[Deferred]:
+    """The events of a parcel that could not be read and now can.
+
+    Raises:
+        KeyError, ValueError: when it still cannot.
+    """
+    envelopes = read(row.topic, row.body.encode())
+    return [_row(row.message_id, index, envelope, "read again") for index, envelope in enumerate(envelopes)]
+
+
+def _row(parcel: UUID, index: int, envelope: Envelope[Any], error: str, **given: Any) -> Deferred:
+    body = encode([envelope]).decode()
+    return Deferred(parcel, index, envelope.type, envelope.subject, body, error=error, **{"attempts": 0} | given)
+
+
+def _identity(message_id: str, body: bytes) -> UUID:
+    try:
+        return UUID(message_id)
+    except ValueError:
+        return uuid5(NAMESPACE_OID, f"{message_id}\0{body!r}")
+
+
+def _text(body: bytes | str) -> str:
+    raw = body.encode() if isinstance(body, str) else body
+    return raw.decode("utf-8", "backslashreplace").replace("\0", "\\0")
