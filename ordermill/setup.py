@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
@@ -211,9 +212,9 @@ def definitions(state: "State") -> dict[str, Any]:
             "dead-letter-exchange": "",
             "dead-letter-routing-key": broker.dead_letters_of(service),
         }
-        policies.append(
-            {"vhost": "/", "name": service, "pattern": f"^{service}$", "apply-to": "queues", "definition": limits}
-        )
+        # RabbitMQ 4 gives up after 20 deliveries where nothing is said, and for a dead letter that is the end.
+        dead = broker.dead_letters_of(service)
+        policies += [_policy(service, limits), _policy(dead, {"delivery-limit": 1_000_000})]
     return {"users": users, "vhosts": [{"name": "/"}], "permissions": permissions, "policies": policies}
 
 
@@ -224,6 +225,11 @@ def _user(name: str, password: str, tags: list[str]) -> dict[str, Any]:
         "hashing_algorithm": "rabbit_password_hashing_sha256",
         "tags": tags,
     }
+
+
+def _policy(queue: str, definition: dict[str, Any]) -> dict[str, Any]:
+    pattern = f"^{re.escape(queue)}$"
+    return {"vhost": "/", "name": queue, "pattern": pattern, "apply-to": "queues", "definition": definition}
 
 
 def _permission(user: str, configure: str, write: str, read: str) -> dict[str, str]:
