@@ -188,8 +188,8 @@ class Consumer:
 
     async def _keep(self, tx: Transaction, rows: Sequence[Deferred], parcel: UUID | None) -> None:
         if parcel is None:
-            known = await self._work.inbox.known(tx, [row.message_id for row in rows])
-            await self._work.deferred.add(tx, [row for row in rows if row.message_id not in known])
+            new = await self._work.inbox.unheard(tx, [row.message_id for row in rows])
+            await self._work.deferred.add(tx, [row for row in rows if row.message_id in new])
         elif parcel in (await self._work.inbox.claim(tx, [parcel], [])).fresh:
             await self._work.deferred.add(tx, rows)
 

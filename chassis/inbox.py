@@ -28,13 +28,18 @@ class Inbox:
                 ARRAY(SELECT DISTINCT subject FROM {service}.deferred
                     WHERE state = 'deferred' AND subject = ANY($2::text[]))
         """  # noqa: S608 -- the schema is the service's name
-        self._known = f"SELECT message_id FROM {service}.inbox WHERE message_id = ANY($1::uuid[])"  # noqa: S608 -- the schema is the service's name
+        self._unheard = f"""
+            SELECT m FROM unnest($1::uuid[]) AS m
+            WHERE NOT EXISTS (SELECT 1 FROM {service}.inbox WHERE message_id = m)
+              AND NOT EXISTS (SELECT 1 FROM {service}.deferred WHERE message_id = m)
+              AND NOT EXISTS (SELECT 1 FROM {service}.acts WHERE message_id = m AND act = 'discard')
+        """  # noqa: S608 -- as above
 
     async def claim(self, tx: Transaction, messages: Sequence[UUID], subjects: Sequence[str]) -> Claimed:
         """Takes the parcels for this transaction; one that another transaction holds is waited for."""
         [(now, fresh, held_up)] = await tx.sql(self._claim, messages, subjects)
         return Claimed(now, frozenset(fresh), frozenset(held_up))
 
-    async def known(self, tx: Transaction, messages: Sequence[UUID]) -> set[UUID]:
-        """Those of the parcels that were handled."""
-        return {row[0] for row in await tx.sql(self._known, messages)}
+    async def unheard(self, tx: Transaction, messages: Sequence[UUID]) -> set[UUID]:
+        """Those of the parcels that were neither handled, nor kept because they cannot be read, nor then discarded."""
+        return {row[0] for row in await tx.sql(self._unheard, messages)}

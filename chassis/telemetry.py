@@ -12,3 +12,6 @@ REQUEST_SECONDS = Histogram("ordermill_http_request_seconds", "From request to a
 PUBLISHED = Counter("ordermill_parcels_published", "Parcels that the broker confirmed.", ["service"])
 UNPUBLISHED = Gauge("ordermill_outbox_unpublished", "Parcels waiting for the relay.", ["service"])
 UNROUTABLE = Counter("ordermill_parcels_unroutable", "Parcels that the broker could not route.", ["service"])
+CATALOGUE = Gauge(
+    "ordermill_catalogue_versions", "Versions of products: the sum that a service has come to know of.", ["service"]
+)

@@ -1,7 +1,7 @@
 """inventory_service as it is hosted: its parts, and what its refusals are called over HTTP."""
 
-from chassis.app import Service
-from inventory_service import handlers, routes, tables
+from chassis.app import Loop, Service
+from inventory_service import catalogue, handlers, routes, tables
 from inventory_service.domain import product, shipping, stock, task
 from inventory_service.settings import Settings
 from inventory_service.store import STORE
@@ -28,4 +28,5 @@ service = Service(
         shipping.ShipmentUnknown: "not_found",
         shipping.NotShipped: "validation_failed",
     },
+    loops=(Loop("catalogue", catalogue.measure, every=10.0, woken=False),),
 )

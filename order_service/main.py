@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from chassis.app import Loop, Parts, Service
-from order_service import deadlines, handlers, routes, store, tables
+from order_service import deadlines, handlers, replica, routes, store, tables
 from order_service.availability import Availability
 from order_service.domain.cancellation import OrderNotCancellable
 from order_service.domain.life import OrderNotPayable
@@ -36,6 +36,9 @@ service = Service(
         CurrencyMismatch: "currency_mismatch",
         PriceChanged: "price_changed",
     },
-    loops=(Loop("deadlines", deadlines.step, every=1.0, woken=False),),
+    loops=(
+        Loop("deadlines", deadlines.step, every=1.0, woken=False),
+        Loop("replica", replica.measure, every=10.0, woken=False),
+    ),
     own=_availability,
 )

@@ -146,7 +146,7 @@ _history = Statement(
 _due = Statement(
     select(orders.c.id).where(orders.c.due_at <= func.now()).order_by(orders.c.due_at).limit(bindparam("limit"))
 )
-_count_products = Statement(select(func.count().label("count")).select_from(products))
+_count_versions = Statement(select(func.coalesce(func.sum(products.c.version), 0).label("count")))
 
 _FILTERS = {
     "customer": orders.c.customer_id == bindparam("customer", type_=Uuid),
@@ -200,6 +200,7 @@ async def list_due(tx: Transaction) -> list[OrderId]:
     return [row["id"] for row in await tx.fetch(_due, limit=DUE_AT_ONCE)]
 
 
-async def count_products(tx: Transaction) -> int:
-    row = await tx.fetch_row(_count_products)
+async def count_versions(tx: Transaction) -> int:
+    """How many versions of products the replica has come to know of; 0 when it is empty."""
+    row = await tx.fetch_row(_count_versions)
     return int(row["count"]) if row else 0

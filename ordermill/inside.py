@@ -1,11 +1,19 @@
-"""What nobody offers over HTTP and is done inside the services instead: demo data, and the first administrator."""
+"""What nobody offers over HTTP and is done inside the services instead: with their settings, in their databases."""
 
+import getpass
 import os
-from collections.abc import Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, TypeVar
 
 from ordermill.errors import Exit, Failure
+from ordermill.services import chosen
 from ordermill.state import State
 
+if TYPE_CHECKING:
+    from chassis.database import Database
+
+T = TypeVar("T")
 PASSWORD_LENGTHS = range(8, 129)
 
 
@@ -18,16 +26,44 @@ def settings() -> Mapping[str, str]:
     return environment(State.attach())
 
 
+def actor() -> str:
+    """Who acts, as it is noted: the user of the operating system, by number where it has no name."""
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (KeyError, OSError):
+        return f"cli:{os.getuid()}"
+
+
+@asynccontextmanager
+async def databases(told: Mapping[str, str], service: str | None = None) -> "AsyncIterator[dict[str, Database]]":
+    """The databases of one service, or of all whose settings are there, open and each as its service's own role."""
+    from chassis.database import Database
+
+    names = ((name, (f"ORDERMILL_{name.upper()}_DATABASE_URL", "ORDERMILL_DATABASE_URL")) for name in chosen(service))
+    urls = {name: url for name, keys in names if (url := next((told[key] for key in keys if key in told), None))}
+    if not urls:
+        cause = "No setting says where a service's database is."
+        raise Failure(cause, "Set ORDERMILL_DATABASE_URL, or one for each service", Exit.MISSING)
+    opened = {name: Database(url, size=2) for name, url in urls.items()}
+    for database in opened.values():
+        await database.open()
+    try:
+        yield opened
+    finally:
+        for database in opened.values():
+            await database.close()
+
+
 async def seed(told: Mapping[str, str], products: int) -> None:
     """The first products with their stock, and in a local shop the demo accounts. Safe to repeat."""
     from contracts.types import Role
     from ordermill import seeds
 
-    await _reaching(seeds.seed_products(told, products))
+    await reaching(seeds.seed_products(told, products))
     if told.get("ORDERMILL_PROFILE") == "local":
         state = State.open()
         passwords = {role: state.secret(f"demo.{role}") for role in (Role.STAFF, Role.ADMIN)}
-        await _reaching(seeds.seed_accounts(told, passwords))
+        await reaching(seeds.seed_accounts(told, passwords))
 
 
 async def create_admin(told: Mapping[str, str], email: str, password: str) -> None:
@@ -46,7 +82,7 @@ async def create_admin(told: Mapping[str, str], email: str, password: str) -> No
             await create_user(parts.pipeline, email, password, Role.ADMIN)
 
     try:
-        await _reaching(create())
+        await reaching(create())
     except EmailTaken:
         cause = f"There is an account with {email} already."
         raise Failure(cause, "Choose another address, or make it an admin with PATCH /api/v1/users/{id}") from None
@@ -55,12 +91,21 @@ async def create_admin(told: Mapping[str, str], email: str, password: str) -> No
         raise Failure(cause, "Write it like ann@example.com") from None
 
 
-async def _reaching(work: Awaitable[object]) -> None:
+async def reaching(work: Awaitable[T]) -> T:
+    """The result of work in a database; that it does not answer, or refuses, is said to a person."""
+    import asyncpg
+
     from chassis.database import OUTAGE
     from chassis.pipeline import Unavailable
 
     try:
-        await work
+        return await work
     except (Unavailable, *OUTAGE):
         cause = "PostgreSQL does not answer."
         raise Failure(cause, "Start the shop with: make up", Exit.NOT_RUNNING) from None
+    except (asyncpg.InsufficientPrivilegeError, asyncpg.InvalidAuthorizationSpecificationError) as refused:
+        cause = f"PostgreSQL refuses: {refused}."
+        raise Failure(cause, "Say whose settings these are: --service") from None
+    except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError) as missing:
+        cause = f"The schema is not up to date: {missing}."
+        raise Failure(cause, "Bring it up to date: ordermill upgrade") from None

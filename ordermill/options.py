@@ -1,7 +1,9 @@
 """Options that several commands share, and how a person writes their values."""
 
 import re
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
+from uuid import UUID
 
 import typer
 
@@ -9,6 +11,7 @@ _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 _SKU = re.compile(r"[A-Z0-9][A-Z0-9-]{0,63}")
 
 Url = Annotated[str | None, typer.Option("--url", envvar="ORDERMILL_URL", help="Another gateway than this checkout's.")]
+Service = Annotated[str | None, typer.Option("--service", "-s", help="Only of this service; of all by default.")]
 Limit = Annotated[int, typer.Option("--limit", "-n", min=1, help="How many at most.")]
 Key = Annotated[str | None, typer.Option(help="The Idempotency-Key; a new one when it is left out.")]
 
@@ -29,3 +32,28 @@ def line(text: str) -> dict[str, str | int]:
         message = f"{text!r} is no line; write SKU:QUANTITY, for example MUG-RED:2."
         raise typer.BadParameter(message)
     return {"sku": sku, "quantity": int(quantity or 1)}
+
+
+def moment(text: str) -> datetime:
+    """A time: `2026-11-27T09:30Z`, without a zone in UTC, or a duration ago: `30m`."""
+    try:
+        return datetime.now(UTC) - timedelta(seconds=seconds(text))
+    except typer.BadParameter:
+        pass
+    try:
+        read = datetime.fromisoformat(text)
+    except ValueError:
+        message = f"{text!r} is no time; write for example 2026-11-27T09:30Z, or 30m for half an hour ago."
+        raise typer.BadParameter(message) from None
+    return read if read.tzinfo else read.replace(tzinfo=UTC)
+
+
+def order_id(text: str) -> UUID:
+    """An order, as clients see it or as it is stored."""
+    from chassis.ids import parse_typeid
+
+    try:
+        return parse_typeid("ord", text) if text.startswith("ord_") else UUID(text)
+    except ValueError:
+        message = f"{text!r} is no order; write it like ord_01m7xv52z2e5ptsd32m3cp17cd."
+        raise typer.BadParameter(message) from None

@@ -3,7 +3,8 @@
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
@@ -11,11 +12,17 @@ import asyncpg
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from chassis import broker, migrations
+from chassis.acts import Why
 from chassis.app import Service
+from chassis.database import Database
+from chassis.event_log import Selection
 from contracts.catalogue import TELLERS
 from contracts.types import Role
+from inventory_service.catalogue import republish_products
+from order_service.store import count_versions
 from ordermill import seeds
 from ordermill.rabbitmq import password_hash
+from ordermill.retelling import tell_again
 from ordermill.services import SERVICES, load
 from payment_service import simulator_tables
 
@@ -62,16 +69,6 @@ GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO auditor;
 ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT SELECT ON TABLES TO auditor;
 """
 
-# What a listener has not handled is told again: its queue was lost with the broker's data.
-_TELL_AGAIN = """
-WITH lost AS (
-    UPDATE {teller}.outbox o SET published_at = NULL, not_before = now()
-    WHERE published_at IS NOT NULL AND topic = ANY($1::text[])
-      AND NOT EXISTS (SELECT 1 FROM {listener}.inbox i WHERE i.message_id = o.id)
-    RETURNING 1)
-SELECT count(*), pg_notify('{teller}_outbox', '') FROM lost
-"""
-
 
 def environment(state: "State") -> dict[str, str]:
     """The settings of every process of this checkout."""
@@ -114,7 +111,20 @@ async def prepare(state: "State", on_progress: Callable[[str], None]) -> None:
     for service in SERVICES:
         await upgrade(state.database_url, load(service))
     await create_provider_books(state.database_url)
+    await fill_replica(state)
     on_progress("migrations")
+
+
+async def fill_replica(state: "State") -> None:
+    """An empty replica of the products asks for them: inventory_service tells all of them again."""
+    told = environment(state) | {"ORDERMILL_INVENTORY_SERVICE_DATABASE_URL": state.database_url}
+    async with seeds.at_work("inventory_service", told) as parts:
+        async with parts.database.transaction(read_only=True) as tx:
+            [(known,)] = await tx.sql("SELECT to_regclass('inventory_service.acts') IS NOT NULL")
+            is_empty = known and await count_versions(tx) == 0
+        if is_empty:
+            async for _ in republish_products(parts, "migration", "the replica of order_service was empty"):
+                pass
 
 
 async def create_provider_books(url: str) -> None:
@@ -182,17 +192,25 @@ async def topology(state: "State") -> None:
         await _tell_again(state.database_url, created)
 
 
+@asynccontextmanager
+async def owning(url: str) -> AsyncIterator[Database]:
+    """The database as the owner of all schemas."""
+    database = Database(url, size=1)
+    await database.open()
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
 async def _tell_again(url: str, created: list[str]) -> None:
     topics = listeners()
-    connection = await asyncpg.connect(url)
-    try:
+    async with owning(url) as database:
+        tellers = dict.fromkeys(sorted(set(TELLERS.values())), database)
         for listener in created:
-            for teller in sorted(set(TELLERS.values())):
-                statement = _TELL_AGAIN.format(teller=teller, listener=listener)
-                await connection.execute("SET statement_timeout = '60s'")
-                await connection.fetch(statement, topics[listener])
-    finally:
-        await connection.close()
+            selection, why = Selection(topics=topics[listener]), Why("topology", f"to {listener}, whose queue is new")
+            async for _ in tell_again(tellers, (listener, database), selection, why, handled=False):
+                pass
 
 
 def definitions(state: "State") -> dict[str, Any]:

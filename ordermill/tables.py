@@ -67,6 +67,21 @@ def _cell(item: Item, column: str | Callable[[Item], Any]) -> str:
 
 
 @contextmanager
+def bar(text: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Shows on a terminal how much of the total is done, which it is told again and again; elsewhere nothing."""
+    if not sys.stderr.isatty():
+        yield lambda _done: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(text, total=total)
+        yield lambda done: progress.update(task, completed=done)
+
+
+@contextmanager
 def spinner(text: str) -> Iterator[None]:
     """Shows on a terminal that something takes its time; elsewhere nothing."""
     if not sys.stderr.isatty():

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 import asyncpg
-from sqlalchemy import Text, any_, bindparam, select
+from sqlalchemy import Text, any_, bindparam, func, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from chassis.database import Bulk, Statement, Transaction
@@ -19,6 +19,13 @@ _PRODUCTS = select(products).where(_AMONG).order_by(products.c.sku)
 _LOCK = Statement(_PRODUCTS.with_for_update())
 _FIND = Statement(_PRODUCTS)
 _OFFERS = Statement(select(products.c.sku, products.c.active).where(_AMONG))
+_SKUS = Statement(
+    select(products.c.sku)
+    .where(products.c.sku > bindparam("after", type_=Text))
+    .order_by(products.c.sku)
+    .limit(bindparam("limit"))
+)
+_VERSIONS = Statement(select(func.coalesce(func.sum(products.c.version), 0).label("count")))
 _LIST = List(select(products), {products.c.sku: str}, [products.c.active], newest_first=False)
 _NEWEST_KEPT = ("sku", "name", "description", "price_amount", "price_currency", "active", "version", "updated_at")
 _INSERT = Bulk.insert(products, *_NEWEST_KEPT, "created_at")
@@ -77,3 +84,13 @@ async def find_product(tx: Transaction, sku: Sku) -> Product | None:
 
 async def list_products(tx: Transaction, page: Page, *, active: bool) -> list[Product]:
     return [_product(row) for row in await _LIST.fetch(tx, page, active=[active])]
+
+
+async def list_skus(tx: Transaction, after: Sku, limit: int) -> list[Sku]:
+    return [row["sku"] for row in await tx.fetch(_SKUS, after=after, limit=limit)]
+
+
+async def count_versions(tx: Transaction) -> int:
+    """How many versions of products there have been."""
+    row = await tx.fetch_row(_VERSIONS)
+    return int(row["count"]) if row else 0

@@ -1,7 +1,6 @@
 """`demo`: orders of every kind at a steady rate, with live counters."""
 
 import asyncio
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,30 +45,15 @@ def _report(form: Form, done: "Demo") -> None:
 async def _run(url: str | None, rate: float, lasts: float) -> "Demo":
     from ordermill.client import reach
     from ordermill.demo import Demo
+    from ordermill.interrupts import ctrl_c
 
     stop = asyncio.Event()
     async with reach(url) as gateway:
         demo = await Demo.of(gateway)
         sys.stderr.write(f"placing {rate:g} orders a second for {lasts:g} s; Ctrl+C ends it earlier\n")
-        with _ctrl_c(stop), _counters(demo):
+        with ctrl_c(stop), _counters(demo):
             await demo.run(rate, lasts, stop)
     return demo
-
-
-@contextmanager
-def _ctrl_c(stop: asyncio.Event) -> Iterator[None]:
-    """The first Ctrl+C sets the event, so that what was placed is still followed; the second ends the command."""
-    loop = asyncio.get_running_loop()
-
-    def first() -> None:
-        loop.remove_signal_handler(signal.SIGINT)
-        stop.set()
-
-    loop.add_signal_handler(signal.SIGINT, first)
-    try:
-        yield
-    finally:
-        loop.remove_signal_handler(signal.SIGINT)
 
 
 @contextmanager

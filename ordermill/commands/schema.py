@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from ordermill.errors import Exit, Failure
+from ordermill.services import chosen
 
 if TYPE_CHECKING:
     from ordermill.state import State
@@ -24,17 +25,6 @@ def _state() -> "State":
 
     given = "ORDERMILL_DATABASE_URL" in os.environ
     return State.open() if given else State.attach()
-
-
-def _names(service: str | None) -> tuple[str, ...]:
-    from ordermill.services import SERVICES
-
-    if service is None:
-        return SERVICES
-    if service not in SERVICES:
-        message = f"There is no service named {service}."
-        raise Failure(message, f"Choose from: {', '.join(SERVICES)}", Exit.FAILED)
-    return (service,)
 
 
 def _run(work: Coroutine[Any, Any, None], done: str) -> None:
@@ -55,28 +45,36 @@ async def _alembic(names: tuple[str, ...], action: str, **options: Any) -> None:
         await alembic(url, name, load(name).metadata, action, **options)
 
 
+async def _upgraded(names: tuple[str, ...], revision: str) -> None:
+    from ordermill import setup
+
+    await _alembic(names, "upgrade", revision=revision)
+    if "order_service" in names and revision == "heads":
+        await setup.fill_replica(_state())
+
+
 def migrate(
     message: Annotated[str, typer.Option("--message", "-m", help="What the revision does.")], service: OneService
 ) -> None:
     """Write a new revision from the difference between the tables in code and the running database."""
-    _run(_alembic(_names(service), "revision", message=message, autogenerate=True), "Read it before you commit it.")
+    _run(_alembic(chosen(service), "revision", message=message, autogenerate=True), "Read it before you commit it.")
 
 
 def upgrade(service: AnyService = None, revision: Annotated[str, typer.Argument()] = "heads") -> None:
     """Bring schemas up to a revision."""
-    _run(_alembic(_names(service), "upgrade", revision=revision), "The schemas are up to date.")
+    _run(_upgraded(chosen(service), revision), "The schemas are up to date.")
 
 
 def downgrade(
     service: OneService, revision: Annotated[str, typer.Argument(help="For example -1, or base.")] = "-1"
 ) -> None:
     """Take one service's schema back by a revision."""
-    _run(_alembic(_names(service), "downgrade", revision=revision), "The schema is back.")
+    _run(_alembic(chosen(service), "downgrade", revision=revision), "The schema is back.")
 
 
 def history(service: AnyService = None) -> None:
     """List the revisions of each schema."""
-    _run(_alembic(_names(service), "history"), "")
+    _run(_alembic(chosen(service), "history"), "")
 
 
 def initdb() -> None:

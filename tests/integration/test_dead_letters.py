@@ -152,10 +152,11 @@ async def test_a_dead_letter_is_not_acknowledged_before_it_is_parked(strict, par
 
 
 class DyingWorker:
-    """A worker that is started again whenever it dies, as supervisors do."""
+    """A worker that is started again whenever it dies, as supervisors do; it dies as long as ``deadly`` is there."""
 
-    def __init__(self, *arguments):
-        self.argv = [sys.executable, "-m", "tests.support.dying_worker", *map(str, arguments)]
+    def __init__(self, url, broker_url, deadly):
+        self.argv = [sys.executable, "-m", "tests.support.dying_worker", url, broker_url, str(deadly)]
+        self.deadly = deadly
         self.deaths = []
 
     @asynccontextmanager
@@ -174,14 +175,27 @@ class DyingWorker:
                 await process.wait()
 
 
-async def test_an_event_that_kills_its_process_is_parked_at_the_third_start_and_nobody_with_it(
-    broker, service_url, rows, sees, database, tmp_path
-):
+@pytest.fixture
+def worker(broker, service_url, tmp_path):
     deadly = tmp_path / "deadly"
     deadly.touch()
+    return DyingWorker(service_url, broker.url, deadly)
+
+
+@pytest.fixture
+def retry(database):
+    async def retry(key):
+        async with database.transaction() as tx:
+            return await DeadLetters(SERVICE).retry(tx, [key], "cli:ann")
+
+    return retry
+
+
+async def test_an_event_that_kills_its_process_is_parked_at_the_third_start_and_nobody_with_it(
+    broker, worker, sees, retry
+):
     parcel = await broker.tell(refunded(amount=1), refunded(amount=DEADLY), refunded(amount=2))
     await broker.tell(refunded(amount=3))
-    worker = DyingWorker(service_url, broker.url, deadly)
 
     async with worker.running():
         await broker.tell(refunded(amount=4))
@@ -189,9 +203,8 @@ async def test_an_event_that_kills_its_process_is_parked_at_the_third_start_and_
         await sees(BALANCES, (1,), (2,), (3,), (4,))
         assert worker.deaths == [137] * 3
 
-        deadly.unlink()
-        async with database.transaction() as tx:
-            assert await DeadLetters(SERVICE).retry(tx, [(parcel, 1)], "cli:ann") == [(parcel, 1)]
+        worker.deadly.unlink()
+        assert await retry((parcel, 1)) == [(parcel, 1)]
         await sees(BALANCES, (1,), (2,), (3,), (4,), (DEADLY,), within=20)
         await sees("SELECT 1 FROM $S.deferred")
         assert worker.deaths == [137] * 3
@@ -199,22 +212,16 @@ async def test_an_event_that_kills_its_process_is_parked_at_the_third_start_and_
     assert await broker.waiting() == 0
 
 
-async def test_an_event_that_goes_on_killing_is_parked_again_when_it_is_retried(
-    broker, service_url, rows, sees, database, tmp_path
-):
-    deadly = tmp_path / "deadly"
-    deadly.touch()
+async def test_an_event_that_goes_on_killing_is_parked_again_when_it_is_retried(worker, rows, sees, retry):
     parcel, fact = new_id(), refunded(amount=DEADLY)
     await rows(
         "INSERT INTO $S.deferred (message_id, index, topic, subject, body, attempts, not_before, last_error, state, "
         "careful) VALUES ($1, 0, $2, $3, $4, 3, now(), 'died', 'parked', true) RETURNING 1",
         parcel, fact.topic, fact.subject, encode([enveloped(fact)]).decode(),
     )  # fmt: skip
-    worker = DyingWorker(service_url, broker.url, deadly)
 
     async with worker.running():
-        async with database.transaction() as tx:
-            await DeadLetters(SERVICE).retry(tx, [(parcel, 0)], "cli:ann")
+        await retry((parcel, 0))
         await sees("SELECT state, attempts FROM $S.deferred", ("parked", 3), within=60)
 
     assert worker.deaths[:1] == [137]

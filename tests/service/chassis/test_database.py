@@ -134,14 +134,14 @@ async def test_at_the_end_work_may_finish_and_what_does_not_is_cut(service_url, 
     await database.close()
 
 
-async def test_the_inbox_knows_what_was_handled(database):
-    inbox, parcel = Inbox(SERVICE), new_id()
+async def test_the_inbox_knows_what_was_handled_and_what_was_never_heard_of(database):
+    inbox, parcel, other = Inbox(SERVICE), new_id(), new_id()
     async with database.transaction() as tx:
         first = await inbox.claim(tx, [parcel, parcel], [])
         again = await inbox.claim(tx, [parcel], [])
-        known = await inbox.known(tx, [parcel, new_id()])
+        unheard = await inbox.unheard(tx, [parcel, other])
 
-    assert (first.fresh, again.fresh, known) == ({parcel}, frozenset(), {parcel})
+    assert (first.fresh, again.fresh, unheard) == ({parcel}, frozenset(), {other})
 
 
 async def test_nothing_is_stored_for_no_answers(database, rows):

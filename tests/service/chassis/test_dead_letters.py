@@ -48,7 +48,7 @@ def park(database):
 async def add(database, *rows):
     async with database.transaction() as tx:
         await ledger_edge.the_parts(database.url).work.deferred.add(tx, rows)
-        await tx.sql(f"UPDATE {SERVICE}.deferred SET state = 'parked' WHERE attempts >= 8")
+        await tx.sql("UPDATE ledger_service.deferred SET state = 'parked' WHERE attempts >= 8")
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ async def test_what_had_killed_a_process_is_started_alone_and_once_more(parts, p
 
     async with parts.database.transaction() as tx:
         states = [await parts.work.deferred.start(tx, (await parts.work.deferred.due(tx, 1))[0])]
-        await tx.sql(f"UPDATE {SERVICE}.deferred SET not_before = now()")
+        await tx.sql("UPDATE ledger_service.deferred SET not_before = now()")
         states.append(await parts.work.deferred.start(tx, (await parts.work.deferred.due(tx, 1))[0]))
 
     assert states == ["deferred", "parked"]

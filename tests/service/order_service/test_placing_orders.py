@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from contracts.types import order_number
-from order_service.store import count_products
+from order_service.store import count_versions
 from tests.service.order_service.conftest import ADDRESS, BODY, LINES
 from tests.support.eventually import eventually
 from tests.support.order_service import TEA, declined, euro, rejected, reserved, succeeded, upserted
@@ -123,7 +123,7 @@ async def test_an_order_costs_the_newest_price_that_was_told(orders):
 
     assert response.json()["total"]["amount"] == 2598 + 799
     async with orders.parts.database.transaction() as tx:
-        assert await count_products(tx) == 2
+        assert await count_versions(tx) == 4
 
 
 async def test_an_archived_product_cannot_be_ordered(orders):
