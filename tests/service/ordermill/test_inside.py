@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 
-import asyncpg
 import pytest
 
 from ordermill import cli, inside
@@ -16,18 +15,6 @@ from ordermill.state import State
 
 ACCOUNTS = "SELECT email, role FROM auth_service.users ORDER BY email"
 PRODUCTS = "SELECT count(*) FROM inventory_service.products"
-
-
-@pytest.fixture
-def told(shop_database, tmp_path, monkeypatch):
-    """The settings of a container: a service may reach its database, and there is no checkout with a running shop."""
-    settings = {
-        "ORDERMILL_HOME": str(tmp_path), "ORDERMILL_PROFILE": "local", "ORDERMILL_DATABASE_URL": shop_database,
-        "ORDERMILL_BROKER_URL": "amqp://nobody/", "ORDERMILL_SERVICE_TOKEN": "t",
-    }  # fmt: skip
-    for name, value in settings.items():
-        monkeypatch.setenv(name, value)
-    return settings
 
 
 async def command(*words):
@@ -41,20 +28,12 @@ async def command(*words):
     return await asyncio.to_thread(run)
 
 
-async def ask(url, question):
-    connection = await asyncpg.connect(url)
-    try:
-        return [tuple(row) for row in await connection.fetch(question)]
-    finally:
-        await connection.close()
-
-
-async def test_seeding_adds_products_and_the_demo_accounts_and_may_be_repeated(shop_database, told, capsys):
+async def test_seeding_adds_products_and_the_demo_accounts_and_may_be_repeated(ask, told, capsys):
     codes = [await command("seed", "--products", count) for count in ("2", "3")]
 
     assert codes == [0, 0]
-    assert await ask(shop_database, PRODUCTS) == [(3,)]
-    assert await ask(shop_database, ACCOUNTS) == [
+    assert await ask(PRODUCTS) == [(3,)]
+    assert await ask(ACCOUNTS) == [
         ("admin@ordermill.example", "admin"), ("staff@ordermill.example", "staff"),
     ]  # fmt: skip
     captured = capsys.readouterr()
@@ -62,7 +41,7 @@ async def test_seeding_adds_products_and_the_demo_accounts_and_may_be_repeated(s
     assert captured.err.splitlines()[-1] == "the first 3 products of the demo catalogue are there"
 
 
-async def test_a_command_inside_a_service_tells_no_decisions(shop_database, told):
+async def test_a_command_inside_a_service_tells_no_decisions(told):
     command = [sys.executable, "-m", "ordermill", "seed", "--products", "1"]
 
     ended = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=True)
@@ -70,20 +49,20 @@ async def test_a_command_inside_a_service_tells_no_decisions(shop_database, told
     assert ended.stderr.splitlines() == ["the first 1 products of the demo catalogue are there"]
 
 
-async def test_a_shop_in_production_gets_no_demo_accounts(shop_database, told, monkeypatch):
+async def test_a_shop_in_production_gets_no_demo_accounts(ask, told, monkeypatch):
     monkeypatch.setenv("ORDERMILL_PROFILE", "production")
 
     assert await command("seed", "--products", "1") == 0
-    assert await ask(shop_database, ACCOUNTS) == []
+    assert await ask(ACCOUNTS) == []
 
 
-async def test_an_administrator_is_created_with_a_password_from_a_pipe(shop_database, told, monkeypatch, capsys):
+async def test_an_administrator_is_created_with_a_password_from_a_pipe(ask, told, monkeypatch, capsys):
     monkeypatch.setattr(sys, "stdin", io.StringIO("correct horse\n"))
 
     code = await command("users", "create-admin", "Ann@Example.com")
 
     assert code == 0
-    assert await ask(shop_database, ACCOUNTS) == [("ann@example.com", "admin")]
+    assert await ask(ACCOUNTS) == [("ann@example.com", "admin")]
     assert capsys.readouterr().err == "Ann@Example.com may now sign in\n"
 
 
@@ -102,7 +81,7 @@ async def test_a_password_that_is_too_short_or_too_long_is_refused(password):
         await inside.create_admin({}, "ann@example.com", password)
 
 
-async def test_a_password_is_asked_for_twice_on_a_terminal_and_not_shown(shop_database, told):
+async def test_a_password_is_asked_for_twice_on_a_terminal_and_not_shown(ask, told):
     terminal, keyboard = os.openpty()
     argv = [sys.executable, "-m", "ordermill", "users", "create-admin", "ann@example.com"]
 
@@ -122,7 +101,7 @@ async def test_a_password_is_asked_for_twice_on_a_terminal_and_not_shown(shop_da
     assert code == 0, said
     assert "correct horse" not in said
     assert said.endswith("ann@example.com may now sign in\n")
-    assert await ask(shop_database, ACCOUNTS) == [("ann@example.com", "admin")]
+    assert await ask(ACCOUNTS) == [("ann@example.com", "admin")]
 
 
 async def test_a_database_that_does_not_answer_is_told(told):
