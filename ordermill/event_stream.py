@@ -76,7 +76,7 @@ class Follower:
         self._selection = selection
         self._seen: dict[str, set[UUID]] = {}
 
-    async def begin(self) -> None:
+    async def start(self) -> None:
         """Whatever has been told until now is not told again."""
         for service, database in self._databases.items():
             async with database.transaction(read_only=True) as tx:

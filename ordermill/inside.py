@@ -100,6 +100,8 @@ async def reaching(work: Awaitable[T]) -> T:
 
     try:
         return await work
+    except BrokenPipeError:  # whoever read our output has left: the database is not to blame
+        raise
     except (Unavailable, *OUTAGE):
         cause = "PostgreSQL does not answer."
         raise Failure(cause, "Start the shop with: make up", Exit.NOT_RUNNING) from None

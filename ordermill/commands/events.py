@@ -139,7 +139,7 @@ async def _tailed(service: str | None, selection: "Selection", number: int, form
 
     async with inside.databases(inside.settings(), service) as databases:
         follower = Follower(databases, selection)
-        await follower.begin()
+        await follower.start()
         for event in await newest(databases, selection, number):
             _line(form, event)
         sys.stdout.flush()
