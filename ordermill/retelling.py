@@ -1,6 +1,6 @@
 """Recorded parcels told again: the relay publishes them once more, and whoever handled them before ignores them."""
 
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import replace
 from uuid import UUID
 
@@ -8,7 +8,10 @@ from chassis.acts import Why
 from chassis.database import Database
 from chassis.event_log import EventLog, Selection
 from chassis.inbox import Inbox
-from contracts.catalogue import teller
+from contracts.catalogue import TELLERS, teller
+from inventory_service.catalogue import republish_products
+from order_service.store import count_versions
+from ordermill.seeds import at_work
 
 
 async def tell_again(
@@ -33,3 +36,28 @@ async def tell_again(
 async def _unheard(name: str, database: Database, parcels: list[UUID]) -> Collection[UUID]:
     async with database.transaction(read_only=True) as tx:
         return await Inbox(name).unheard(tx, parcels)
+
+
+async def tell_lost(url: str, listeners: Mapping[str, Sequence[str]]) -> None:
+    """Tells these services, whose queues are new, what they have not handled: a lost queue held it. As the owner."""
+    database = Database(url, size=1)
+    await database.open()
+    tellers = dict.fromkeys(sorted(set(TELLERS.values())), database)
+    try:
+        for service, topics in listeners.items():
+            selection, why = Selection(topics=topics), Why("topology", f"to {service}, whose queue is new")
+            async for _ in tell_again(tellers, (service, database), selection, why, handled=False):
+                pass
+    finally:
+        await database.close()
+
+
+async def fill_replica(told: Mapping[str, str]) -> None:
+    """Tells all products when order_service knows of none. The settings are of a role that sees both schemas."""
+    async with at_work("inventory_service", told) as parts:
+        async with parts.database.transaction(read_only=True) as tx:
+            [(known,)] = await tx.sql("SELECT to_regclass('inventory_service.acts') IS NOT NULL")
+            is_empty = known and await count_versions(tx) == 0
+        if is_empty:
+            async for _ in republish_products(parts, "migration", "the replica of order_service was empty"):
+                pass

@@ -3,8 +3,7 @@
 import json
 import os
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
@@ -12,17 +11,10 @@ import asyncpg
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from chassis import broker, migrations
-from chassis.acts import Why
 from chassis.app import Service
-from chassis.database import Database
-from chassis.event_log import Selection
-from contracts.catalogue import TELLERS
 from contracts.types import Role
-from inventory_service.catalogue import republish_products
-from order_service.store import count_versions
-from ordermill import seeds
+from ordermill import retelling, seeds
 from ordermill.rabbitmq import password_hash
-from ordermill.retelling import tell_again
 from ordermill.services import SERVICES, load
 from payment_service import simulator_tables
 
@@ -116,15 +108,9 @@ async def prepare(state: "State", on_progress: Callable[[str], None]) -> None:
 
 
 async def fill_replica(state: "State") -> None:
-    """An empty replica of the products asks for them: inventory_service tells all of them again."""
+    """An empty replica of the products asks for them."""
     told = environment(state) | {"ORDERMILL_INVENTORY_SERVICE_DATABASE_URL": state.database_url}
-    async with seeds.at_work("inventory_service", told) as parts:
-        async with parts.database.transaction(read_only=True) as tx:
-            [(known,)] = await tx.sql("SELECT to_regclass('inventory_service.acts') IS NOT NULL")
-            is_empty = known and await count_versions(tx) == 0
-        if is_empty:
-            async for _ in republish_products(parts, "migration", "the replica of order_service was empty"):
-                pass
+    await retelling.fill_replica(told)
 
 
 async def create_provider_books(url: str) -> None:
@@ -187,30 +173,9 @@ def listeners() -> dict[str, tuple[str, ...]]:
 
 async def topology(state: "State") -> None:
     """Exchanges, queues, bindings. What a queue that was lost has not handled is told again."""
-    created = await broker.declare_topology(state.broker_url, listeners())
-    if created:
-        await _tell_again(state.database_url, created)
-
-
-@asynccontextmanager
-async def owning(url: str) -> AsyncIterator[Database]:
-    """The database as the owner of all schemas."""
-    database = Database(url, size=1)
-    await database.open()
-    try:
-        yield database
-    finally:
-        await database.close()
-
-
-async def _tell_again(url: str, created: list[str]) -> None:
-    topics = listeners()
-    async with owning(url) as database:
-        tellers = dict.fromkeys(sorted(set(TELLERS.values())), database)
-        for listener in created:
-            selection, why = Selection(topics=topics[listener]), Why("topology", f"to {listener}, whose queue is new")
-            async for _ in tell_again(tellers, (listener, database), selection, why, handled=False):
-                pass
+    heard = listeners()
+    created = await broker.declare_topology(state.broker_url, heard)
+    await retelling.tell_lost(state.database_url, {service: heard[service] for service in created})
 
 
 def definitions(state: "State") -> dict[str, Any]:

@@ -19,6 +19,11 @@ _DEFERRED = of_every_service("""
     SELECT '{service}' AS service, d.message_id, d.index, d.topic, d.subject, d.state, d.attempts, d.last_error
     FROM {service}.deferred d WHERE {{where}} /* parcels: d.message_id */""")
 
+# What could not be read and a person then gave up was never in the inbox.
+_DISCARDED = of_every_service("""
+    SELECT DISTINCT '{service}' AS service, a.message_id
+    FROM {service}.acts a WHERE a.act = 'discard' AND a.index = -1 /* parcels: a.message_id */""")
+
 # A parcel that is told again waits since then; one that the broker would not route waits since it was told.
 _WAITS_SINCE = "CASE o.attempts WHEN 0 THEN greatest(o.created_at, o.not_before) ELSE o.created_at END"
 
@@ -42,14 +47,15 @@ EVENTS = (
     Invariant(
         "E3",
         Kind.DRAINED,
-        "every published event was handled by each of its listeners, or is visible in its deferred",
+        "every published event was handled by each of its listeners, is visible in its deferred, or was discarded",
         f"""
         SELECT o.service AS teller, o.topic, o.id, heard.listener
         FROM ({OUTBOXES.format(where="o.published_at IS NOT NULL AND o.id >= $horizon::uuid")}) o
         JOIN jsonb_to_recordset($listeners::jsonb) AS heard(topic text, listener text) USING (topic)
         LEFT JOIN ({_INBOXES}) i ON (i.service, i.message_id) = (heard.listener, o.id)
         LEFT JOIN ({_DEFERRED.format(where="true")}) d ON (d.service, d.message_id) = (heard.listener, o.id)
-        WHERE i.message_id IS NULL AND d.message_id IS NULL
+        LEFT JOIN ({_DISCARDED}) a ON (a.service, a.message_id) = (heard.listener, o.id)
+        WHERE i.message_id IS NULL AND d.message_id IS NULL AND a.message_id IS NULL
         """,  # noqa: S608 -- written above
     ),
     Invariant(

@@ -13,7 +13,7 @@ from contracts.envelope import Envelope, dataschema, encode
 from contracts.orders import OrderCreated, OrderShipped
 from contracts.stock import StockReleased
 from contracts.types import OrderedLine, OrderId, UserId
-from ordermill import event_stream, inside, setup
+from ordermill import event_stream, inside, retelling
 from tests.service.ordermill.conftest import started
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -290,7 +290,7 @@ async def test_what_a_lost_queue_held_is_told_again_by_the_same_function(tell, a
     handled, unheard = await tell(0, created()), await tell(1, created())
     await ask("INSERT INTO inventory_service.inbox (message_id) VALUES ($1)", handled)
 
-    await setup._tell_again(shop_database, ["inventory_service", "auth_service"])
+    await retelling.tell_lost(shop_database, {"inventory_service": ("order.created",), "auth_service": ()})
 
     assert await ask(UNPUBLISHED.format("order_service")) == [(unheard,)]
     assert await ask("SELECT actor, message_id, cause FROM order_service.acts") == [
