@@ -1,10 +1,12 @@
 """The HTTP edge of inventory_service."""
 
 import pytest
+from prometheus_client import REGISTRY
 
 from chassis.ids import new_id, typeid
 from chassis.tokens import Role
 from contracts.types import OrderId
+from inventory_service import catalogue
 from inventory_service.domain.product import RepublishProducts
 from inventory_service.seeds import seed_catalogue
 from tests.service.inventory_service.conftest import TOKEN
@@ -268,3 +270,13 @@ async def test_products_are_told_again_as_they_are(inventory):
 
     assert told == 1
     assert await inventory.told() == ["product.upserted", "stock.low", "product.upserted"]
+
+
+async def test_the_catalogue_counts_its_versions(inventory):
+    await inventory.stocked()
+    await inventory.call("PATCH", "/products/MUG-RED", json={"name": "Mug"}, If_Match='"1"')
+
+    assert await catalogue.measure(inventory.parts) is False
+
+    counted = REGISTRY.get_sample_value("ordermill_catalogue_versions", {"service": "inventory_service"})
+    assert counted == 2

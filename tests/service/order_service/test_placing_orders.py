@@ -3,9 +3,10 @@
 import asyncio
 
 import pytest
+from prometheus_client import REGISTRY
 
 from contracts.types import order_number
-from order_service.store import count_versions
+from order_service import replica
 from tests.service.order_service.conftest import ADDRESS, BODY, LINES
 from tests.support.eventually import eventually
 from tests.support.order_service import TEA, declined, euro, rejected, reserved, succeeded, upserted
@@ -122,8 +123,16 @@ async def test_an_order_costs_the_newest_price_that_was_told(orders):
     response = await orders.call("POST", "/orders", json=BODY, status=201)
 
     assert response.json()["total"]["amount"] == 2598 + 799
-    async with orders.parts.database.transaction() as tx:
-        assert await count_versions(tx) == 4
+
+
+async def test_the_replica_counts_the_versions_that_it_knows_of(orders):
+    await orders.hear(upserted(TEA, version=5))
+    await orders.hear(upserted(TEA, version=4))
+
+    assert await replica.measure(orders.parts) is False
+
+    counted = REGISTRY.get_sample_value("ordermill_catalogue_versions", {"service": "order_service"})
+    assert counted == 6
 
 
 async def test_an_archived_product_cannot_be_ordered(orders):

@@ -17,6 +17,7 @@ from contracts.envelope import Envelope, dataschema, encode
 from contracts.orders import OrderCreated
 from contracts.types import OrderedLine, OrderId, UserId
 from ordermill import inside
+from ordermill.audit import Kind, Question, audit
 from ordermill.errors import Exit, Failure
 from ordermill.seeds import at_work
 from tests.service.ordermill.conftest import started
@@ -295,3 +296,22 @@ async def test_a_database_that_is_not_there_not_ours_or_not_migrated_is_told(tol
 
     assert missing.value.code == Exit.MISSING
     assert "--service" in foreign.value.mend
+
+
+async def test_what_could_not_be_read_and_was_discarded_is_accounted_for(ordermill, inventory, ask, shop_database):
+    parcel, body = new_id(), encode([an_order()])
+    question = Question(kinds=frozenset({Kind.DRAINED}), only=("E3",))
+    await ask(
+        "INSERT INTO order_service.outbox (id, topic, events, count, published_at)"
+        " VALUES ($1, 'order.created', $2, 1, now())",
+        parcel, body.decode(),
+    )  # fmt: skip
+    [lost] = await audit(shop_database, question)
+    async with inventory.database.transaction() as tx:
+        await inventory.work.deferred.add(tx, [unreadable(str(parcel), "order.created", body, "KeyError('x')")])
+    [parked] = await audit(shop_database, question)
+
+    await ordermill("dead", "discard", str(parcel), "--note", "sent by a test", "--yes")
+
+    [discarded] = await audit(shop_database, question)
+    assert [verdict.count for verdict in (lost, parked, discarded)] == [1, 0, 0]
