@@ -9,9 +9,6 @@ from chassis.database import Database
 from chassis.event_log import EventLog, Selection
 from chassis.inbox import Inbox
 from contracts.catalogue import TELLERS, teller
-from inventory_service.catalogue import republish_products
-from order_service.store import count_versions
-from ordermill.seeds import at_work
 
 
 async def tell_again(
@@ -54,6 +51,10 @@ async def tell_lost(url: str, listeners: Mapping[str, Sequence[str]]) -> None:
 
 async def fill_replica(told: Mapping[str, str]) -> None:
     """Tells all products when order_service knows of none. The settings are of a role that sees both schemas."""
+    from inventory_service.catalogue import republish_products
+    from order_service.store import count_versions
+    from ordermill.seeds import at_work
+
     async with at_work("inventory_service", told) as parts:
         async with parts.database.transaction(read_only=True) as tx:
             [(known,)] = await tx.sql("SELECT to_regclass('inventory_service.acts') IS NOT NULL")

@@ -9,6 +9,10 @@ from typing import Any, NamedTuple
 import asyncpg
 import pytest
 
+from ordermill import cli
+
+HEAR_CTRL_C = {"retry", "replay", "republish"}
+
 
 class Said(NamedTuple):
     code: int
@@ -44,13 +48,21 @@ async def started(*words: str, **given: Any) -> asyncio.subprocess.Process:
 
 
 @pytest.fixture
-def ordermill(told):
-    """What a command says as a process of its own, with nobody at its keyboard."""
+def ordermill(told, capsys):
+    """What a command says, with nobody at its keyboard. Those that hear Ctrl+C need a process of their own."""
 
-    async def run(*words: str) -> Said:
+    async def alone(*words: str) -> Said:
         process = await started(*words)
         out, err = await process.communicate()
         return Said(process.returncode or 0, out.decode(), err.decode())
+
+    def here(*words: str) -> Said:
+        with pytest.raises(SystemExit) as end:
+            cli.main(list(words))
+        return Said(int(end.value.code or 0), *capsys.readouterr())
+
+    async def run(*words: str) -> Said:
+        return await (alone(*words) if HEAR_CTRL_C & {*words} else asyncio.to_thread(here, *words))
 
     return run
 

