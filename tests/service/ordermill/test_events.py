@@ -22,7 +22,8 @@ ADD = """
 """
 MANY = """
     INSERT INTO order_service.outbox (id, topic, events, count, created_at)
-    SELECT gen_random_uuid(), 'order.created', $1, 1, $3::timestamptz + n * interval '1 s' FROM generate_series(1, $2::int) n
+    SELECT gen_random_uuid(), 'order.created', $1, 1, $3::timestamptz + n * interval '1 s'
+    FROM generate_series(1, $2::int) n
 """
 UNPUBLISHED = "SELECT id FROM {}.outbox WHERE published_at IS NULL ORDER BY created_at, id"
 
