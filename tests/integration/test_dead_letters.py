@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 import aio_pika
 import pytest
@@ -152,7 +152,7 @@ async def test_a_dead_letter_is_not_acknowledged_before_it_is_parked(strict, par
 
 
 class DyingWorker:
-    """A worker that is started again whenever it dies, as supervisors do; it dies as long as ``deadly`` is there."""
+    """A worker that is started again whenever it dies; it dies of one event as long as ``deadly`` is there."""
 
     def __init__(self, url, broker_url, deadly):
         self.argv = [sys.executable, "-m", "tests.support.dying_worker", url, broker_url, str(deadly)]
@@ -161,18 +161,18 @@ class DyingWorker:
 
     @asynccontextmanager
     async def running(self):
-        async with running(self._live()):
-            yield
+        pipes = {"stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.DEVNULL}
+        process = await asyncio.create_subprocess_exec(*self.argv, **pipes)
+        try:
+            async with running(self._count(process.stdout)):
+                yield
+        finally:
+            process.terminate()
+            await process.wait()
 
-    async def _live(self):
-        while True:
-            process = await asyncio.create_subprocess_exec(*self.argv, stderr=asyncio.subprocess.DEVNULL)
-            try:
-                self.deaths.append(await process.wait())
-            finally:
-                with suppress(ProcessLookupError):
-                    process.kill()
-                await process.wait()
+    async def _count(self, lines):
+        async for line in lines:
+            self.deaths.append(int(line))
 
 
 @pytest.fixture
@@ -199,13 +199,13 @@ async def test_an_event_that_kills_its_process_is_parked_at_the_third_start_and_
 
     async with worker.running():
         await broker.tell(refunded(amount=4))
-        await sees("SELECT index, state, attempts, careful FROM $S.deferred", (1, "parked", 3, True), within=60)
+        await sees("SELECT index, state, attempts, careful FROM $S.deferred", (1, "parked", 3, True), within=120)
         await sees(BALANCES, (1,), (2,), (3,), (4,))
         assert worker.deaths == [137] * 3
 
         worker.deadly.unlink()
         assert await retry((parcel, 1)) == [(parcel, 1)]
-        await sees(BALANCES, (1,), (2,), (3,), (4,), (DEADLY,), within=20)
+        await sees(BALANCES, (1,), (2,), (3,), (4,), (DEADLY,), within=60)
         await sees("SELECT 1 FROM $S.deferred")
         assert worker.deaths == [137] * 3
 
@@ -222,7 +222,7 @@ async def test_an_event_that_goes_on_killing_is_parked_again_when_it_is_retried(
 
     async with worker.running():
         await retry((parcel, 0))
-        await sees("SELECT state, attempts FROM $S.deferred", ("parked", 3), within=60)
+        await sees("SELECT state, attempts FROM $S.deferred", ("parked", 3), within=120)
 
     assert worker.deaths[:1] == [137]
     await sees(BALANCES)

@@ -1,10 +1,11 @@
-"""A ledger worker as a process of its own that dies of one event, as long as a file is there: `python -m …`.
+"""A ledger worker that dies of one event as long as a file is there, started again whenever it dies: `python -m …`.
 
-Arguments: the database's URL, the broker's URL, the file. The product's code knows nothing of it.
+Arguments: the database's URL, the broker's URL, the file. Prints how each life ended. The product knows nothing of it.
 """
 
 import asyncio
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,21 @@ async def work(database_url: str, broker_url: str) -> None:
         await asyncio.Event().wait()
 
 
+def live(*urls: str) -> None:
+    """One life after the other, each in a process of its own; SIGTERM ends the present one, and with it all."""
+    while True:
+        if not (pid := os.fork()):
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            asyncio.run(work(*urls))
+        signal.signal(signal.SIGTERM, lambda *_, pid=pid: os.kill(pid, signal.SIGTERM))
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        if code < 0:
+            return
+        sys.stdout.write(f"{code}\n")
+        sys.stdout.flush()
+
+
 if __name__ == "__main__":
     deferred.LEASE = 1  # a start is leased for so long; a process that is back earlier would wait for it
     make_deadly(Path(sys.argv[3]))
-    asyncio.run(work(sys.argv[1], sys.argv[2]))
+    live(sys.argv[1], sys.argv[2])
