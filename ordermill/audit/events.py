@@ -17,7 +17,8 @@ _INBOXES = of_every_service("""
 
 _DEFERRED = of_every_service("""
     SELECT '{service}' AS service, d.message_id, d.index, d.topic, d.subject, d.state, d.attempts, d.last_error
-    FROM {service}.deferred d WHERE {{where}} /* parcels: d.message_id */""")
+    FROM {service}.deferred d WHERE {{where}}""")
+_LATE = "/* parcels: d.message_id */"
 
 # What could not be read and a person then gave up was never in the inbox.
 _DISCARDED = of_every_service("""
@@ -100,7 +101,7 @@ EVENTS = (
         "nothing deferred is left",
         f"""
         SELECT service, message_id, index, topic, subject, attempts, last_error
-        FROM ({_DEFERRED.format(where="d.state = 'deferred'")}) d
+        FROM ({_DEFERRED.format(where=f"d.state = 'deferred' {_LATE}")}) d
         """,  # noqa: S608 -- written above
     ),
     Invariant(
@@ -109,8 +110,8 @@ EVENTS = (
         "what is parked is what was injected",
         f"""
         WITH parked AS ({_DEFERRED.format(where="d.state = 'parked'")})
-        SELECT service, message_id, index, topic, subject, attempts, last_error FROM parked
-        WHERE message_id <> ALL($poisoned::uuid[])
+        SELECT service, message_id, index, topic, subject, attempts, last_error FROM parked d
+        WHERE message_id <> ALL($poisoned::uuid[]) {_LATE}
         UNION ALL
         SELECT NULL, injected, NULL, NULL, NULL, NULL, 'was injected, and is not parked'
         FROM unnest($poisoned::uuid[]) injected WHERE injected NOT IN (SELECT message_id FROM parked)

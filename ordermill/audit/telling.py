@@ -6,8 +6,8 @@ from ordermill.audit.invariant import Invariant, Kind
 # The event log by event: topic, order, version of the aggregate that tells, id, cause, and what it says.
 _TOLD = f"""
     told AS MATERIALIZED (
-        SELECT o.service, e.type AS topic, e.subject::uuid AS order_id, e.sequence::int AS version, e.id, e.causationid,
-            e.data
+        SELECT DISTINCT ON (o.service, e.id) o.service, e.type AS topic, e.subject::uuid AS order_id,
+            e.sequence::int AS version, e.id, e.causationid, e.data
         FROM ({OUTBOXES.format(where="o.topic = ANY($about_orders::text[]) AND o.id >= $horizon::uuid")}) o,
             jsonb_to_recordset(o.events::jsonb)
                 AS e(type text, subject text, sequence text, id uuid, causationid uuid, data jsonb)

@@ -4,6 +4,7 @@ import fcntl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import asyncpg
@@ -59,3 +60,9 @@ async def a_copy(server: str, template: str) -> AsyncIterator[str]:
         await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
     finally:
         await connection.close()
+
+
+def as_role(url: str, role: str) -> str:
+    """The same database for a role whose password is `test`."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=f"{role}:test@{parts.netloc.rpartition('@')[2]}").geturl()
