@@ -24,6 +24,7 @@ from ordermill.services import SERVICES, load
 
 GATEWAY = "gateway"
 PROVIDER = "provider"
+AUDITOR = "auditor"
 GRACE = 8
 
 
@@ -75,10 +76,9 @@ class Hosted:
 def application(names: Sequence[str], role: str) -> ASGIApp:
     """What one process serves: the provider, one service's edge, the gateway over many, or a worker's health."""
     if names == [PROVIDER]:
-        from payment_service import simulator
-        from payment_service.settings import Settings
-
-        return simulator.app(Settings())
+        return _provider()
+    if names == [AUDITOR]:
+        return _auditor()
     hosted = Hosted(names, working=role != "api")
     if role == "worker":
         return Starlette(routes=_probes("worker", hosted.checks), lifespan=hosted.running)
@@ -87,6 +87,21 @@ def application(names: Sequence[str], role: str) -> ASGIApp:
     from gateway import main
 
     return main.app(hosted.apis, lifespan=hosted.running)
+
+
+def _provider() -> ASGIApp:
+    from payment_service import simulator
+    from payment_service.settings import Settings
+
+    return simulator.app(Settings())
+
+
+def _auditor() -> ASGIApp:
+    from ordermill.audit.settings import Settings
+    from ordermill.audit.watching import Auditor
+
+    auditor = Auditor(Settings())
+    return Starlette(routes=_probes(AUDITOR, auditor.checks), lifespan=auditor.running)
 
 
 def _probes(name: str, checks: Any) -> list[Route]:

@@ -25,6 +25,7 @@ WARM = (
     "ordermill.cli",
     "ordermill.commands.run",
     "ordermill.host",
+    "ordermill.audit.watching",
     "order_service.main",
     "inventory_service.main",
     "payment_service.main",

@@ -15,18 +15,20 @@ from ordermill.state import GATEWAY_PORT, State, checkout
 FORKS = sys.platform == "linux"
 GATEWAY = "gateway"
 PROVIDER = "provider"
+AUDITOR = "auditor"
 
 
 def edges_and_workers(state: State, told: Mapping[str, str]) -> list[Spec]:
-    """The processes with our code: two when packed, each service's own when split."""
-    return _packed(state, told) if state.layout == "packed" else _split(state, told)
+    """The processes with our code: two when packed, each service's own when split; and the auditor."""
+    ours = _packed(state, told) if state.layout == "packed" else _split(state, told)
+    return [*ours, _auditor(state, told)]
 
 
 def choose_ports(state: State, gateway: int | None = None) -> None:
     """Settle every address before anybody is told one; the gateway prefers the port that was asked for, else 8000."""
     state.port(GATEWAY, gateway or GATEWAY_PORT)
     names = ["postgres", "rabbitmq", "rabbitmq.distribution", "epmd", "mailbox.smtp", "mailbox.http"]
-    names += [PROVIDER, "shop.worker"] if state.layout == "packed" else [PROVIDER]
+    names += [PROVIDER, AUDITOR, "shop.worker"] if state.layout == "packed" else [PROVIDER, AUDITOR]
     names += [f"{service}.{role}" for service in SERVICES for role in ("api", "worker")]
     for name in names:
         state.port(name)
@@ -69,6 +71,12 @@ def _packed(state: State, told: Mapping[str, str]) -> list[Spec]:
 def _split(state: State, told: Mapping[str, str]) -> list[Spec]:
     own = [_hosting(state, f"{service}.{role}", (service,), told) for service in SERVICES for role in ("api", "worker")]
     return [_hosting(state, PROVIDER, (PROVIDER,), told), *own, _hosting(state, GATEWAY, (GATEWAY,), told)]
+
+
+def _auditor(state: State, told: Mapping[str, str]) -> Spec:
+    """It reads everything, so that it is told nobody's secret but its own."""
+    own = {name: value for name, value in told.items() if name.startswith(("ORDERMILL_AUDITOR_", "ORDERMILL_LOG_"))}
+    return _hosting(state, AUDITOR, (AUDITOR,), own)
 
 
 def _environment(told: Mapping[str, str]) -> dict[str, str]:

@@ -71,6 +71,7 @@ def environment(state: "State") -> dict[str, str]:
         "ORDERMILL_WEBHOOK_SECRET": state.secret("webhook_secret"),
         "ORDERMILL_PROVIDER_DATABASE_URL": _as_user(state.database_url, PROVIDER, state.secret(f"{PROVIDER}.database")),
         "ORDERMILL_SMTP_URL": f"smtp://127.0.0.1:{state.port('mailbox.smtp')}",
+        "ORDERMILL_AUDITOR_DATABASE_URL": auditor_url(state),
     }
     for service in SERVICES:
         prefix = f"ORDERMILL_{service.upper()}"

@@ -8,6 +8,9 @@ from ordermill.audit.invariant import Invariant, Kind
 _CARD = r'(?<![0-9a-f]{16}-|"tracking":")\m(?:3[47]\d{2}|[2456]\d{3})(?:[ -]?\d{4}){2}[ -]?\d{1,7}\M'
 _HUSHED = r'"(?:password|password_hash|refresh_token|card_number|pan|cvv|cvc)"\s*:'
 
+# What every card number has; without looking behind it is ten times as fast, and few events go further.
+_DIGITS = r"[2-6]\d{3}[ -]?\d{4}[ -]?\d{4}"
+
 # Luhn's sum: from the right, each second digit counts twice, and nine less where that has two digits.
 _IS_CARD = """
     (SELECT sum(CASE WHEN place % 2 = 1 THEN digit ELSE digit * 2 - CASE WHEN digit > 4 THEN 9 ELSE 0 END END) % 10 = 0
@@ -32,7 +35,7 @@ ACCESS = (
         "no card number or password in any event",
         f"""
         SELECT o.service, o.id, o.topic FROM ({OUTBOXES.format(where="true")}) o
-        WHERE o.events ~ '{_HUSHED}' OR (o.events ~ '{_CARD}' AND EXISTS (
+        WHERE o.events ~ '{_HUSHED}' OR (o.events ~ '{_DIGITS}' AND EXISTS (
             SELECT 1 FROM regexp_matches(o.events, '{_CARD}', 'g') AS found(digits)
             WHERE length(translate(found.digits[1], ' -', '')) BETWEEN 13 AND 19
                 AND {_IS_CARD.format(digits="found.digits[1]")}))

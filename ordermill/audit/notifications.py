@@ -38,9 +38,13 @@ NOTIFICATIONS = (
         """
         SELECT n.id AS notification_id, n.template, n.order_id, o.status, p.status AS payment, r.status AS reservation
         FROM notification_service.notifications n
-        LEFT JOIN order_service.orders o ON o.id = n.order_id
-        LEFT JOIN payment_service.payments p ON p.order_id = n.order_id
-        LEFT JOIN inventory_service.reservations r ON r.order_id = n.order_id
+        LEFT JOIN (SELECT * FROM order_service.orders o WHERE true /* orders: o.id */) o ON o.id = n.order_id
+        LEFT JOIN (
+            SELECT * FROM payment_service.payments p WHERE true /* orders: p.order_id */
+        ) p ON p.order_id = n.order_id
+        LEFT JOIN (
+            SELECT * FROM inventory_service.reservations r WHERE true /* orders: r.order_id */
+        ) r ON r.order_id = n.order_id
         WHERE n.order_id IS NOT NULL AND CASE n.template
             WHEN 'order_confirmed' THEN o.confirmed_at IS NOT NULL
             WHEN 'order_rejected' THEN o.status = 'rejected'

@@ -32,6 +32,10 @@ _HORIZON = """
         GROUP BY parent.oid) kept
 """
 _CHANGED = "SELECT id FROM order_service.orders WHERE updated_at >= $1"
+_SHIPPED = """
+    SELECT (shipment ->> 'id')::uuid
+    FROM inventory_service.reservations r, jsonb_array_elements(r.shipments) shipment WHERE r.order_id = ANY($1::uuid[])
+"""
 _SKUS = """
     SELECT DISTINCT line.sku FROM order_service.orders o, jsonb_to_recordset(o.lines) AS line(sku text)
     WHERE o.id = ANY($1::uuid[])
@@ -77,8 +81,15 @@ async def _given(tx: Transaction, question: Question) -> dict[str, Any]:
     first_at = now - (question.recent or question.rest or timedelta())
     narrow = question.recent or question.rest
     orders = [row[0] for row in await tx.sql(_CHANGED, first_at)] if narrow else []
+    shipped = [row[0] for row in await tx.sql(_SHIPPED, orders)]
     skus = [row[0] for row in await tx.sql(_SKUS, orders)] if question.recent else []
-    moving = {"orders": orders, "skus": skus, "first_at": first_at, "first_id": first_id(first_at)}
+    moving = {
+        "orders": orders,
+        "references": orders + shipped,
+        "skus": skus,
+        "first_at": first_at,
+        "first_id": first_id(first_at),
+    }
     kept_since = {"horizon": first_id(horizon), "kept": first_id(kept), "kept_at": kept}
     asked = {
         "told": _told(question.told),

@@ -2,17 +2,6 @@
 
 from ordermill.audit.invariant import Invariant, Kind
 
-# What each reservation and its shipments caused on the shelves: the reference of a movement is the order's id for
-# reserve and release, the shipment's for ship (the journal has no index by order).
-_REFERENCES = """
-    SELECT r.order_id, r.order_id AS reference
-    FROM inventory_service.reservations r WHERE true /* orders: r.order_id */
-    UNION ALL
-    SELECT r.order_id, (shipment ->> 'id')::uuid
-    FROM inventory_service.reservations r, jsonb_array_elements(r.shipments) shipment
-    WHERE true /* orders: r.order_id */
-"""
-
 _HOLDS = """
     SELECT r.order_id, r.status, hold.*
     FROM inventory_service.reservations r,
@@ -35,18 +24,16 @@ STOCK = (
         WHERE coalesce(s.on_hand, 0) <> coalesce(m.moved, 0)
         """,
     ),
-    # In two halves, of which only the second asks for an order: the counter is the sum of the journal, and the journal
-    # of each order is what its reservation holds.
+    # In two halves: the counter is the sum of the journal, and the journal of an order is what its reservation holds.
     Invariant(
         "S2",
         Kind.ALWAYS,
         "reserved is the sum of held and committed reservations",
         f"""
-        WITH asked AS ({_REFERENCES}),
-        moved AS (
-            SELECT a.order_id, m.sku, m.warehouse, sum(m.reserved_delta) AS moved
-            FROM asked a JOIN inventory_service.stock_movements m USING (reference)
-            GROUP BY a.order_id, m.sku, m.warehouse
+        WITH moved AS (
+            SELECT m.order_id, m.sku, m.warehouse, sum(m.reserved_delta) AS moved
+            FROM inventory_service.stock_movements m WHERE m.order_id IS NOT NULL /* references: m.reference */
+            GROUP BY m.order_id, m.sku, m.warehouse
         ),
         held AS (
             SELECT order_id, sku, warehouse, sum(quantity - shipped) AS held
@@ -80,12 +67,10 @@ STOCK = (
         "S4",
         Kind.ALWAYS,
         "an order leaves stock once, with exactly its lines",
-        f"""
-        WITH asked AS ({_REFERENCES}),
-        gone AS (
-            SELECT a.order_id, m.sku, -sum(m.delta) AS gone
-            FROM asked a JOIN inventory_service.stock_movements m USING (reference)
-            WHERE m.kind = 'ship' GROUP BY a.order_id, m.sku
+        """
+        WITH gone AS (
+            SELECT m.order_id, m.sku, -sum(m.delta) AS gone FROM inventory_service.stock_movements m
+            WHERE m.kind = 'ship' AND m.order_id IS NOT NULL /* references: m.reference */ GROUP BY m.order_id, m.sku
         ),
         ordered AS (
             SELECT o.id AS order_id, line.sku, sum(line.quantity) AS ordered
@@ -94,7 +79,9 @@ STOCK = (
         )
         SELECT order_id, sku, ordered.ordered, gone.gone, NULL::uuid AS shipment_id
         FROM gone FULL JOIN ordered USING (order_id, sku)
-        JOIN inventory_service.reservations r USING (order_id)
+        JOIN (
+            SELECT r.order_id, r.status FROM inventory_service.reservations r WHERE true /* orders: r.order_id */
+        ) r USING (order_id)
         WHERE coalesce(gone.gone, 0) > coalesce(ordered.ordered, 0)
             OR (r.status = 'consumed' AND coalesce(gone.gone, 0) <> coalesce(ordered.ordered, 0))
         UNION ALL
@@ -103,7 +90,7 @@ STOCK = (
         LEFT JOIN inventory_service.reservations r ON r.order_id = m.order_id
         WHERE m.kind = 'ship' /* skus: m.sku */ /* since: m.created_at */
             AND (r.shipments @> jsonb_build_array(jsonb_build_object('id', m.reference))) IS NOT TRUE
-        """,  # noqa: S608 -- written above
+        """,
     ),
     Invariant(
         "S5",

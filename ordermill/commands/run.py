@@ -15,7 +15,7 @@ class Role(StrEnum):
 
 
 def run(
-    names: Annotated[list[str], typer.Argument(help="Services, `gateway`, or `provider` alone.")],
+    names: Annotated[list[str], typer.Argument(help="Services, `gateway`; `provider` or `auditor` alone.")],
     role: Annotated[Role, typer.Option(help="The HTTP edge, the consumer with its loops, or both.")] = Role.ALL,
     port: Annotated[int, typer.Option(help="Where HTTP is served; a worker serves its health there.")] = 8000,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
@@ -26,9 +26,10 @@ def run(
     from ordermill import host as hosting
     from ordermill.services import SERVICES
 
-    if unknown := sorted(set(names) - {*SERVICES, hosting.GATEWAY, hosting.PROVIDER}):
+    known = (*SERVICES, hosting.GATEWAY, hosting.PROVIDER, hosting.AUDITOR)
+    if unknown := sorted(set(names) - {*known}):
         message = f"There is no service named {', '.join(unknown)}."
-        mend = f"Choose from: {', '.join((*SERVICES, hosting.GATEWAY, hosting.PROVIDER))}"
+        mend = f"Choose from: {', '.join(known)}"
         raise Failure(message, mend, Exit.FAILED)
     try:
         hosting.run(names, role.value, port, host)

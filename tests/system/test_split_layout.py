@@ -14,7 +14,7 @@ from tests.support.people import Insistent, Person, a_product, an_order_for, log
 from tests.support.running_shop import RunningShop, a_running_shop
 
 SERVICES = ("auth_service", "inventory_service", "order_service", "payment_service", "notification_service")
-OURS = ["gateway", "provider", *(f"{service}.{role}" for service in SERVICES for role in ("api", "worker"))]
+OURS = ["gateway", "provider", "auditor", *(f"{service}.{role}" for service in SERVICES for role in ("api", "worker"))]
 BACK_WITHIN = 20.0
 EXTERNAL = re.compile(rb"""(?:src|href|url|action)\s*[=(:]\s*["']?\s*(?:https?:)?//""")
 

@@ -1,0 +1,26 @@
+"""What the auditor is told from outside: environment variables with the prefix ORDERMILL_AUDITOR_, read once."""
+
+from datetime import UTC, time, timedelta
+
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Settings of the auditor. They have no second name: the owner's URL is nothing for it.
+
+    Attributes:
+        database_url: the shop's database, as the role that reads everything and writes nothing.
+        every: the pause between two looks at what changed lately, at least; it grows with what a look takes.
+        recent: how lately.
+        whole_at: the time of the day, UTC, of the look at everything.
+        rest: what changed in this time before that look may still be under way.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_prefix="ORDERMILL_AUDITOR_")
+
+    database_url: SecretStr
+    every: timedelta = timedelta(seconds=15)
+    recent: timedelta = timedelta(minutes=5)
+    whole_at: time = time(3, tzinfo=UTC)
+    rest: timedelta = timedelta(hours=1)

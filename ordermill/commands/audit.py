@@ -1,0 +1,146 @@
+"""`audit`: the promises of the shop, held against its database; one line each, exit code 9 when one is broken."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ordermill.errors import Exit, Failure
+from ordermill.options import seconds
+from ordermill.output import Form, Output
+
+if TYPE_CHECKING:
+    from ordermill.audit import Question, Told, Verdict
+
+NAMED = "ORDERMILL_AUDITOR_DATABASE_URL"
+ROWS = 5
+RECENT = "5m"
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(audit)
+
+
+def audit(  # noqa: PLR0913  each option is a parameter
+    *,
+    always: Annotated[
+        bool, typer.Option("--always", help="Only what holds at any instant, in a busy shop too.")
+    ] = False,
+    recent: Annotated[bool, typer.Option("--recent", help="Only orders that changed in the last 5 minutes.")] = False,
+    rest: Annotated[
+        str, typer.Option(help="What changed in this time may be under way, and is left out: 10m.", metavar="DURATION")
+    ] = "",
+    told: Annotated[
+        Path | None, typer.Option(help="What clients were told: order_id, customer_id and key, a JSON object a line.")
+    ] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Only this promise; may be repeated.")] = None,
+    form: Output = Form.TABLE,
+) -> None:
+    """Hold the promises of docs/promises.md against the database of this checkout's shop.
+
+    Everything is asked in one snapshot, as a role that only reads. Without `--always` or `--rest` the shop has to be at
+    rest: an order under way breaks what holds once it has drained.
+    """
+    from ordermill.audit import INVARIANTS, Kind, Question
+
+    if unknown := sorted(set(only or ()) - INVARIANTS.keys()):
+        message = f"There is no promise named {', '.join(unknown)}."
+        raise Failure(message, f"Choose from: {', '.join(INVARIANTS)}")
+    question = Question(
+        kinds=frozenset({Kind.ALWAYS}) if always else frozenset(Kind),
+        recent=timedelta(seconds=seconds(RECENT)) if recent else None,
+        rest=timedelta(seconds=seconds(rest)) if rest else None,
+        told=_told(told) if told else (),
+        only=tuple(only or ()),
+    )
+    verdicts = asyncio.run(_audit(_url(), question))
+    _show(form, verdicts)
+    if broken := [verdict.invariant.id for verdict in verdicts if verdict.count]:
+        message = f"{', '.join(broken)}: broken."
+        raise Failure(message, "See what became of an order: ordermill orders trace ORDER", Exit.AUDIT_BROKEN)
+
+
+def _url() -> str:
+    """The auditor's: of this process in a container, else of this checkout's running shop."""
+    if given := os.environ.get(NAMED):
+        return given
+    from ordermill.setup import auditor_url
+    from ordermill.state import State
+
+    return auditor_url(State.attach())
+
+
+async def _audit(url: str, question: "Question") -> "list[Verdict]":
+    import asyncpg
+
+    from chassis.database import OUTAGE
+    from ordermill.audit import audit as ask
+
+    try:
+        return await ask(url, question)
+    except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InsufficientPrivilegeError):
+        message = "The database knows no role `auditor` with this password, or has not shown it everything."
+        raise Failure(message, "Make it with: ordermill initdb", Exit.STEP_FAILED) from None
+    except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError, asyncpg.InvalidSchemaNameError) as missing:
+        message = f"The schemas are not those of this release: {missing}."
+        raise Failure(message, "Bring them there with: ordermill upgrade", Exit.STEP_FAILED) from None
+    except OUTAGE:
+        message = "PostgreSQL does not answer."
+        raise Failure(message, "Start the shop with: make up", Exit.NOT_RUNNING) from None
+
+
+def _told(file: Path) -> "list[Told]":
+    from chassis.ids import parse_typeid
+    from ordermill.audit import Told
+
+    def read(line: str) -> Told:
+        said = json.loads(line)
+        order, customer, key = (str(said[name]) for name in Told._fields)
+        return Told(parse_typeid("ord", order), parse_typeid("usr", customer), key)
+
+    try:
+        return [read(line) for line in file.read_text().splitlines() if line.strip()]
+    except OSError as failure:
+        message = f"{file} cannot be read: {failure.strerror}."
+        raise Failure(message, "Name a file with what clients were told, a JSON object a line.") from None
+    except (ValueError, KeyError, TypeError) as failure:
+        message = f"{file} holds a line that says nothing of an order: {failure}."
+        mend = 'Write each like {"order_id": "ord_…", "customer_id": "usr_…", "key": "…"}'
+        raise Failure(message, mend) from None
+
+
+def _show(form: Form, verdicts: "Sequence[Verdict]") -> None:
+    from ordermill import output, tables
+
+    if form is Form.JSON:
+        return output.as_json([_as_data(verdict) for verdict in verdicts])
+    lines = [(v.invariant.id, _state(v), f"{v.seconds * 1000:.0f}", v.invariant.promise) for v in verdicts]
+    tables.rows((("id", "state", "ms", "promise"), *lines))
+    for verdict in verdicts:
+        for row in verdict.broken[:ROWS]:
+            sys.stdout.write(f"{verdict.invariant.id}  {json.dumps(row, default=str)}\n")
+        if verdict.count > ROWS:
+            sys.stdout.write(f"{verdict.invariant.id}  … {verdict.count - ROWS} more\n")
+    return None
+
+
+def _state(verdict: "Verdict") -> str:
+    return f"broken by {verdict.count}" if verdict.count else "ok"
+
+
+def _as_data(verdict: "Verdict") -> dict[str, Any]:
+    return {
+        "id": verdict.invariant.id,
+        "kind": verdict.invariant.kind,
+        "promise": verdict.invariant.promise,
+        "ok": not verdict.count,
+        "count": verdict.count,
+        "broken": verdict.broken,
+        "ms": round(verdict.seconds * 1000, 1),
+    }

@@ -1,0 +1,128 @@
+"""The auditor's process: gauges of what changed lately and, once a day, of everything; health as a worker's."""
+
+from datetime import UTC, datetime, time, timedelta
+
+import httpx2
+import pytest
+from loguru import logger
+
+from ordermill.audit import INVARIANTS, Kind
+from ordermill.audit.settings import Settings
+from ordermill.audit.watching import Auditor
+from ordermill.host import application
+from tests.support.database import as_role
+from tests.support.eventually import eventually
+
+
+def settings(url, **given):
+    return Settings(database_url=as_role(url, "auditor"), **given)
+
+
+@pytest.fixture
+def logged():
+    lines = []
+    sink = logger.add(lambda message: lines.append((message.record["level"].name, message.record["message"])))
+    yield lines
+    logger.remove(sink)
+
+
+async def gauges(client) -> dict[str, float]:
+    text = (await client.get("/metrics")).text
+    lines = [line.rpartition(" ") for line in text.splitlines() if line.startswith("ordermill_")]
+    return {name: float(value) for name, _, value in lines}
+
+
+async def test_the_process_shows_what_is_broken_until_it_is_mended(shop, monkeypatch, logged):
+    # given
+    monkeypatch.setenv("ORDERMILL_AUDITOR_DATABASE_URL", as_role(shop.url, "auditor"))
+    monkeypatch.setenv("ORDERMILL_AUDITOR_EVERY", "PT0.05S")
+    monkeypatch.setattr("ordermill.audit.watching.SHARE", 0)
+    await shop.sql("UPDATE inventory_service.stock SET on_hand = on_hand + 1 WHERE sku = 'MUG-RED'")
+    app = application(["auditor"], "api")
+    client = httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://auditor")
+    broken = 'ordermill_invariant_broken{id="S1",of="recent"}'
+
+    async def is_broken() -> bool:
+        return (await gauges(client)).get(broken) == 1
+
+    async def is_mended() -> bool:
+        return (await gauges(client)).get(broken) == 0
+
+    async with client, app.router.lifespan_context(app):
+        # when
+        await eventually(is_broken, within=20)
+        ready = await client.get("/readyz")
+        await shop.sql("UPDATE inventory_service.stock SET on_hand = on_hand - 1 WHERE sku = 'MUG-RED'")
+        await eventually(is_mended, within=20)
+        shown = await gauges(client)
+
+    # then
+    assert ready.status_code == 200
+    always = [each.id for each in INVARIANTS.values() if each.kind is Kind.ALWAYS]
+    assert {id_ for id_ in INVARIANTS if f'ordermill_invariant_broken{{id="{id_}",of="recent"}}' in shown} == {*always}
+    assert shown['ordermill_audit_time_seconds{of="recent"}'] > 0
+    assert shown['ordermill_audit_seconds{of="recent"}'] > 0
+    promise = INVARIANTS["S1"].promise
+    said = [line for line in logged if line[1].startswith("S1")]
+    assert said == [("ERROR", f"S1 is broken by 1 rows: {promise}"), ("INFO", f"S1 holds again: {promise}")]
+
+
+@pytest.mark.parametrize("path", ["/livez", "/health", "/version"])
+async def test_it_answers_for_its_health_as_a_worker_does(day, monkeypatch, path):
+    monkeypatch.setenv("ORDERMILL_AUDITOR_DATABASE_URL", as_role(day.url, "auditor"))
+    app = application(["auditor"], "api")
+
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://auditor") as client:
+        answer = await client.get(path)
+
+    assert answer.status_code == 200
+
+
+async def test_everything_is_audited_once_a_day(shop):
+    # given
+    await shop.sql("UPDATE order_service.orders SET refunded_total = 1 WHERE id = '{confirmed}'".format(**shop.orders))
+    soon = (datetime.now(UTC) + timedelta(seconds=0.3)).timetz()
+    told = settings(shop.url, every=timedelta(days=1), whole_at=soon, rest=timedelta(seconds=1))
+    auditor = Auditor(told)
+
+    async def is_seen() -> bool:
+        return auditor._seen.get(("P5", "whole")) == 1
+
+    # when
+    async with auditor.running():
+        await eventually(is_seen, within=20)
+
+    # then
+    # What was parked on purpose is parked: nobody told the auditor.
+    assert {key for key, count in auditor._seen.items() if count} == {("P5", "whole"), ("E8", "whole")}
+
+
+async def test_a_database_that_is_away_is_the_reason_why_it_is_not_ready():
+    auditor = Auditor(Settings(database_url="postgresql://auditor:test@127.0.0.1:1/x"))
+    before = await auditor.checks()
+
+    async def has_failed() -> bool:
+        return await auditor.checks() == {"audit": "ConnectionRefusedError"}
+
+    async with auditor.running():
+        await eventually(has_failed)
+
+    assert before == {"audit": "has not audited yet"}
+
+
+@pytest.mark.parametrize(
+    ("now", "hours"),
+    [("2026-01-01T00:00+00:00", 3.0), ("2026-01-01T03:00+00:00", 24.0), ("2026-01-01T21:00+00:00", 6.0)],
+)
+async def test_the_whole_is_audited_at_the_next_such_time_of_the_day(now, hours):
+    auditor = Auditor(Settings(database_url="postgresql://x", whole_at=time(3)))
+
+    assert auditor._until_whole(datetime.fromisoformat(now)) == timedelta(hours=hours)
+
+
+async def test_the_owners_url_is_nothing_for_it(monkeypatch):
+    monkeypatch.delenv("ORDERMILL_AUDITOR_DATABASE_URL", raising=False)
+    monkeypatch.setenv("ORDERMILL_DATABASE_URL", "postgresql://owner")
+
+    with pytest.raises(ValueError, match="database_url"):
+        Settings()

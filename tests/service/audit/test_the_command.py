@@ -1,0 +1,168 @@
+"""`ordermill audit`: one line a promise, rows where one is broken, and an exit code."""
+
+import asyncio
+import json
+
+import pytest
+
+from chassis.ids import new_id, typeid
+from ordermill import cli
+from ordermill.audit import INVARIANTS
+from ordermill.errors import Exit
+from tests.support.database import as_role
+
+NAMED = "ORDERMILL_AUDITOR_DATABASE_URL"
+
+
+@pytest.fixture
+def ordermill(monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv("ORDERMILL_HOME", str(tmp_path))
+
+    async def run(*words, url=None):
+        if url:
+            monkeypatch.setenv(NAMED, url)
+
+        def command():
+            with pytest.raises(SystemExit) as end:
+                cli.main(["audit", *words])
+            return end.value.code or 0
+
+        code = await asyncio.to_thread(command)
+        return code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def told(day, tmp_path):
+    """What clients were told, in a file; a further order that was promised stands in `lost.jsonl`."""
+
+    def write(name, *orders):
+        lines = [
+            json.dumps({"order_id": typeid("ord", o), "customer_id": typeid("usr", c), "key": k}) for o, c, k in orders
+        ]
+        file = tmp_path / name
+        file.write_text("\n".join([*lines, ""]))
+        return str(file)
+
+    write("lost.jsonl", *day.told, (new_id(), new_id(), "lost"))
+    return write("told.jsonl", *day.told)
+
+
+async def test_a_shop_that_keeps_its_promises_has_one_line_for_each(day, ordermill, told):
+    code, out, err = await ordermill("--only", "S1", "--only", "O1", "--told", told, url=as_role(day.url, "auditor"))
+
+    assert (code, err) == (0, "")
+    header, *lines = [line.split() for line in out.splitlines()]
+    assert header == ["id", "state", "ms", "promise"]
+    assert [(id_, state) for id_, state, *_ in lines] == [("S1", "ok"), ("O1", "ok")]
+    assert lines[0][3:] == INVARIANTS["S1"].promise.split()
+
+
+async def test_a_broken_promise_shows_its_rows_and_ends_with_its_own_code(shop, ordermill):
+    # given
+    await shop.sql("UPDATE inventory_service.stock SET on_hand = on_hand + 1")
+
+    # when
+    code, out, err = await ordermill("--always", "--recent", url=as_role(shop.url, "auditor"))
+
+    # then
+    assert code == Exit.AUDIT_BROKEN == 9
+    assert "S1  broken by 4" in out
+    assert 'S1  {"sku": "MUG-RED", "warehouse": "main"' in out
+    assert err == "S1: broken.\n→ See what became of an order: ordermill orders trace ORDER\n"
+
+
+async def test_many_rows_are_cut_for_a_person_and_counted(shop, ordermill):
+    # given
+    await shop.sql(
+        """INSERT INTO order_service.deferred
+               (message_id, index, topic, subject, body, attempts, not_before, last_error, state)
+           SELECT gen_random_uuid(), n, 'stock.reserved', 'x', '[]', 1, now(), 'KeyError', 'deferred'
+           FROM generate_series(1, 7) n"""
+    )
+
+    # when
+    _, out, _ = await ordermill("--only", "E7", url=as_role(shop.url, "auditor"))
+
+    # then
+    assert out.count('E7  {"service"') == 5
+    assert out.endswith("E7  … 2 more\n")
+
+
+async def test_an_order_that_was_promised_and_is_not_there_is_shown_as_data(day, ordermill, told, tmp_path):
+    lost = str(tmp_path / "lost.jsonl")
+
+    code, out, _ = await ordermill("--only", "O1", "--told", lost, "-o", "json", url=as_role(day.url, "auditor"))
+
+    [verdict] = json.loads(out)
+    assert code == 9
+    assert verdict["broken"][0]["key"] == "lost"
+    assert {name: verdict[name] for name in ("id", "kind", "ok", "count")} == {
+        "id": "O1", "kind": "always", "ok": False, "count": 1,
+    }  # fmt: skip
+
+
+async def test_what_is_under_way_can_be_left_out(shop, ordermill):
+    # given
+    await shop.sql("UPDATE order_service.orders SET refunded_total = 1 WHERE id = '{confirmed}'".format(**shop.orders))
+    url = as_role(shop.url, "auditor")
+
+    # then
+    assert (await ordermill("--only", "P5", url=url))[0] == 9
+    assert (await ordermill("--only", "P5", "--rest", "10m", url=url))[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "cannot be read"),
+        ("{", "says nothing of an order"),
+        ('{"order_id": "ord_1", "customer_id": "usr_1", "key": "k"}', "says nothing of an order"),
+        ('{"order_id": 1}', "says nothing of an order"),
+        ("[]", "says nothing of an order"),
+    ],
+)
+async def test_a_file_that_says_nothing_is_refused(day, ordermill, tmp_path, content, said):
+    file = tmp_path / "said.jsonl"
+    if content is not None:
+        file.write_text(content)
+
+    code, out, err = await ordermill("--told", str(file), url=as_role(day.url, "auditor"))
+
+    assert (code, out) == (Exit.FAILED, "")
+    assert said in err
+    assert "→ " in err
+
+
+async def test_a_promise_that_nobody_made_is_refused(ordermill):
+    code, _, err = await ordermill("--only", "Z9")
+
+    assert code == Exit.FAILED
+    assert err.startswith("There is no promise named Z9.\n→ Choose from: S1, S2")
+
+
+async def test_without_a_shop_there_is_nothing_to_audit(ordermill):
+    code, _, err = await ordermill()
+
+    assert code == Exit.NOT_RUNNING
+    assert err.endswith("→ Start it with: make up\n")
+
+
+async def test_a_database_that_does_not_answer_is_said_to(ordermill):
+    code, _, err = await ordermill(url="postgresql://auditor:test@127.0.0.1:1/x")
+
+    assert code == Exit.NOT_RUNNING
+    assert err == "PostgreSQL does not answer.\n→ Start the shop with: make up\n"
+
+
+async def test_a_database_without_the_role_or_the_schemas_is_said_to(postgres, day, ordermill):
+    wrong = as_role(day.url, "auditor").replace("auditor:test", "auditor:guessed")
+    empty = as_role(postgres, "auditor")
+
+    refused = await ordermill(url=wrong)
+    missing = await ordermill(url=empty)
+
+    assert (refused[0], missing[0]) == (Exit.STEP_FAILED, Exit.STEP_FAILED)
+    assert refused[2].endswith("→ Make it with: ordermill initdb\n")
+    assert missing[2].endswith("→ Bring them there with: ordermill upgrade\n")
