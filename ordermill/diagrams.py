@@ -1,7 +1,8 @@
 """Draws docs/states.md: the state diagrams of order, reservation and payment, from what their domains really do."""
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from typing import NamedTuple
 
 from ordermill import machines
@@ -21,6 +22,7 @@ ABOUT = {
 }
 
 DRIVEN = {"order": machines.order, "reservation": machines.reservation, "payment": machines.payment}
+BESIDE: Mapping[str, tuple[Callable[[], Driven], ...]] = {"order": (machines.order_in_one,)}
 
 
 class Edge(NamedTuple):
@@ -31,10 +33,11 @@ class Edge(NamedTuple):
     after: str
 
 
-def states_page(drawn: Mapping[str, set[Edge]] | None = None) -> str:
-    """The page as Markdown; `drawn` are the edges by machine, where they are known already."""
-    found = drawn or {name: edges(driven()) for name, driven in DRIVEN.items()}
-    return "\n".join([HEAD, *(section(name, found[name]) for name in DRIVEN)])
+@cache
+def states_page() -> str:
+    """The page as Markdown."""
+    found = {name: [edges(each()) for each in (driven, *BESIDE.get(name, ()))] for name, driven in DRIVEN.items()}
+    return "\n".join([HEAD, *(section(name, set().union(*several)) for name, several in found.items())])
 
 
 def section(name: str, found: set[Edge]) -> str:

@@ -1,4 +1,4 @@
-"""The documents that are generated from code: docs/events.md and docs/states.md; ``--check`` compares them only."""
+"""What is generated from code: docs/events.md, docs/states.md, ordermill/audit/legal.py; ``--check`` only compares."""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -15,9 +15,10 @@ from contracts.catalogue import EVENTS, TELLERS, teller
 from contracts.event import Event
 from contracts.types import Value
 from ordermill.diagrams import states_page
+from ordermill.legal import legal_module
 from ordermill.setup import listeners
 
-FOLDER = Path(__file__).parents[1] / "docs"
+FOLDER = Path(__file__).parents[1]
 
 HEAD = """# The events
 
@@ -111,7 +112,11 @@ def _listed(services: list[str]) -> str:
     return ", ".join(services) or "nobody inside"
 
 
-PAGES: Mapping[str, Callable[[], str]] = {"events.md": events_page, "states.md": states_page}
+PAGES: Mapping[str, Callable[[], str]] = {
+    "docs/events.md": events_page,
+    "docs/states.md": states_page,
+    "ordermill/audit/legal.py": legal_module,
+}
 
 
 def stale() -> list[str]:
@@ -124,6 +129,7 @@ def stale() -> list[str]:
 def write() -> None:
     """Writes all of them."""
     for name, page in PAGES.items():
+        (FOLDER / name).parent.mkdir(parents=True, exist_ok=True)
         (FOLDER / name).write_text(page())
 
 
@@ -133,7 +139,7 @@ def main(arguments: list[str]) -> int:
         write()
         return 0
     for name in (names := stale()):
-        sys.stderr.write(f"docs/{name} is out of date. Mend it: python -m ordermill.documents\n")
+        sys.stderr.write(f"{name} is out of date. Mend it: python -m ordermill.documents\n")
     return int(bool(names))
 
 

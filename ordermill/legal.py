@@ -1,5 +1,6 @@
 """Writes `ordermill/audit/legal.py`: what the domain of the orders can do, for the audit (O5, O7, E6)."""
 
+from functools import cache
 from typing import Any, NamedTuple
 
 from ordermill import machines
@@ -41,6 +42,7 @@ def _topics(told: tuple[str, ...]) -> str:
     return ",".join(sorted(topic.partition(":")[0] for topic in told))
 
 
+@cache
 def legal_module() -> str:
     """The module as text."""
     rows = (", ".join(f'"{field}"' for field in step) for step in sorted(legal_steps()))

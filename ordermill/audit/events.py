@@ -11,6 +11,8 @@ OUTBOXES = of_every_service("""
     SELECT '{service}' AS service, o.id, o.topic, o.events, o.created_at, o.not_before, o.attempts, o.published_at
     FROM {service}.outbox o WHERE {{where}} /* parcels: o.id */""")
 
+NEWEST = OUTBOXES.replace("/* parcels:", "/* newest:").format(where="true")
+
 _INBOXES = of_every_service("""
     SELECT '{service}' AS service, i.message_id
     FROM {service}.inbox i WHERE i.message_id >= $horizon::uuid /* parcels: i.message_id */""")
@@ -81,7 +83,7 @@ EVENTS = (
         GROUP BY h.order_id, h.cause_id HAVING count(*) > 1
         UNION ALL
         SELECT 'event', e.id::text, o.service, count(*)
-        FROM ({OUTBOXES.format(where="true")}) o, jsonb_to_recordset(o.events::jsonb) AS e(id uuid)
+        FROM ({NEWEST}) o, jsonb_to_recordset(o.events::jsonb) AS e(id uuid)
         GROUP BY e.id, o.service HAVING count(*) > 1
         UNION ALL
         SELECT 'movement', m.id::text, m.reference::text, count(*) FROM inventory_service.stock_movements m

@@ -7,14 +7,16 @@ from typing import Any
 
 from ordermill.audit.question import Question
 
-_MARK = re.compile(r"/\* (orders|ids|parcels|references|skus|since): ([\w.]+) \*/")
+_MARK = re.compile(r"/\* (orders|ids|parcels|newest|references|skus|since): ([\w.]+) \*/")
 
 # An order that changed lately is known by its id, a parcel and an order that is not there by the time in theirs. The
-# journal of the shelves has no index by order: a movement refers to its order, or to one of the order's shipments.
+# journal of the shelves has no index by order: a movement refers to its order, or to one of the order's shipments. What
+# a parcel holds never changes, so that it is read while it is new, and not again each time.
 _RECENT = {
     "orders": "AND {} = ANY($orders::uuid[])",
     "ids": "AND {} >= $first_id::uuid",
     "parcels": "AND {} >= $first_id::uuid",
+    "newest": "AND {} >= $newest_id::uuid",
     "references": "AND {} = ANY($references::uuid[])",
     "skus": "AND {} = ANY($skus::text[])",
     "since": "AND {} >= $first_at::timestamptz",
@@ -23,6 +25,7 @@ _AT_REST = {
     "orders": "AND {} <> ALL($orders::uuid[])",
     "ids": "AND {} < $first_id::uuid",
     "parcels": "AND {} < $first_id::uuid",
+    "newest": "AND {} < $first_id::uuid",
     "references": "AND {} <> ALL($references::uuid[])",
     "skus": "",
     "since": "AND {} < $first_at::timestamptz",

@@ -19,6 +19,7 @@ from ordermill.services import SERVICES, load
 
 SHOWN = 100
 LONGEST = 900.0
+NEWEST = timedelta(seconds=30)
 PROVIDER = "provider"
 
 # Until when parcels may have been dropped: days that some service keeps no more. Yesterday is always kept.
@@ -89,6 +90,7 @@ async def _given(tx: Transaction, question: Question) -> dict[str, Any]:
         "skus": skus,
         "first_at": first_at,
         "first_id": first_id(first_at),
+        "newest_id": first_id(max(first_at, now - NEWEST)),
     }
     kept_since = {"horizon": first_id(horizon), "kept": first_id(kept), "kept_at": kept}
     asked = {

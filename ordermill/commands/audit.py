@@ -27,43 +27,55 @@ def register(app: typer.Typer) -> None:
     app.command()(audit)
 
 
+Always = Annotated[bool, typer.Option("--always", help="Only what holds at any instant, in a busy shop too.")]
+Recent = Annotated[bool, typer.Option("--recent", help="Only orders that changed in the last 5 minutes.")]
+Rest = Annotated[str, typer.Option(help="What changed in this time may be under way, and is left out: 10m.")]
+Said = Annotated[
+    Path | None, typer.Option(help="What clients were told: order_id, customer_id and key, a JSON object a line.")
+]
+Only = Annotated[list[str] | None, typer.Option(help="Only this promise; may be repeated.")]
+
+
 def audit(  # noqa: PLR0913  each option is a parameter
     *,
-    always: Annotated[
-        bool, typer.Option("--always", help="Only what holds at any instant, in a busy shop too.")
-    ] = False,
-    recent: Annotated[bool, typer.Option("--recent", help="Only orders that changed in the last 5 minutes.")] = False,
-    rest: Annotated[
-        str, typer.Option(help="What changed in this time may be under way, and is left out: 10m.", metavar="DURATION")
-    ] = "",
-    told: Annotated[
-        Path | None, typer.Option(help="What clients were told: order_id, customer_id and key, a JSON object a line.")
-    ] = None,
-    only: Annotated[list[str] | None, typer.Option(help="Only this promise; may be repeated.")] = None,
+    always: Always = False,
+    recent: Recent = False,
+    rest: Rest = "",
+    told: Said = None,
+    only: Only = None,
     form: Output = Form.TABLE,
 ) -> None:
-    """Hold the promises of docs/promises.md against the database of this checkout's shop.
+    """Hold the promises of docs/operations.md against the database of this checkout's shop.
 
     Everything is asked in one snapshot, as a role that only reads. Without `--always` or `--rest` the shop has to be at
     rest: an order under way breaks what holds once it has drained.
     """
-    from ordermill.audit import INVARIANTS, Kind, Question
+    from ordermill.audit import Kind, Question
 
-    if unknown := sorted(set(only or ()) - INVARIANTS.keys()):
-        message = f"There is no promise named {', '.join(unknown)}."
-        raise Failure(message, f"Choose from: {', '.join(INVARIANTS)}")
     question = Question(
         kinds=frozenset({Kind.ALWAYS}) if always else frozenset(Kind),
         recent=timedelta(seconds=seconds(RECENT)) if recent else None,
         rest=timedelta(seconds=seconds(rest)) if rest else None,
         told=_told(told) if told else (),
-        only=tuple(only or ()),
+        only=_known(only or ()),
     )
-    verdicts = asyncio.run(_audit(_url(), question))
+    _judge(asyncio.run(_audit(_url(), question)), form)
+
+
+def _judge(verdicts: "Sequence[Verdict]", form: Form) -> None:
     _show(form, verdicts)
     if broken := [verdict.invariant.id for verdict in verdicts if verdict.count]:
         message = f"{', '.join(broken)}: broken."
         raise Failure(message, "See what became of an order: ordermill orders trace ORDER", Exit.AUDIT_BROKEN)
+
+
+def _known(ids: Sequence[str]) -> Sequence[str]:
+    from ordermill.audit import INVARIANTS
+
+    if unknown := sorted(set(ids) - INVARIANTS.keys()):
+        message = f"There is no promise named {', '.join(unknown)}."
+        raise Failure(message, f"Choose from: {', '.join(INVARIANTS)}")
+    return ids
 
 
 def _url() -> str:

@@ -18,6 +18,7 @@ from chassis.settings import LogSettings, ServiceSettings
 from contracts.catalogue import EVENTS
 from gateway.settings import Settings as GatewaySettings
 from ordermill import cli, launch
+from ordermill.audit.settings import Settings as AuditorSettings
 from ordermill.errors import Exit
 from ordermill.services import SERVICES, load
 from tests.architecture import documents
@@ -109,6 +110,7 @@ def _settings() -> Iterator[tuple[tuple[str, str], str]]:
     owners: dict[str, Any] = {
         "every process": LogSettings,
         "every service": ServiceSettings,
+        "auditor": AuditorSettings,
         "gateway": GatewaySettings,
     }
     owners |= {name: load(name).settings for name in SERVICES}

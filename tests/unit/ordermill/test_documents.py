@@ -45,6 +45,6 @@ def test_a_document_that_is_missing_or_was_changed_by_hand_is_out_of_date_until_
     assert documents.main([]) == 0
     assert documents.main(["--check"]) == 0
 
-    (tmp_path / "events.md").write_text("# The events\n")
+    (tmp_path / "docs" / "events.md").write_text("# The events\n")
     assert documents.main(["--check"]) == 1
     assert capsys.readouterr().err.count("out of date") == 1
