@@ -232,6 +232,17 @@ def test_the_packed_layout_has_two_processes_and_the_split_one_two_a_service_and
     assert max(many, key=lambda spec: spec.rank).name == "gateway"
 
 
+@pytest.mark.parametrize("layout", ["packed", "split"])
+def test_the_auditor_is_told_nobodys_secret_but_its_own(tmp_path, layout):
+    told = {"ORDERMILL_AUDITOR_DATABASE_URL": "postgresql://auditor", "ORDERMILL_SERVICE_TOKEN": "t"}
+
+    *_, auditor = plan.edges_and_workers(State.open(tmp_path, layout=layout), told)
+
+    assert auditor.name == "auditor"
+    assert auditor.env["ORDERMILL_AUDITOR_DATABASE_URL"] == "postgresql://auditor"
+    assert "ORDERMILL_SERVICE_TOKEN" not in auditor.env
+
+
 def test_reset_forgets_everything_but_asks_first(state, monkeypatch, capsys):
     state.secret("postgres")
     (state.root / "mailbox").mkdir()
