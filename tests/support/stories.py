@@ -126,7 +126,7 @@ async def _what_a_person_has_to_see_to(shop: LivelyShop) -> None:
     await shop.carry()
     await shop.answer("unresolved")
     long_ago = "now() - interval '1 h'"
-    await shop.sql(f"UPDATE payment_service.payment_attempts SET unknown_since = {long_ago} WHERE order_id = $1",
+    await shop.sql(f"UPDATE payment_service.payment_attempts SET unknown_since = {long_ago} WHERE order_id = $1",  # noqa: S608 -- our own words
                    shop.orders["unresolved"])  # fmt: skip
     await shop.answer("unresolved")
     await shop.sql("UPDATE inventory_service.stock SET backorder_limit = 5 WHERE sku = 'FREE'")

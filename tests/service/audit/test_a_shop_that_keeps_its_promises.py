@@ -73,7 +73,7 @@ async def test_a_part_of_the_shop_is_audited_by_when_its_orders_changed(shop, pa
     await shop.sql(
         """UPDATE order_service.orders SET refunded_total = 1, updated_at = CASE id
                WHEN '{confirmed}' THEN now() ELSE now() - interval '1 h' END
-           WHERE id IN ('{confirmed}', '{delivered}')""".format(**shop.orders)
+           WHERE id IN ('{confirmed}', '{delivered}')""".format(**shop.orders)  # noqa: S608 -- our own words
     )
 
     # when
@@ -116,7 +116,7 @@ async def test_so_many_rows_are_counted_and_the_first_hundred_shown(shop):
 async def test_windows_of_faults_are_taken_out_of_a_delay_once(shop, windows, broken):
     # given
     await shop.sql(
-        "UPDATE order_service.orders SET due_at = now() - interval '2 min' WHERE id = '{declined}'".format(
+        "UPDATE order_service.orders SET due_at = now() - interval '2 min' WHERE id = '{declined}'".format(  # noqa: S608 -- our own words
             **shop.orders
         )
     )

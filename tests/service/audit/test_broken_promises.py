@@ -33,10 +33,10 @@ def _history(name: str, *moves: tuple[str, str]) -> str:
         SELECT order_id, version + 1, '{before}', '{after}', payment_status, fulfilment_status, actor, 'mischief',
             gen_random_uuid(), at
         FROM order_service.order_history WHERE order_id = '{{{name}}}' ORDER BY version DESC LIMIT 1;
-        """
+        """  # noqa: S608 -- our own words
         for before, after in moves
     )
-    return rows + f"UPDATE order_service.orders SET version = version + {len(moves)} WHERE id = '{{{name}}}';"
+    return rows + f"UPDATE order_service.orders SET version = version + {len(moves)} WHERE id = '{{{name}}}';"  # noqa: S608 -- our own words
 
 
 COPY = """

@@ -94,7 +94,7 @@ async def test_the_database_itself_refuses_to_oversell(inventory):
 
     for change in ("on_hand = -1", "reserved = -1", "reserved = 5", "backorder_limit = -1"):
         with pytest.raises(asyncpg.CheckViolationError):
-            await inventory.rows(f"UPDATE inventory_service.stock SET {change} RETURNING 1")
+            await inventory.rows(f"UPDATE inventory_service.stock SET {change} RETURNING 1")  # noqa: S608 -- fixed words
 
 
 async def test_a_further_warehouse_serves_by_its_priority(inventory):

@@ -64,7 +64,7 @@ class Shop:
             await self.parts.pipeline.handle(new_id(), [an_envelope(fact, event_id)])
 
     async def rows(self, columns: str) -> list[tuple[object, ...]]:
-        sql = f"SELECT {columns} FROM notification_service.notifications ORDER BY created_at, id"
+        sql = f"SELECT {columns} FROM notification_service.notifications ORDER BY created_at, id"  # noqa: S608
         async with self.parts.database.transaction() as tx:
             return [tuple(row) for row in await tx.sql(sql)]
 
