@@ -1,6 +1,6 @@
 """N: the mails. One for each event of the list, and none that says what is not so."""
 
-from ordermill.audit.events import OUTBOXES
+from ordermill.audit.events import OLD_AND_NEW
 from ordermill.audit.invariant import Invariant, Kind
 
 NOTIFICATIONS = (
@@ -11,23 +11,22 @@ NOTIFICATIONS = (
         "one notification per event of the list of mails",
         f"""
         WITH due AS (
-            SELECT e.id AS event_id, mail.template,
+            SELECT o.id AS parcel_id, e.id AS event_id, mail.template,
                 CASE WHEN mail.to_staff THEN 'staff' ELSE e.data ->> 'customer_id' END AS recipient
-            FROM ({OUTBOXES.format(where="o.id >= $horizon::uuid")}) o
+            FROM ({OLD_AND_NEW.format(where="o.id >= $horizon::uuid")}) o
             JOIN jsonb_to_recordset($mails::jsonb) AS mail(topic text, template text, to_staff boolean) USING (topic),
                 jsonb_to_recordset(o.events::jsonb) AS e(id uuid, data jsonb)
             WHERE o.published_at IS NOT NULL
-        ),
-        written AS (
-            SELECT n.event_id, n.id, n.template, n.recipient FROM notification_service.notifications n
-            WHERE n.event_id >= $horizon::uuid /* parcels: n.event_id */
         )
-        SELECT event_id, due.template, due.recipient, count(w.id) AS times
-        FROM due LEFT JOIN written w USING (event_id) GROUP BY event_id, due.template, due.recipient
-        HAVING count(w.id) <> 1 OR min(w.template) <> due.template OR min(w.recipient) NOT IN (due.recipient, 'erased')
+        SELECT event_id, due.template, due.recipient, count(DISTINCT n.id) AS times
+        FROM due LEFT JOIN notification_service.notifications n USING (event_id)
+        WHERE true /* parcels: due.parcel_id */ GROUP BY event_id, due.template, due.recipient
+        HAVING count(DISTINCT n.id) <> 1 OR min(n.template) <> due.template
+            OR min(n.recipient) NOT IN (due.recipient, 'erased')
         UNION ALL
-        SELECT w.event_id, w.template, w.recipient, 0 FROM written w
-        WHERE w.event_id >= $kept::uuid AND NOT EXISTS (SELECT 1 FROM due WHERE due.event_id = w.event_id)
+        SELECT n.event_id, n.template, n.recipient, 0 FROM notification_service.notifications n
+        WHERE n.event_id >= $kept::uuid /* parcels: n.event_id */
+            AND NOT EXISTS (SELECT 1 FROM due WHERE due.event_id = n.event_id)
         """,  # noqa: S608 -- written above
     ),
     # Held against the service that told the event, which has committed before; what an erased mail said is gone.

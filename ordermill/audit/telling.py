@@ -1,6 +1,6 @@
 """E6: every transition that a table of 2-domain.md marks with an event has exactly one event id."""
 
-from ordermill.audit.events import OUTBOXES
+from ordermill.audit.events import OLD_AND_NEW
 from ordermill.audit.invariant import Invariant, Kind
 
 # The event log by event: topic, order, version of the aggregate that tells, id, cause, and what it says.
@@ -8,7 +8,7 @@ _TOLD = f"""
     told AS MATERIALIZED (
         SELECT DISTINCT ON (o.service, e.id) o.service, e.type AS topic, e.subject::uuid AS order_id,
             e.sequence::int AS version, e.id, e.causationid, e.data
-        FROM ({OUTBOXES.format(where="o.topic = ANY($about_orders::text[]) AND o.id >= $horizon::uuid")}) o,
+        FROM ({OLD_AND_NEW.format(where="o.topic = ANY($about_orders::text[]) AND o.id >= $horizon::uuid")}) o,
             jsonb_to_recordset(o.events::jsonb)
                 AS e(type text, subject text, sequence text, id uuid, causationid uuid, data jsonb)
     )

@@ -16,7 +16,7 @@ from ordermill.options import seconds
 from ordermill.output import Form, Output
 
 if TYPE_CHECKING:
-    from ordermill.audit import Question, Told, Verdict
+    from ordermill.audit import Kind, Question, Told, Verdict
 
 NAMED = "ORDERMILL_AUDITOR_DATABASE_URL"
 ROWS = 5
@@ -52,12 +52,13 @@ def audit(  # noqa: PLR0913  each option is a parameter
     """
     from ordermill.audit import Kind, Question
 
+    kinds = frozenset({Kind.ALWAYS}) if always else frozenset(Kind)
     question = Question(
-        kinds=frozenset({Kind.ALWAYS}) if always else frozenset(Kind),
+        kinds=kinds,
         recent=timedelta(seconds=seconds(RECENT)) if recent else None,
         rest=timedelta(seconds=seconds(rest)) if rest else None,
         told=_told(told) if told else (),
-        only=_known(only or ()),
+        only=_known(only or (), kinds),
     )
     _judge(asyncio.run(_audit(_url(), question)), form)
 
@@ -69,12 +70,13 @@ def _judge(verdicts: "Sequence[Verdict]", form: Form) -> None:
         raise Failure(message, "See what became of an order: ordermill orders trace ORDER", Exit.AUDIT_BROKEN)
 
 
-def _known(ids: Sequence[str]) -> Sequence[str]:
+def _known(ids: Sequence[str], kinds: "frozenset[Kind]") -> Sequence[str]:
     from ordermill.audit import INVARIANTS
 
-    if unknown := sorted(set(ids) - INVARIANTS.keys()):
-        message = f"There is no promise named {', '.join(unknown)}."
-        raise Failure(message, f"Choose from: {', '.join(INVARIANTS)}")
+    asked = [each.id for each in INVARIANTS.values() if each.kind in kinds]
+    if unknown := sorted(set(ids) - {*asked}):
+        message = f"There is no promise named {', '.join(unknown)} to ask for."
+        raise Failure(message, f"Choose from: {', '.join(asked)}")
     return ids
 
 
