@@ -119,7 +119,8 @@ EVENTS = (
         WHERE message_id <> ALL($poisoned::uuid[]) {_LATE}
         UNION ALL
         SELECT NULL, injected, NULL, NULL, NULL, NULL, 'was injected, and is not parked'
-        FROM unnest($poisoned::uuid[]) injected WHERE injected NOT IN (SELECT message_id FROM parked)
+        FROM unnest($poisoned::uuid[]) injected
+        WHERE injected NOT IN (SELECT message_id FROM parked UNION SELECT message_id FROM ({_DISCARDED}) a)
         """,  # noqa: S608 -- written above
     ),
 )

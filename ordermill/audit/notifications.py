@@ -4,7 +4,7 @@ from ordermill.audit.events import OLD_AND_NEW
 from ordermill.audit.invariant import Invariant, Kind
 
 NOTIFICATIONS = (
-    # Whom an erased customer's mail was for is erased with it.
+    # Whom an erased customer's mail was for is erased with it. What a person has discarded makes no mail.
     Invariant(
         "N1",
         Kind.DRAINED,
@@ -16,7 +16,9 @@ NOTIFICATIONS = (
             FROM ({OLD_AND_NEW.format(where="o.id >= $horizon::uuid")}) o
             JOIN jsonb_to_recordset($mails::jsonb) AS mail(topic text, template text, to_staff boolean) USING (topic),
                 jsonb_to_recordset(o.events::jsonb) AS e(id uuid, data jsonb)
-            WHERE o.published_at IS NOT NULL
+            WHERE o.published_at IS NOT NULL AND NOT EXISTS (
+                SELECT 1 FROM notification_service.acts a
+                WHERE a.act = 'discard' AND a.message_id = o.id AND strpos(a.body, e.id::text) > 0)
         )
         SELECT event_id, due.template, due.recipient, count(DISTINCT n.id) AS times
         FROM due LEFT JOIN notification_service.notifications n USING (event_id)

@@ -144,6 +144,34 @@ async def test_a_parcel_that_is_told_again_has_thirty_seconds_from_then(shop):
     assert broken == {}
 
 
+async def test_what_a_person_has_discarded_is_not_missed(shop):
+    # given
+    [parcel] = await shop.sql(
+        "SELECT id, events FROM order_service.outbox WHERE topic = $1 ORDER BY id LIMIT 1", "order.confirmed"
+    )
+    await shop.sql("DELETE FROM notification_service.inbox WHERE message_id = $1", parcel["id"])
+    await shop.sql(
+        """DELETE FROM notification_service.notifications n USING order_service.outbox o,
+               jsonb_to_recordset(o.events::jsonb) AS e(id uuid) WHERE o.id = $1 AND n.event_id = e.id""",
+        parcel["id"],
+    )
+    missed = await shop.broken()
+
+    # when
+    for message, body in ((parcel["id"], parcel["events"]), (shop.poisoned[0], "[{]")):
+        await shop.sql(
+            """INSERT INTO notification_service.acts (id, actor, act, message_id, index, topic, cause, body, note)
+               VALUES (gen_random_uuid(), 'usr_staff', 'discard', $1, -1, 'order.confirmed', 'KeyError', $2, 'old')""",
+            message,
+            body,
+        )
+    await shop.sql("DELETE FROM order_service.deferred WHERE message_id = $1", shop.poisoned[0])
+
+    # then
+    assert missed.keys() == {"E3", "N1"}
+    assert await shop.broken() == {}
+
+
 @pytest.mark.parametrize(
     "statement",
     [
