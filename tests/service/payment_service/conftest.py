@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from urllib.parse import urlsplit
 from uuid import UUID
 
 import httpx2
@@ -24,6 +23,7 @@ from contracts.orders import OrderCancellationRequested, PaymentRequested, Refun
 from contracts.types import CancelPhase, CancelReason, Money, RefundReason
 from payment_service.main import service
 from payment_service.settings import Settings
+from tests.support.database import as_role
 from tests.support.eventually import eventually
 from tests.support.payment_service import NOW
 
@@ -33,11 +33,6 @@ SCALE = 0.02
 
 async def _jwks() -> dict[str, object]:
     return {"keys": [dict(PAIR.public_jwk)]}
-
-
-def as_role(url: str, role: str) -> str:
-    parts = urlsplit(url)
-    return parts._replace(netloc=f"{role}:test@{parts.netloc.rpartition('@')[2]}").geturl()
 
 
 async def comes_to(ask, expected, within: float = 10.0):
