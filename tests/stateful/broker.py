@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from random import Random
 from uuid import UUID
 
@@ -19,8 +20,16 @@ class Message:
     came_back: bool = False
 
 
-class ConfirmsLost(Exception):
-    """The broker has the parcels, and the relay does not know it."""
+class Publishing(StrEnum):
+    """What becomes of what a relay publishes: the broker has it or not, and the relay knows it or not."""
+
+    CONFIRMED = "confirmed"
+    CONFIRM_LOST = "the confirm is lost"
+    PARCEL_LOST = "the parcel is lost"
+
+
+class Unconfirmed(Exception):
+    """The relay does not know whether the broker has its parcels."""
 
 
 class Broker:
@@ -30,21 +39,21 @@ class Broker:
         self.listeners = listeners
         self.waiting: list[Message] = []
         self.acknowledged: list[Message] = []
-        self.confirms = True
+        self.publishing = Publishing.CONFIRMED
 
     def forget(self) -> None:
         self.waiting.clear()
         self.acknowledged.clear()
-        self.confirms = True
+        self.publishing = Publishing.CONFIRMED
 
     async def publish(self, rows) -> list[bool]:
         """As a relay's publisher."""
-        for row in rows:
+        for row in rows if self.publishing is not Publishing.PARCEL_LOST else ():
             for listener, topics in self.listeners.items():
                 if row["topic"] in topics:
                     self.waiting.append(Message(listener, row["id"], row["topic"], row["events"]))
-        if not self.confirms:
-            raise ConfirmsLost
+        if self.publishing is not Publishing.CONFIRMED:
+            raise Unconfirmed
         return [True for _ in rows]
 
     def take(self, number: int) -> Message:

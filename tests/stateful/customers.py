@@ -16,6 +16,8 @@ CANCELLABLE = {"pending", "awaiting_payment", "confirmed", "cancelling", "cancel
 baskets = st.lists(st.tuples(st.sampled_from(sorted(PRICES)), st.integers(1, 2)), min_size=1, max_size=3)
 cards = st.one_of(st.just("tok_ok"), st.just("tok_ok"), st.sampled_from([None, "tok_nobody", *CARDS]))
 
+orders = st.tuples(baskets, cards, either, either)
+
 
 def order_of(basket, card):
     lines = [{"sku": sku, "quantity": quantity} for sku, quantity in basket]
@@ -43,6 +45,9 @@ class Customers(Machine):
     @rule(basket=baskets, card=cards, customer=either, at=either, fault=seldom)
     def order(self, basket, card, customer, at, fault):
         """One order, however often its client had to ask."""
+        self.place_one(basket, card, customer, at, fault)
+
+    def place_one(self, basket, card, customer, at, fault):
         key, body, before = self.new_key(), order_of(basket, card), self._orders()
 
         asked = self._place(customer, key, body, at=at, fault=fault)
@@ -112,9 +117,7 @@ class Customers(Machine):
         before = self.status_of(placed)
 
         customer = None if by_staff else placed.customer
-        asked = self.ask(
-            "order_service", "POST", f"/orders/{placed.ref}/cancel", customer=customer, at=at, fault=fault
-        )
+        asked = self.ask("order_service", "POST", f"/orders/{placed.ref}/cancel", customer=customer, at=at, fault=fault)
 
         if before in CANCELLABLE:
             expected = "cancelled" if before == "cancelled" else "cancelling"
@@ -148,9 +151,7 @@ class Customers(Machine):
     def choose_how_to_pay(self, number, card, at, fault):
         """An order without a way of paying waits for one."""
         placed = self.pick(number)
-        payment = self.one(
-            "SELECT status, customer_id FROM payment_service.payments WHERE order_id = $1", placed.id
-        )
+        payment = self.one("SELECT status, customer_id FROM payment_service.payments WHERE order_id = $1", placed.id)
         given = {"customer": placed.customer, "json": {"order_id": placed.ref, "token": card}}
 
         asked = self.ask("payment_service", "POST", "/payments", at=at, fault=fault, **given)

@@ -11,6 +11,7 @@ from chassis.database import Database, Transaction
 from payment_service.domain.payment import Answer, Outcome
 from payment_service.providers import Said
 
+PLACES = ("statement", "commit", "answer")
 STRUCK = Counter[str]()
 
 

@@ -1,38 +1,27 @@
-"""What all rules stand on: the shop, the orders that were placed, what was reached, and what must hold after each rule."""
+"""What all rules stand on: the shop, its orders, what was reached, and what must hold after each rule."""
 
 import sys
 from collections import Counter
 from collections.abc import Coroutine
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from hypothesis import event
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant
+from hypothesis.stateful import RuleBasedStateMachine, invariant
 
 from chassis.ids import typeid
+from ordermill.audit import Told
 from tests.stateful.faults import STRUCK, Fault
-from tests.stateful.promises import broken
 from tests.stateful.shop import PRICES, WAREHOUSES, Shop
 
 ADDRESS = {"name": "Ada", "line1": "1 Mill Lane", "city": "Bonn", "postal_code": "53111", "country": "DE"}
-TICK = timedelta(milliseconds=10)
 
 either = st.integers(0, 1)
 which = st.integers(0, 11)
 faults = st.builds(Fault, st.sampled_from(["kill", "cut"]), st.integers(1, 12))
 seldom = st.one_of(st.none(), st.none(), st.none(), faults)
-
-_REACHED = """
-SELECT 'order', status FROM order_service.orders UNION SELECT 'payment', status FROM payment_service.payments
-UNION SELECT 'refund', status FROM payment_service.refunds UNION SELECT 'notice', status FROM payment_service.webhook_events
-UNION SELECT 'reservation', status FROM inventory_service.reservations
-UNION SELECT 'deferred', CASE WHEN careful THEN 'careful ' ELSE '' END || state FROM (
-    SELECT state, careful FROM order_service.deferred UNION ALL SELECT state, careful FROM inventory_service.deferred
-    UNION ALL SELECT state, careful FROM payment_service.deferred) deferred
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +69,13 @@ class Machine(RuleBasedStateMachine):
         self.reached[what] += 1
         event(what)
 
+    def demand_promises(self, *, drained):
+        told = [Told(one.id, self.shop.customers[one.customer], one.key) for one in self.placed]
+        broken = self.run(self.shop.promises.look(told, drained=drained))
+        for state in broken.pop("reached", ()):
+            self.note(state)
+        assert not broken, f"broken: {broken}"
+
     def new_key(self) -> str:
         self.keys += 1
         return f"key-{self.keys}"
@@ -90,7 +86,6 @@ class Machine(RuleBasedStateMachine):
     def status_of(self, placed: Placed) -> str:
         return self.one("SELECT status FROM order_service.orders WHERE id = $1", placed.id)["status"]
 
-    @initialize(shelves=st.lists(st.integers(0, 3), min_size=6, max_size=6))
     def fill_the_shelves(self, shelves):
         """Few units, so that they run short; some orders must be served from two warehouses."""
         places = [(sku, warehouse) for sku in PRICES for warehouse in WAREHOUSES]
@@ -103,10 +98,7 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def no_promise_is_broken(self):
         """Whatever was done last, every promise that holds at any instant holds now."""
-        self.run(self.shop.stage.pass_time(TICK))
-        assert self.run(broken(self.shop.stage, drained=False)) == {}
-        for kind, state in self.rows(_REACHED):
-            self.note(f"{kind} {state}")
+        self.demand_promises(drained=False)
 
     def teardown(self):
         """Unless the example has failed: the shop comes to rest, and then every promise holds."""
@@ -118,7 +110,7 @@ class Machine(RuleBasedStateMachine):
 
     def come_to_rest(self):
         self.run(self.shop.drain())
-        assert self.run(broken(self.shop.stage, drained=True)) == {}
+        self.demand_promises(drained=True)
         for what, times in STRUCK.items():
             self.reached[what] += times
         STRUCK.clear()

@@ -5,6 +5,7 @@ from datetime import timedelta
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
+from tests.stateful.broker import Publishing
 from tests.stateful.faults import Fault, Mood
 from tests.stateful.machine import Machine, either, faults, seldom, which
 from tests.stateful.shop import HOSTED, LOOPS
@@ -17,9 +18,10 @@ ATTEMPTS, STARTS = 8, 3
 class Messages(Machine):
     """Nothing here is the shop's fault; all of it is the shop's to survive."""
 
-    @rule(confirms=st.booleans())
-    def publish(self, confirms):
-        self.run(self.shop.relay(confirms=confirms))
+    @rule(publishing=st.sampled_from(Publishing))
+    def publish(self, publishing):
+        self.run(self.shop.relay(publishing))
+        self.note(f"a relay: {publishing}")
 
     @rule(number=which, at=either, fault=seldom)
     def deliver(self, number, at, fault):

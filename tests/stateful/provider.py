@@ -31,10 +31,11 @@ class Provider(Machine):
         if not happened:
             return
         event_id, body = happened[number % len(happened)]
+        told = json.loads(body)
         for _ in range(times):
-            self._tell(event_id, json.loads(body), at, fault)
+            self._tell(event_id, told, at, fault)
         kept = "SELECT count(*) FROM payment_service.webhook_events WHERE event_id = $1"
-        assert self.one(kept, event_id)["count"] == 1
+        assert self.one(kept, event_id)["count"] == (0 if told["type"] == "charge.in_progress" else 1)
         self.note("told again" if times > 1 else "told")
 
     @rule(number=which, at=either)
@@ -67,7 +68,9 @@ class Provider(Machine):
             if message.topic == "order.payment_requested"
             for event in json.loads(message.body)
             if event["data"].get("method") == "tok_ok"
-            and not self.rows("SELECT 1 FROM payment_service.payments WHERE order_id = $1::text::uuid", event["subject"])
+            and not self.rows(
+                "SELECT 1 FROM payment_service.payments WHERE order_id = $1::text::uuid", event["subject"]
+            )
         ]
 
     @precondition(lambda self: self.placed)

@@ -15,13 +15,14 @@ from chassis.tokens import Caller, Role
 from chassis.worker import retry_deferred
 from inventory_service.domain.stock import SetWarehouse
 from notification_service import sending
-from ordermill.services import load
 from order_service import deadlines
+from ordermill.services import load
 from payment_service import charging, webhooks
-from tests.stateful.broker import Broker, ConfirmsLost
+from tests.stateful.broker import Broker, Publishing, Unconfirmed
 from tests.stateful.faults import DEADLY, FragileDatabase, Mood
 from tests.stateful.ids import Ids
 from tests.stateful.process import LOST, Process, token_of
+from tests.stateful.promises import Promises
 from tests.stateful.stage import Stage
 from tests.support.database import as_role
 
@@ -36,13 +37,15 @@ UPDATE {service}.deferred SET state = 'deferred', attempts = 0, not_before = sta
 WHERE state = 'parked' RETURNING 1
 """
 _OPEN_ENDS = f"""
-SELECT {' + '.join(f'(SELECT count(*) FROM {name}.deferred)' for name in HOSTED)}
-    + (SELECT count(*) FROM payment_service.payment_attempts WHERE status IN ('processing', 'unknown'))
-    + (SELECT count(*) FROM payment_service.refunds WHERE status IN ('requested', 'sent', 'unknown'))
-    + (SELECT count(*) FROM notification_service.notifications WHERE status IN ('queued', 'sending', 'waiting'))
-    + (SELECT count(*) FROM payment_service.webhook_events w WHERE w.status IN ('received', 'parked') AND EXISTS (
+{" UNION ALL ".join(f"SELECT '{n} defers ' || topic || ': ' || last_error FROM {n}.deferred" for n in HOSTED)}
+UNION ALL SELECT key || ' is ' || status FROM payment_service.payment_attempts WHERE status IN ('processing', 'unknown')
+UNION ALL SELECT key || ' is ' || status FROM payment_service.refunds WHERE status IN ('requested', 'sent', 'unknown')
+UNION ALL SELECT template || ' is ' || status FROM notification_service.notifications
+    WHERE status IN ('queued', 'sending', 'waiting')
+UNION ALL SELECT w.type || ' is ' || w.status FROM payment_service.webhook_events w
+    WHERE w.status IN ('received', 'parked') AND EXISTS (
         SELECT 1 FROM payment_service.payment_attempts a WHERE a.key = w.call_key
-        UNION ALL SELECT 1 FROM payment_service.refunds r WHERE r.key = w.call_key))
+        UNION ALL SELECT 1 FROM payment_service.refunds r WHERE r.key = w.call_key)
 """  # noqa: S608 -- our own tables
 
 
@@ -93,6 +96,7 @@ class Shop:
     def __init__(self, url: str, stage: Stage) -> None:
         self.url = url
         self.stage = stage
+        self.promises = Promises(url)
         self.loop = asyncio.get_running_loop()
         self.ids = Ids()
         self.broker = Broker({name: load(name).decisions.topics for name in HOSTED})
@@ -105,7 +109,14 @@ class Shop:
 
     # --- as a whole
 
-    async def open(self) -> None:
+    @classmethod
+    async def opened(cls, url: str, monkeypatch) -> "Shop":
+        shop = cls(url, await Stage.set_up(url))
+        shop.ids.install(monkeypatch)
+        await shop._open()
+        return shop
+
+    async def _open(self) -> None:
         contacts = httpx2.MockTransport(lambda _request: httpx2.Response(200, json={"email": "ada@example.org"}))
         auth = httpx2.AsyncClient(transport=contacts, base_url="http://auth")
         peers = {"auth_service": auth, "inventory_service": auth, "payment_service": auth}
@@ -114,6 +125,7 @@ class Shop:
             self.processes[name] = [Process(service, settings, peers) for _ in range(2)]
             database = FragileDatabase(as_role(self.url, name))
             self._relays[name] = Relay(name, database, ""), await database.connect()
+        await self.promises.open()
         await self._furnish()
 
     def _settings(self, name: str):
@@ -163,6 +175,7 @@ class Shop:
     async def close(self) -> None:
         for _, connection in self._relays.values():
             await connection.close()
+        await self.promises.close()
         await self.stage.owner.close()
 
     # --- what happens
@@ -187,16 +200,16 @@ class Shop:
         [second] = await other.run(other.http.request(method, path, **given))
         return Asked(second, interrupted=True)
 
-    async def relay(self, *, confirms: bool = True) -> int:
-        """The relays publish; says how many parcels. Where the confirms are lost, they publish the same again later."""
+    async def relay(self, publishing: Publishing = Publishing.CONFIRMED) -> int:
+        """The relays publish; says how many messages came of it. What is not confirmed is published again later."""
         published = len(self.broker.waiting)
-        self.broker.confirms = confirms
+        self.broker.publishing = publishing
         for relay, connection in self._relays.values():
             try:
                 await relay.step(connection, self.broker)
-            except ConfirmsLost:
+            except Unconfirmed:
                 continue
-        self.broker.confirms = True
+        self.broker.publishing = Publishing.CONFIRMED
         return len(self.broker.waiting) - published
 
     async def work(self, loop: str, at: int = 0, *, fault=None, mood=Mood.ANSWERS) -> None:
@@ -235,22 +248,19 @@ class Shop:
 
     async def drain(self) -> None:
         """Everything arrives, and every loop runs, until the shop is quiet; half a minute passes each time."""
-        await self.replay_parked()
         for _ in range(ROUNDS):
+            await self.replay_parked()
             await self.settle()
             for loop in LOOPS:
                 await self.work(loop)
-            if not await self.relay() and await self.is_quiet():
+            under_way = [*await self.stage.rows(_OPEN_ENDS), *self.broker.waiting]
+            if not under_way and not await self.relay():
                 return
             await self.stage.pass_time(timedelta(seconds=31))
-        raise AssertionError("the shop does not come to rest")
+        message = f"the shop does not come to rest: {under_way}"
+        raise AssertionError(message)
 
     async def replay_parked(self) -> int:
         """A person has every parked event tried again."""
         replayed = [await self.stage.rows(_REPLAY.format(service=name)) for name in HOSTED]
         return sum(map(len, replayed))
-
-    async def is_quiet(self) -> bool:
-        """Whether nothing is under way but what waits for a person, or is of a call that nobody knows."""
-        [(open_ends,)] = await self.stage.rows(_OPEN_ENDS)
-        return not (self.broker.waiting or open_ends)
