@@ -14,7 +14,7 @@ MOST_ORDERS = 8
 CANCELLABLE = {"pending", "awaiting_payment", "confirmed", "cancelling", "cancelled"}
 
 baskets = st.lists(st.tuples(st.sampled_from(sorted(PRICES)), st.integers(1, 2)), min_size=1, max_size=3)
-cards = st.one_of(st.just("tok_ok"), st.just("tok_ok"), st.sampled_from([None, "tok_nobody", *CARDS]))
+cards = st.one_of(st.just("tok_ok"), st.sampled_from([None, "tok_nobody", *CARDS]))
 
 orders = st.tuples(baskets, cards, either, either)
 
@@ -67,7 +67,8 @@ class Customers(Machine):
 
         asked = self._place(placed.customer, placed.key, dict(reversed(placed.body.items())), at=at)
 
-        assert (asked.status, asked.replayed, asked.response.content) == (201, True, placed.content)
+        same = (asked.status, asked.replayed, asked.response.content) == (201, True, placed.content)
+        assert same, f"another answer: {asked.response.text}"
         assert self._orders() == before
         self.note("an answer was replayed")
 

@@ -7,8 +7,8 @@ from hypothesis.stateful import precondition, rule
 
 from tests.stateful.broker import Publishing
 from tests.stateful.faults import Fault, Mood
+from tests.stateful.loops import HOSTED, LOOPS
 from tests.stateful.machine import Machine, either, faults, seldom, which
-from tests.stateful.shop import HOSTED, LOOPS
 
 A_LEASE, A_CARE = timedelta(seconds=31), timedelta(seconds=11)
 PASSING = (timedelta(seconds=1), A_LEASE, timedelta(minutes=16), timedelta(minutes=31), timedelta(hours=25))
@@ -54,6 +54,9 @@ class Messages(Machine):
 
     @rule(mood=st.sampled_from(Mood), at=either, fault=seldom)
     def charge(self, mood, at, fault):
+        """What is to be charged or returned by now is asked of the provider."""
+        self.run(self.shop.relay())
+        self.run(self.shop.deliver_all())
         self.run(self.shop.work("charging", at, mood=mood, fault=fault))
         self.note(f"the provider: {mood}")
 

@@ -12,21 +12,17 @@ import httpx2
 from chassis.ids import new_id
 from chassis.relay import Relay
 from chassis.tokens import Caller, Role
-from chassis.worker import retry_deferred
 from inventory_service.domain.stock import SetWarehouse
-from notification_service import sending
-from order_service import deadlines
 from ordermill.services import load
-from payment_service import charging, webhooks
 from tests.stateful.broker import Broker, Publishing, Unconfirmed
 from tests.stateful.faults import DEADLY, FragileDatabase, Mood
 from tests.stateful.ids import Ids
+from tests.stateful.loops import HOSTED, LOOPS
 from tests.stateful.process import LOST, Process, token_of
 from tests.stateful.promises import Promises
 from tests.stateful.stage import Stage
 from tests.support.database import as_role
 
-HOSTED = ("order_service", "inventory_service", "payment_service", "notification_service")
 SECRET = "between us and the provider"
 PRICES = {"CUP": 1299, "TEA": 499, "JAR": 250}
 WAREHOUSES = ("main", "north")
@@ -49,25 +45,8 @@ UNION ALL SELECT w.type || ' is ' || w.status FROM payment_service.webhook_event
 """  # noqa: S608 -- our own tables
 
 
-async def charge(parts) -> bool:
-    """One step of the charging loop, until the provider has answered, or never will."""
-    provider = parts.own.provider
-    provider.lost.clear()
-    more = await charging.step(parts)
-    lost = asyncio.ensure_future(provider.lost.wait())
-    flights = asyncio.gather(*parts.own.flights)
-    await asyncio.wait({lost, flights}, return_when=asyncio.FIRST_COMPLETED)
-    lost.cancel()
-    return more
-
-
-LOOPS = {
-    "deadlines": ("order_service", deadlines.step),
-    "charging": ("payment_service", charge),
-    "webhooks": ("payment_service", webhooks.apply_step),
-    "sending": ("notification_service", sending.step),
-    **{f"deferred of {name}": (name, retry_deferred) for name in HOSTED},
-}
+def _received(warehouse: str, units: int) -> dict[str, object]:
+    return {"delta": units, "reason": "received", "warehouse": warehouse}
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +178,15 @@ class Shop:
         other = processes[1 - at]
         [second] = await other.run(other.http.request(method, path, **given))
         return Asked(second, interrupted=True)
+
+    async def stock(self, units: dict[tuple[str, str], int]) -> list[Asked]:
+        """Units of each sku are delivered to each warehouse, all at once."""
+        return await asyncio.gather(
+            *(
+                self.ask("inventory_service", "POST", f"/stock/{sku}/adjustments", json=_received(warehouse, many))
+                for (sku, warehouse), many in units.items()
+            )
+        )
 
     async def relay(self, publishing: Publishing = Publishing.CONFIRMED) -> int:
         """The relays publish; says how many messages came of it. What is not confirmed is published again later."""
