@@ -22,6 +22,8 @@ from order_service.domain import cancellation, life
 from order_service.domain.status import OrderStatus
 from payment_service import charging
 from payment_service.domain import attempt, payment, refund
+from tests.stateful import walks
+from tests.stateful.sequence import Walk
 
 
 def no_inbox_and_no_guard(monkeypatch):
@@ -159,25 +161,29 @@ def marked_before_it_is_confirmed(monkeypatch):
 
 
 class Bug(NamedTuple):
-    """How it is planted, the rules that bring it out, and what the machine says when it notices."""
+    """How it is planted, a walk that brings it out, and what the machine says when it notices."""
 
     plant: Callable[[pytest.MonkeyPatch], None]
-    rules: tuple[str, ...]
+    walk: Walk
     seen_as: str
 
 
 BUGS = {
-    "no inbox and no guard": Bug(no_inbox_and_no_guard, ("a_good_hour", "redeliver"), "E5"),
-    "no tombstone in stock": Bug(no_tombstone_in_stock, ("cancel", "deliver_all"), "S5"),
-    "no tombstone in payment": Bug(no_tombstone_in_payment, ("cancel", "deliver_all"), "P5"),
-    "answers are not stored": Bug(answers_are_not_stored, ("repeat",), "another answer"),
-    "a webhook settles again": Bug(a_webhook_settles_again, ("a_good_hour", "tell", "contradict"), "E6"),
-    "expiry releases stock": Bug(expiry_releases_stock, ("deliver_all", "charge", "time_passes"), "S6"),
-    "a timeout is a decline": Bug(a_timeout_is_a_decline, ("deliver_all", "charge"), "P4"),
-    "a new key for each try": Bug(a_new_key_for_each_try, ("deliver_all", "charge", "time_passes"), "P1"),
-    "refunded before the warehouse agrees": Bug(refunded_before_the_warehouse_agrees, ("a_good_hour", "cancel"), "E6"),
-    "a late success is kept": Bug(a_late_success_is_kept, ("deliver_all", "charge", "cancel"), "P6"),
-    "stock is not looked at": Bug(stock_is_not_looked_at, ("a_good_hour",), "come to rest"),
-    "acknowledged before the commit": Bug(acknowledged_before_the_commit, ("deliver",), "E3"),
-    "marked before it is confirmed": Bug(marked_before_it_is_confirmed, ("publish",), "E3"),
+    "no inbox and no guard": Bug(no_inbox_and_no_guard, walks.TOLD_TWICE, "E5"),
+    "no tombstone in stock": Bug(no_tombstone_in_stock, walks.CANCELLED_BEFORE_IT_WAS_HELD, "S5"),
+    "no tombstone in payment": Bug(no_tombstone_in_payment, walks.CANCELLED_BEFORE_IT_WAS_CHARGED, "P5"),
+    "answers are not stored": Bug(answers_are_not_stored, (walks.opened(), walks.REPEAT), "another answer"),
+    "a webhook settles again": Bug(a_webhook_settles_again, (walks.opened(lived=1), walks.TELL, walks.HOUR), "E6"),
+    "expiry releases stock": Bug(expiry_releases_stock, walks.PAID_LATE, "S6"),
+    "a timeout is a decline": Bug(a_timeout_is_a_decline, walks.IN_DOUBT, "P4"),
+    "a new key for each try": Bug(a_new_key_for_each_try, walks.IN_DOUBT, "P1"),
+    "refunded before the warehouse agrees": Bug(
+        refunded_before_the_warehouse_agrees, (walks.opened(lived=1), walks.CANCEL), "E6"
+    ),
+    "a late success is kept": Bug(a_late_success_is_kept, walks.CANCELLED_WHILE_IT_IS_CHARGED, "O3"),
+    "stock is not looked at": Bug(
+        stock_is_not_looked_at, (walks.opened(shelves=walks.NOTHING), walks.HOUR), "come to rest"
+    ),
+    "acknowledged before the commit": Bug(acknowledged_before_the_commit, walks.CUT_WHILE_IT_IS_HELD, "E3"),
+    "marked before it is confirmed": Bug(marked_before_it_is_confirmed, (walks.opened(), walks.PARCELS_ARE_LOST), "E3"),
 }

@@ -16,9 +16,11 @@ async def charge(parts) -> bool:
     provider.lost.clear()
     more = await charging.step(parts)
     lost = asyncio.ensure_future(provider.lost.wait())
-    flights = asyncio.gather(*parts.own.flights)
-    await asyncio.wait({lost, flights}, return_when=asyncio.FIRST_COMPLETED)
-    lost.cancel()
+    flights = asyncio.gather(*parts.own.flights, return_exceptions=True)
+    try:
+        await asyncio.wait({lost, flights}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        lost.cancel()
     return more
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -58,8 +58,8 @@ class Process:
         await self._stack.enter_async_context(opened(self.parts))
         if self.service.name == "payment_service":
             self.parts.own.provider = MoodyProvider(self.parts.own.provider)
-        self.pipeline = asyncio.ensure_future(self.parts.pipeline.run())
-        await self._stack.enter_async_context(_ending(self.pipeline))
+        self.pipeline = asyncio.ensure_future(_until_killed(self.parts.pipeline))
+        await self._stack.enter_async_context(running(self.pipeline))
 
     async def stop(self) -> None:
         await self._stack.aclose()
@@ -97,13 +97,6 @@ class Process:
         raise result
 
 
-def _ending(task):
-    """Ends the task with the block, whatever it died of."""
-    return running(_quietly(task))
-
-
-async def _quietly(task) -> None:
-    try:
-        await task
-    except Killed:
-        return
+async def _until_killed(pipeline) -> None:
+    with suppress(Killed):
+        await pipeline.run()

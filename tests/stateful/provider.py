@@ -41,6 +41,7 @@ class Provider(Machine):
     @rule(number=which, at=either)
     def contradict(self, number, at):
         """The opposite of what is settled is kept for staff, and changes nothing."""
+        self.run(self.shop.work("webhooks", at))
         settled = self.rows(
             "SELECT key, order_id, status FROM payment_service.payment_attempts"
             " WHERE status IN ('succeeded', 'failed') ORDER BY key"
@@ -58,7 +59,7 @@ class Provider(Machine):
         assert self._money() == before
 
     def _money(self):
-        return self.rows("SELECT order_id, captured, refunded FROM payment_service.payments ORDER BY order_id")
+        return self.rows("SELECT order_id, status, captured, refunded FROM payment_service.payments ORDER BY order_id")
 
     def _untouched(self):
         """Payment requests with a card that payment_service has never heard of."""
