@@ -169,7 +169,7 @@ class Bug(NamedTuple):
 
 
 BUGS = {
-    "no inbox and no guard": Bug(no_inbox_and_no_guard, walks.TOLD_TWICE, "E5"),
+    "no inbox and no guard": Bug(no_inbox_and_no_guard, walks.TOLD_TWICE, "come to rest"),
     "no tombstone in stock": Bug(no_tombstone_in_stock, walks.CANCELLED_BEFORE_IT_WAS_HELD, "S5"),
     "no tombstone in payment": Bug(no_tombstone_in_payment, walks.CANCELLED_BEFORE_IT_WAS_CHARGED, "P5"),
     "answers are not stored": Bug(answers_are_not_stored, (walks.opened(), walks.REPEAT), "another answer"),
