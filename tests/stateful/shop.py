@@ -9,6 +9,7 @@ from itertools import product
 import asyncpg
 import httpx2
 
+from chassis.dead_letters import DeadLetters
 from chassis.ids import new_id
 from chassis.relay import Relay
 from chassis.tokens import Caller, Role
@@ -28,10 +29,6 @@ PRICES = {"CUP": 1299, "TEA": 499, "JAR": 250}
 WAREHOUSES = ("main", "north")
 ROUNDS = 80
 
-_REPLAY = """
-UPDATE {service}.deferred SET state = 'deferred', attempts = 0, not_before = stage.now()
-WHERE state = 'parked' RETURNING 1
-"""
 _OPEN_ENDS = f"""
 {" UNION ALL ".join(f"SELECT '{n} defers ' || topic || ': ' || last_error FROM {n}.deferred" for n in HOSTED)}
 UNION ALL SELECT key || ' is ' || status FROM payment_service.payment_attempts WHERE status IN ('processing', 'unknown')
@@ -250,5 +247,11 @@ class Shop:
 
     async def replay_parked(self) -> int:
         """A person has every parked event tried again."""
-        replayed = [await self.stage.rows(_REPLAY.format(service=name)) for name in HOSTED]
-        return sum(map(len, replayed))
+        return sum([await _replay(pair[0]) for pair in self.processes.values()])
+
+
+async def _replay(process: Process) -> int:
+    letters = DeadLetters(process.service.name)
+    async with process.parts.database.transaction() as tx:
+        keys = [letter.key for letter in await letters.page(tx, 1000)]
+        return len(await letters.retry(tx, keys, "staff")) if keys else 0
