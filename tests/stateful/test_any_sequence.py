@@ -34,7 +34,6 @@ DONE = {
     "an answer was lost, and given again",
     "a key was refused",
     "a twin was given the same answer",
-    "a twin was told to wait",
     "paid again",
     "a way of paying was given",
     "shipped",

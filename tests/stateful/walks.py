@@ -61,6 +61,8 @@ A_WAY_OF_PAYING_IS_GIVEN = (
 A_REFUND_IS_IN_DOUBT_THEN_REFUSED = (
     opened("tok_refund_fails", lived=1),
     ("give_back", {"number": 0, "amount": 250, "at": 0, "fault": None}),
+    charge(Mood.CALLER_DIES_BEFORE),
+    later(seconds=31),
     charge(Mood.DEAF),
     later(seconds=31),
     charge(Mood.ANSWERS),
@@ -78,6 +80,29 @@ PARKED = (
     HOUR,
 )
 
+INTERRUPTED_ORDERS = (
+    opened(),
+    *(
+        ("order", {"basket": [("TEA", 1)], "card": "tok_ok", "customer": 1, "at": 0, "fault": Fault(kind, point)})
+        for kind in ("kill", "cut")
+        for point in (2, 6, 8, 9, 10, 11)
+    ),
+)
+EVERY_MOOD = (*REQUESTED, *(step for mood in Mood for step in (charge(mood), later(seconds=31))), HOUR)
+EVERY_WAY_TO_PUBLISH = tuple(("publish", {"publishing": publishing}) for publishing in Publishing)
+SHIPPED_AND_RETURNED = (
+    opened(lived=6, shelves=(1, 1, 0, 0, 0, 0)),
+    ("take_back", {"number": 0, "at": 0, "fault": None, "restocked": True}),
+    HOUR,
+    REPEAT,
+    ("reuse_the_key", {"number": 0, "basket": [("TEA", 1)], "at": 0}),
+)
+DECLINED_THEN_PAID = (
+    opened("tok_declined", lived=1),
+    ("pay_again", {"number": 0, "card": "tok_ok", "at": 0, "fault": None}),
+    HOUR,
+)
+
 WALKS = (
     CANCELLED_BEFORE_IT_WAS_HELD,
     CANCELLED_BEFORE_IT_WAS_CHARGED,
@@ -86,4 +111,11 @@ WALKS = (
     A_REFUND_IS_IN_DOUBT_THEN_REFUSED,
     TOLD_AHEAD,
     PARKED,
+    INTERRUPTED_ORDERS,
+    EVERY_MOOD,
+    (opened(), *EVERY_WAY_TO_PUBLISH, HOUR),
+    SHIPPED_AND_RETURNED,
+    DECLINED_THEN_PAID,
+    (opened(shelves=NOTHING), HOUR),
+    (opened(lived=3, shelves=(1, 1, 0, 0, 0, 0)), HOUR),
 )
