@@ -20,12 +20,6 @@ def within(server: str, database: str) -> str:
     return f"{server.rpartition('/')[0]}/{database}"
 
 
-def as_role(url: str, role: str) -> str:
-    """The same database as the service's role sees it."""
-    parts = urlsplit(url)
-    return parts._replace(netloc=f"{role}:test@{parts.netloc.rpartition('@')[2]}").geturl()
-
-
 async def make_template(server: str, lock: Path) -> str:
     """The migrated template; made once a server, however many processes ask for it at once."""
     with lock.open("a") as handle:
