@@ -1,6 +1,6 @@
 """auth_service, put together."""
 
-from auth_service import forgetting, handlers, own, routes, store, tables
+from auth_service import forgetting, handlers, own, passwords, routes, store, tables
 from auth_service.domain import session, user
 from auth_service.settings import Settings
 from chassis.app import Loop, Service
@@ -15,6 +15,7 @@ service = Service(
     internal=routes.internal,
     unversioned=routes.unversioned,
     refusals={
+        passwords.TooManySignIn: "unavailable",
         user.EmailTaken: "email_taken",
         user.CredentialsWrong: "credentials_wrong",
         user.AccountDisabled: "account_disabled",

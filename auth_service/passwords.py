@@ -2,6 +2,8 @@
 
 import asyncio
 from asyncio import Semaphore
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
@@ -11,20 +13,42 @@ _HASHES = PasswordHash((Argon2Hasher(time_cost=2, memory_cost=19 * 1024, paralle
 _NOBODYS = f"$argon2id$v=19$m=19456,t=2,p=1${'A' * 22}${'A' * 43}"
 
 
+_IN_LINE = 20  # behind those who are served, at some 50 ms each
+
+
+class TooManySignIn(Exception):
+    """Too many sign in or register at once. Try again."""
+
+
 class Passwords:
-    """Makes and compares hashes, at most ``threads`` at once."""
+    """Makes and compares hashes, at most ``threads`` at once; a few more wait for their turn, others are refused."""
 
     def __init__(self, threads: int = 2) -> None:
         self._free = Semaphore(threads)
+        self._in_line = 0
 
     async def hash(self, password: str) -> str:
-        async with self._free:
+        async with self._turn():
             return await asyncio.to_thread(_HASHES.hash, password)
 
     async def match(self, password: str, password_hash: str | None) -> bool:
         """Whether the password is the one behind the hash. Without a hash it takes as long, and is False."""
-        async with self._free:
+        async with self._turn():
             return await asyncio.to_thread(_match, password, password_hash)
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        if self._free.locked() and self._in_line >= _IN_LINE:
+            raise TooManySignIn
+        self._in_line += 1
+        try:
+            await self._free.acquire()
+        finally:
+            self._in_line -= 1
+        try:
+            yield
+        finally:
+            self._free.release()
 
 
 def _match(password: str, password_hash: str | None) -> bool:

@@ -14,6 +14,7 @@ from loguru import logger
 from starlette.exceptions import HTTPException
 
 from chassis import context, health
+from chassis.admission import Crowded
 from chassis.app import Parts, Service, opened
 from chassis.boundary import Boundary
 from chassis.database import OUTAGE
@@ -21,7 +22,7 @@ from chassis.idempotency import KeyInUse, KeyReused
 from chassis.openapi import DocumentedAPI
 from chassis.pipeline import Unavailable
 from chassis.problems import Problem, of_refusal, of_status, of_validation
-from chassis.tasks import forever, running
+from chassis.tasks import forever
 from chassis.tokens import KeysUnavailable, TokenExpired, TokenInvalid, TokenMissing
 
 PREFIX = "/api/v1"
@@ -34,6 +35,7 @@ _CODES: dict[type[Exception], str] = {
     TokenExpired: "token_expired",
     KeysUnavailable: "unavailable",
     Unavailable: "unavailable",
+    Crowded: "unavailable",
 }
 _OUTAGE = (*OUTAGE, asyncpg.SerializationError, asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError)
 
@@ -45,9 +47,8 @@ def api(parts: Parts) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         pipeline, watch = forever("pipeline", parts.pipeline.run), forever("watch", parts.watch.run)
-        async with opened(parts), running(pipeline, watch):
+        async with opened(parts, pipeline, watch):
             yield
-            await parts.pipeline.close()
 
     app = DocumentedAPI(
         title=service.name,

@@ -19,6 +19,7 @@ from chassis.outbox import Outbox
 from chassis.pipeline import Pipeline
 from chassis.settings import ServiceSettings
 from chassis.store import Store
+from chassis.tasks import running
 from chassis.tokens import Verifier
 from chassis.watch import Watch
 
@@ -112,11 +113,17 @@ def parts_of(service: Service, settings: ServiceSettings, peers: Peers) -> Parts
 
 
 @asynccontextmanager
-async def opened(parts: Parts) -> AsyncIterator[Parts]:
-    """Opens the database and what the service owns, and closes them in reverse."""
+async def opened(parts: Parts, *works: Awaitable[object]) -> AsyncIterator[Parts]:
+    """Opens the database, starts works, the pipeline's among them, opens what the service owns; closes in reverse.
+
+    So what the service owns can still hand in what it has under way when it is closed.
+    """
     async with AsyncExitStack() as stack:
         await parts.database.open()
         stack.push_async_callback(parts.database.close)
+        if works:
+            await stack.enter_async_context(running(*works))
+            stack.push_async_callback(parts.pipeline.close)
         if parts.service.own is not None:
             parts.own = await stack.enter_async_context(parts.service.own(parts))
         yield parts

@@ -1,5 +1,6 @@
 """The outermost layer of an edge: request id, trace, limits of bodies, the last resort for failures, one log line."""
 
+import asyncio
 import time
 from http import HTTPStatus
 from typing import Any
@@ -53,6 +54,9 @@ class Boundary:
                 await self._app(exchange.scope, exchange.receive, exchange.send)
         except _TooLarge:
             await exchange.problem(Problem("body_too_large", "At most 64 KiB."))
+        except asyncio.CancelledError:  # the process ends, and waits no longer for this answer
+            await exchange.problem(Problem("unavailable", "This process ends before the answer is known. Try again."))
+            raise
         except Exception as failure:  # noqa: BLE001 -- the client gets no text of it, the log gets all
             logger.opt(exception=failure).error("a request failed")
             await exchange.problem(Problem("internal_error"))

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from faststream import AckPolicy
 from faststream.rabbit import Channel, RabbitBroker, RabbitMessage, RabbitQueue
 from loguru import logger
 
+from chassis import heartbeat
 from chassis.batch import Work
 from chassis.database import Database, Transaction
 from chassis.deferred import Deferred
@@ -23,6 +25,7 @@ from contracts.catalogue import TELLERS, teller
 PREFETCH = 50
 CHECK = 1.0
 HEARTBEAT = 5
+FINISHING = 2.5  # for what is in hand when it ends; what is not finished then comes again
 
 
 def with_heartbeat(url: str) -> str:
@@ -90,7 +93,7 @@ class Consumer:
 
     def broker(self) -> RabbitBroker:
         """A FastStream broker with two subscribers: the service's queue, and its dead letters, which are drained."""
-        broker = RabbitBroker(self._url, logger=None, graceful_timeout=8.0, fail_fast=True)
+        broker = RabbitBroker(self._url, logger=None, graceful_timeout=FINISHING, fail_fast=True)
         for name, receive in ((self.service, self.receive), (dead_letters_of(self.service), self.receive_dead)):
             queue = RabbitQueue(name, declare=False, durable=True)
             subscriber = broker.subscriber(
@@ -105,11 +108,12 @@ class Consumer:
 
     async def run(self) -> None:
         """Consumes until the connection or the queue is lost; raises then, to be started again."""
-        broker, patience = self.broker(), 10.0
+        broker, patience = self.broker(), FINISHING + 0.5
         try:
-            async with asyncio.timeout(10):
-                await broker.start()
-            await self._watch(broker._connection)  # noqa: SLF001 -- FastStream has no public way to its connection
+            with heartbeat.beating(f"{self.service} consumer"):
+                async with asyncio.timeout(10):
+                    await broker.start()
+                await self._watch(broker._connection)  # noqa: SLF001 -- FastStream has no public way to its connection
         except Exception:
             patience = 1.0  # nothing can be acknowledged any more, so nothing is worth waiting for
             raise
@@ -125,6 +129,7 @@ class Consumer:
                 raise ConnectionError(message)
             # Shielded, since aio-pika swallows a cancellation now and then, and the worker would never end.
             self.consuming = await asyncio.shield(self._has_consumers(connection))
+            heartbeat.beat()
             if not self.consuming:
                 message = f"queue {self.service} has no consumer"
                 raise ConnectionError(message)
@@ -197,10 +202,20 @@ class Consumer:
 async def _end(broker: RabbitBroker, patience: float) -> None:
     """Stops a broker; its connection is closed in any case, or it would come back by itself and consume for nobody."""
     connection: Any = broker._connection  # noqa: SLF001 -- FastStream has no public way to its connection
-    for end in (broker.stop, *([connection.close] if connection else [])):
+    ends = [partial(_take_no_more, broker), broker.stop, *([connection.close] if connection else [])]
+    for end, seconds in zip(ends, (1.0, patience, 1.0), strict=False):
         with suppress(Exception):
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(seconds):
                 await end()
+
+
+async def _take_no_more(broker: RabbitBroker) -> None:
+    """Before FastStream waits for what is in hand: it would go on receiving, up to the prefetch (6-facts.md, 6)."""
+    subscriber: Any
+    for subscriber in broker.subscribers:
+        queue, tag = subscriber._queue_obj, subscriber._consumer_tag  # noqa: SLF001 -- there is no public way
+        if queue is not None and tag is not None:
+            await queue.cancel(tag)
 
 
 async def _raw(message: Any) -> bytes:

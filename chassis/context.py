@@ -30,9 +30,13 @@ current: ContextVar[Context | None] = ContextVar("current", default=None)
 
 def start(request_id: str | None = None, traceparent: str | None = None) -> Context:
     """A context from what a client sent, as far as it is well-formed; what is missing is made anew."""
-    given = request_id if request_id and _REQUEST_ID.fullmatch(request_id) else typeid("req", new_id())
     trace = traceparent if traceparent and _TRACEPARENT.fullmatch(traceparent) else new_traceparent()
-    return Context(given, trace)
+    return Context(known_id(request_id), trace)
+
+
+def known_id(request_id: str | None) -> str:
+    """The id that a client gave its request, if it is well-formed, else a new one."""
+    return request_id if request_id and _REQUEST_ID.fullmatch(request_id) else typeid("req", new_id())
 
 
 def new_traceparent() -> str:

@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import ClauseElement
 
-CLOSING = 2.0
+CLOSING = 1.0
 LONGEST = 20.0  # for a transaction: twice what its role allows one statement
 _DIALECT: Dialect = PGDialect_asyncpg()  # type: ignore[no-untyped-call]
 
@@ -185,7 +185,7 @@ class Database:
         await self._pool
 
     async def close(self) -> None:
-        """Closes the connections; those that are still in use after two seconds are cut."""
+        """Closes the connections; those that are still in use after a second are cut."""
         if self._pool is not None:
             pool, self._pool = self._pool, None
             with suppress(TimeoutError):
@@ -215,7 +215,7 @@ class Database:
                 cut.cancel()
 
     async def connect(self) -> asyncpg.Connection:
-        """A connection of its own, outside the pool, for LISTEN and advisory locks."""
-        connection: asyncpg.Connection = await asyncpg.connect(self.url, timeout=5)
+        """A connection of its own, outside the pool, for LISTEN and advisory locks; a command ends within 20 s."""
+        connection: asyncpg.Connection = await asyncpg.connect(self.url, timeout=5, command_timeout=LONGEST)
         await _prepare(connection)
         return connection

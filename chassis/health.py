@@ -8,9 +8,13 @@ from pathlib import Path
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import JSONResponse, Response
 
+from chassis import heartbeat
+from chassis.admission import HERE
 from chassis.app import Parts
 from chassis.migrations import head
+from chassis.telemetry import LAG, LOOPS
 
+LATE = 2.0
 PROJECT = Path(__file__).parents[1] / "pyproject.toml"
 
 
@@ -23,8 +27,9 @@ def release() -> str:
 
 
 def alive() -> Response:
-    """200: the process answers."""
-    return JSONResponse({"status": "alive"})
+    """200: the process answers, and none of its loops is stuck; else 503, and it has to end."""
+    stuck = heartbeat.stuck()
+    return JSONResponse({"status": "stuck", "reasons": stuck} if stuck else {"status": "alive"}, 503 if stuck else 200)
 
 
 async def api_checks(parts: Parts) -> dict[str, str | None]:
@@ -44,8 +49,15 @@ async def _database(parts: Parts) -> str | None:
 
 async def ready(checks: Mapping[str, str | None]) -> Response:
     """200, or 503 with the reasons."""
-    reasons = {name: reason for name, reason in checks.items() if reason}
+    told = {**checks, "process": _process(), **heartbeat.stuck()}
+    reasons = {name: reason for name, reason in told.items() if reason}
     return JSONResponse({"ready": not reasons, "reasons": reasons}, 503 if reasons else 200)
+
+
+def _process() -> str | None:
+    if HERE.is_ending:
+        return "is ending"
+    return f"comes {HERE.lag:.1f} s late to everything" if HERE.lag > LATE else None
 
 
 async def report(service: str, checks: Mapping[str, str | None]) -> Response:
@@ -61,4 +73,8 @@ def version(service: str) -> Response:
 
 def metrics() -> Response:
     """Everything that is counted in this process, for Prometheus."""
+    LAG.set(HERE.lag)
+    LOOPS.clear()
+    for loop, age in heartbeat.ages().items():
+        LOOPS.labels(loop).set(age)
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

@@ -3,6 +3,7 @@
 from asyncio import Future
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +18,7 @@ _WAITS = "waits behind an earlier event of the same subject"
 
 @dataclass(eq=False, slots=True)
 class Command:
-    """A command and the caller who waits for its answer."""
+    """A command and the caller who waits for its answer, but not beyond ``until`` for it to be taken."""
 
     body: object
     id: UUID
@@ -26,6 +27,7 @@ class Command:
     claim: Claim | None
     render: Callable[[Any], Answer] | None
     settled: "Future[Any]"
+    until: float = inf
 
     @property
     def size(self) -> int:

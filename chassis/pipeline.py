@@ -9,12 +9,13 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from math import inf
 from typing import Any
 from uuid import UUID
 
 from loguru import logger
 
-from chassis import telemetry
+from chassis import heartbeat, telemetry
 from chassis.batch import Batch, Work
 from chassis.context import Context, new_traceparent, start
 from chassis.database import CONFLICT, OUTAGE, Database, Transaction
@@ -29,7 +30,8 @@ BATCH_ITEMS = 200
 WAITING_ITEMS = 5_000
 CONFLICT_RETRIES = 3
 LONGEST_PAUSE = 5.0
-CLOSING = 5.0
+OVERDUE = 4.0
+CLOSING = 2.0
 
 
 class Unavailable(Exception):
@@ -50,6 +52,7 @@ class Pipeline:
         self._idle = asyncio.Event()
         self._pause = 0.0
         self._resume_at = 0.0
+        self._overdue = False
         self._closing = False
 
     # --- in
@@ -65,17 +68,20 @@ class Pipeline:
     ) -> Any:
         """Decides a command; returns its reply, rendered where there is a ``render``, once it is committed.
 
-        A caller who leaves before the command is taken takes it along; once taken, it runs to the end.
+        A caller who leaves before the command is taken takes it along; once taken, it runs to the end. One who waits
+        for a rendered answer is told after four seconds to ask again, instead of having it taken late.
 
         Raises:
             Unavailable: when the database is away, or too much is waiting. The command's fate may be unknown.
             Exception: the domain's refusal; ``KeyInUse`` and ``KeyReused`` for the claim.
         """
-        if self._closing or self._items >= WAITING_ITEMS or time.monotonic() < self._resume_at:
+        loop, is_full = asyncio.get_running_loop(), self._items >= WAITING_ITEMS
+        if self._closing or is_full or (self._overdue and render) or time.monotonic() < self._resume_at:
             raise Unavailable
-        settled: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        settled: asyncio.Future[Any] = loop.create_future()
         asked = context or start(None, new_traceparent())
-        self._put(Command(body, new_id(), actor, asked, claim, render, settled))
+        until = loop.time() + OVERDUE if render else inf
+        self._put(Command(body, new_id(), actor, asked, claim, render, settled, until))
         outcome = await settled
         if isinstance(outcome, Exception):
             raise outcome
@@ -113,11 +119,14 @@ class Pipeline:
 
     async def run(self) -> None:
         """Settles batch after batch until it is closed and nothing waits."""
-        while not (self._closing and not self._waiting):
-            if not await self.step():
-                self._idle.set()
-                await self._arrived.wait()
-                self._idle.clear()
+        with heartbeat.beating(f"{self.service} pipeline"):
+            while not (self._closing and not self._waiting):
+                if not await self.step():
+                    self._idle.set()
+                    heartbeat.rest()
+                    await self._arrived.wait()
+                    self._idle.clear()
+                heartbeat.beat()
         self._idle.set()
 
     async def step(self) -> bool:
@@ -127,6 +136,7 @@ class Pipeline:
             return False
         batch = Batch(self._work, entries)
         started = time.perf_counter()
+        overdue = asyncio.get_running_loop().call_later(OVERDUE, self._shed)
         try:
             await self._commit(batch)
         except OUTAGE as outage:
@@ -137,18 +147,30 @@ class Pipeline:
         else:
             self._pause = 0.0
             self._settled(batch, time.perf_counter() - started)
+        finally:
+            overdue.cancel()
+            self._overdue = False
         return True
 
     def _take(self) -> list[Entry]:
         entries: list[Entry] = []
-        room = BATCH_ITEMS
+        room, now = BATCH_ITEMS, asyncio.get_running_loop().time()
         while self._waiting and (room > 0 or not entries):
             entry = self._waiting.popleft()
             self._items -= entry.size
-            if not entry.settled.cancelled():
+            if isinstance(entry, Command) and entry.until < now:
+                _refuse(entry)
+            if not entry.settled.done():
                 entries.append(entry)
                 room -= entry.size
         return entries
+
+    def _shed(self) -> None:
+        """The batch takes so long that nobody knows when the next one begins: who can ask again later is told so."""
+        self._overdue = True
+        for entry in self._waiting:
+            if isinstance(entry, Command) and entry.until < inf:
+                _refuse(entry)
 
     async def _commit(self, batch: Batch) -> None:
         for attempt in range(CONFLICT_RETRIES):
@@ -169,6 +191,7 @@ class Pipeline:
 
     async def _attempt(self, batch: Batch, how: Callable[[Transaction], Awaitable[None]]) -> None:
         batch.forget()
+        heartbeat.beat()
         async with self._database.transaction() as tx:
             await how(tx)
 
@@ -203,14 +226,19 @@ class Pipeline:
         self._waiting.extendleft(reversed(facts))
         self._items += sum(fact.size for fact in facts)
         for entry in entries:
-            if not isinstance(entry, Parcel) and not entry.settled.done():
-                entry.settled.set_result(Unavailable())
+            if not isinstance(entry, Parcel):
+                _refuse(entry)
         await asyncio.sleep(pause)
 
     async def close(self) -> None:
-        """Takes no more commands and settles what waits, within five seconds: what the broker sent, it has still."""
+        """Takes no more commands and settles what waits, within two seconds: what the broker sent, it has still."""
         self._closing = True
         self._arrived.set()
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSING):
                 await self._idle.wait()
+
+
+def _refuse(entry: Entry) -> None:
+    if not entry.settled.done():
+        entry.settled.set_result(Unavailable())

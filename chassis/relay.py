@@ -15,7 +15,8 @@ from aiormq.abc import AbstractChannel
 from aiormq.exceptions import DeliveryError
 from loguru import logger
 
-from chassis import telemetry
+from chassis import heartbeat, telemetry
+from chassis.broker import with_heartbeat
 from chassis.database import Database
 from contracts.catalogue import UNHEARD
 from contracts.envelope import CONTENT_TYPE
@@ -72,8 +73,9 @@ class Relay:
     def __init__(self, service: str, database: Database, broker_url: str) -> None:
         self.service = service
         self.active = False
+        self.stands_by = False
         self._database = database
-        self._broker_url = broker_url
+        self._broker_url = with_heartbeat(broker_url)
         self._wake = asyncio.Event()
         self._lock = crc32(f"relay {service}".encode())
         self._due = f"""
@@ -89,25 +91,31 @@ class Relay:
 
     async def run(self) -> None:
         """Holds the lock and relays until a connection is lost; raises then, to be started again."""
-        connection = await self._database.connect()
-        try:
-            await connection.execute("SET idle_session_timeout = '10s'; SET statement_timeout = '10s'")
-            while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", self._lock):  # noqa: ASYNC110 -- it is another process's
-                await asyncio.sleep(POLL)
-            await self._hold(connection)
-        finally:
-            self.active = False
-            connection.terminate()
+        with heartbeat.beating(f"{self.service} relay"):
+            connection = await self._database.connect()
+            try:
+                await connection.execute("SET idle_session_timeout = '10s'; SET statement_timeout = '10s'")
+                while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", self._lock):
+                    self.stands_by = True
+                    heartbeat.beat()
+                    await asyncio.sleep(POLL)
+                self.stands_by = False
+                await self._hold(connection)
+            finally:
+                self.active = self.stands_by = False
+                connection.terminate()
 
     async def _hold(self, connection: asyncpg.Connection) -> None:
         await connection.add_listener(f"{self.service}_outbox", lambda *_: self._wake.set())
         async with asyncio.timeout(CONFIRM_TIMEOUT):
             broker = await aio_pika.connect(self._broker_url)
         try:
-            channel = await (await broker.channel(publisher_confirms=True)).get_underlay_channel()
+            async with asyncio.timeout(CONFIRM_TIMEOUT):
+                channel = await (await broker.channel(publisher_confirms=True)).get_underlay_channel()
             publisher = BrokerPublisher(self.service, channel)
             self.active = True
-            while True:
+            while not broker.is_closed:
+                heartbeat.beat()
                 self._wake.clear()
                 if not await self.step(connection, publisher):
                     with suppress(TimeoutError):

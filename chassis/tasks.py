@@ -6,20 +6,23 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 
 from loguru import logger
 
-PATIENCE = 15.0
+PATIENCE = 4.0
 
 
-async def forever(name: str, work: Callable[[], Awaitable[None]], *, longest_pause: float = 5.0) -> None:
+async def forever(
+    name: str, work: Callable[[], Awaitable[None]], *, longest_pause: float = 5.0, until: asyncio.Event | None = None
+) -> None:
     """Runs ``work`` again whenever it fails, after a pause with jitter that doubles up to ``longest_pause`` seconds.
 
-    It catches ``Exception``: asyncpg and aio-pika raise more than they document when a server dies (6-facts.md, 11).
+    It ends with a work that ends after ``until`` was set. It catches ``Exception``: asyncpg and aio-pika raise more
+    than they document when a server dies (6-facts.md, 11).
     """
     pause = 0.1
-    while True:
+    while until is None or not until.is_set():
         started = asyncio.get_running_loop().time()
         try:
             await work()
@@ -67,3 +70,25 @@ async def running(*works: Awaitable[object]) -> AsyncIterator[None]:
                 task.cancel()
             with suppress(asyncio.CancelledError):
                 task.result()
+
+
+@asynccontextmanager
+async def side_by_side(*contexts: AbstractAsyncContextManager[object]) -> AsyncIterator[None]:
+    """Enters contexts at once and leaves them at once, each in a task of its own: none waits for another's end."""
+    ended = asyncio.Event()
+    entered = [asyncio.Event() for _ in contexts]
+
+    async def live(context: AbstractAsyncContextManager[object], is_in: asyncio.Event) -> None:
+        async with context:
+            is_in.set()
+            await ended.wait()
+
+    async with asyncio.TaskGroup() as lives:
+        for context, is_in in zip(contexts, entered, strict=True):
+            lives.create_task(live(context, is_in))
+        for is_in in entered:
+            await is_in.wait()
+        try:
+            yield
+        finally:
+            ended.set()

@@ -1,18 +1,24 @@
-"""How bytes become requests: uvicorn's protocol, with bounds on a request's head and on the time that it may take.
+"""How bytes become requests: uvicorn's protocol, with bounds on heads, on times, and on what is taken on at once.
 
-What is no request is refused in problem details, as everything else is.
+What is no request, or one too many, is refused in problem details, as everything else is.
 """
 
-from asyncio import TimerHandle, Transport
+from asyncio import TimerHandle, Transport, current_task
+from typing import Any
 
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from chassis import context
+from chassis.admission import HERE
 from chassis.problems import Problem
+from chassis.refusing import PROBES, at_a_glance, refusal
+from chassis.telemetry import REFUSED
 
 HEAD_LIMIT = 32 * 1024
 PATIENCE = 30.0
+LINGER = 0.5  # for what is on its way already when the process ends, and LAST_PATIENCE for what has begun to come
+LAST_PATIENCE = 3.0
 _NO_REQUEST = Problem("header_invalid", "What came is not a request of HTTP/1.1.")
 _TOO_LONG = Problem("header_invalid", "At most 32 KiB of headers.")
 
@@ -24,10 +30,16 @@ class _HeadTooLong(Exception):
 class Wire(HttpToolsProtocol):
     """A connection. One that brings no whole request in time is closed, so that nobody can hold many for nothing."""
 
+    admission = HERE
     patience = PATIENCE
     cycle: RequestResponseCycle | None  # type: ignore[assignment]
     _closing: TimerHandle | None = None
+    _refused: RequestResponseCycle | None = None
+    _stalled: TimerHandle | None = None
+    _begun: bool = False
     _between: bool = False
+    _is_surplus: bool = False
+    _ends: bool = False
     _parsed: int = 0
     _pending: int = 0
     _reads_head: bool = True
@@ -37,15 +49,19 @@ class Wire(HttpToolsProtocol):
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """From now on a request has to come."""
         super().connection_made(transport)
+        self._is_surplus = len(self.connections) > self.admission.connections
         self._expect()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing more will come."""
         self._expect_no_more()
+        self._resumed()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parses what came."""
+        """Parses what came, unless it is one request too many."""
+        if self.admission.is_full(len(self.tasks)) and self._refuses_at_a_glance(data):
+            return
         self._expect()
         self._between = False
         super().data_received(data)
@@ -59,7 +75,8 @@ class Wire(HttpToolsProtocol):
         """A request begins."""
         super().on_message_begin()
         self._expect()
-        self._between, self._parsed = True, 0
+        self._begun = self._between = True
+        self._parsed = 0
 
     def on_url(self, url: bytes) -> None:
         """The request's target, or a part of it."""
@@ -79,21 +96,93 @@ class Wire(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """The request is whole; what comes now is the head of the next one."""
         self._between = self._reads_head = True
+        self._begun = False
         self._expect_no_more()
         super().on_message_complete()
+        if self._refused is not None:
+            self._refuse(self._refused)
 
     def on_response_complete(self) -> None:
         """An answer has left; a request that began behind it has its whole time from now."""
+        # uvicorn does it a turn later, and the answered would count among those at work until then.
+        if (task := current_task()) is not None:
+            self.tasks.discard(task)
         super().on_response_complete()
         if self._closing is not None:
             self._expect_no_more()
             self._expect()
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Works on a request, or refuses it once its body has passed by: until then its client does not listen."""
+        if self._ends and cycle is self.cycle:
+            cycle.keep_alive = False
+        is_welcome = not self._is_surplus and not self.admission.is_full(len(self.tasks))
+        if is_welcome or cycle.scope["raw_path"] in PROBES:
+            super()._start_asgi_task(cycle, app)
+        elif cycle.more_body and not cycle.waiting_for_100_continue:
+            cycle.response_complete = True  # so that uvicorn keeps nothing of its body
+            self._refused = cycle
+        else:
+            self.loop.call_soon(self._refuse, cycle)
+
+    def _refuse(self, cycle: RequestResponseCycle) -> None:
+        self._refused = None
+        cycle.response_complete = True
+        given = next((value for name, value in cycle.scope["headers"] if name == b"x-request-id"), b"")
+        is_kept = cycle.keep_alive and not cycle.waiting_for_100_continue and not self._is_surplus
+        self._say_no(refusal(cycle.scope["raw_path"], given, is_kept=is_kept))
+        if not is_kept:
+            self.transport.close()
+
+    def _refuses_at_a_glance(self, data: bytes) -> bool:
+        is_free = not self._begun and (self.cycle is None or self.cycle.response_complete)
+        answer = at_a_glance(data) if is_free and not self._is_surplus and not self._ends else None
+        if answer is not None:
+            self._expect_no_more()
+            self._say_no(answer)
+        return answer is not None
+
+    def _say_no(self, answer: bytes) -> None:
+        REFUSED.inc()
+        self.transport.write(answer)
+        super().on_response_complete()
+
+    def shutdown(self) -> None:
+        """The process ends: what is here or on its way is answered, what has begun to come is waited for a little."""
+        self._ends = True
+        if self.cycle is not None:
+            self.cycle.keep_alive = False
+        self.loop.call_later(LINGER, self._close_idle)
+        self.loop.call_later(LAST_PATIENCE, self._close_unfinished)
+
+    def _close_idle(self) -> None:
+        if not self._begun and (self.cycle is None or self.cycle.response_complete):
+            self.transport.close()
+
+    def _close_unfinished(self) -> None:
+        if self._begun and (self.cycle is None or self.cycle.response_complete or self.cycle.more_body):
+            self.transport.close()
+
+    def pause_writing(self) -> None:
+        """The client does not read what it asked for; it is given as long as for asking."""
+        super().pause_writing()
+        self._stalled = self._stalled or self.loop.call_later(self.patience, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """The client reads again."""
+        super().resume_writing()
+        self._resumed()
+
+    def _resumed(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
+
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 -- uvicorn's words are not ours
         """Refuses what is no request. While the one before is being answered, the connection can only be cut."""
         ours = not self._reads_head and self.cycle is not None and not self.cycle.response_started
         if self.cycle is None or self.cycle.response_complete or ours:
-            self.transport.write(_answer(self._refusal, self.url))
+            self.transport.write(_answer(self._refusal, self.url.partition(b"?")[0].decode("ascii", "replace")))
         self.transport.close()
 
     def _count(self, size: int) -> None:
@@ -120,8 +209,7 @@ class Wire(HttpToolsProtocol):
             self.transport.close()
 
 
-def _answer(problem: Problem, url: bytes) -> bytes:
-    path = url.partition(b"?")[0].decode("ascii", "replace")
+def _answer(problem: Problem, path: str) -> bytes:
     asked = context.start()
     response = problem.answer(path, asked.request_id)
     headers = [*response.raw_headers, (b"x-request-id", asked.request_id.encode()), (b"connection", b"close")]

@@ -1,23 +1,25 @@
 """A service's worker: its consumer, relay, loops, the deferred runner and the hourly housekeeping."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
 from loguru import logger
 
+from chassis import heartbeat
 from chassis.app import Loop, Parts, opened
 from chassis.broker import Consumer
 from chassis.database import OUTAGE
 from chassis.deferred import UNREADABLE, Deferred
 from chassis.parcels import read, unpacked
 from chassis.relay import Relay
-from chassis.tasks import forever, running
+from chassis.tasks import forever, running, side_by_side
 
 DEFERRED_AT_ONCE = 100
 KEPT_DAYS = {"local": 1, "production": 30}
 HOUR = 3600.0
 UNCOUNT = 0.2
+FINISHING = 3.0
 
 
 class Worker:
@@ -31,7 +33,7 @@ class Worker:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Opens the parts and works until the end of the body; then finishes what it has accepted, consumer first."""
+        """Opens the parts and works until the end of the body; then takes nothing more and finishes what it has."""
         parts, name = self.parts, self.parts.service.name
         loops = (
             *parts.service.loops,
@@ -39,30 +41,51 @@ class Worker:
             Loop("housekeeping", keep_house, every=HOUR, woken=False),
         )
         relay, pipeline = forever(f"{name} relay", self.relay.run), forever(f"{name} pipeline", parts.pipeline.run)
-        async with opened(parts), running(relay, pipeline):
-            async with (
-                running(*(_looping(loop, parts) for loop in loops)),
-                running(forever(f"{name} consumer", self.consumer.run)),
-            ):
-                yield
-            await parts.pipeline.close()
+        consumer = forever(f"{name} consumer", self.consumer.run)
+        async with opened(parts, relay, pipeline), side_by_side(running(consumer), _looping(loops, parts)):
+            yield
 
     async def checks(self) -> dict[str, str | None]:
         """Why this worker is not ready, by check."""
         return {
             "consumer": None if self.consumer.consuming or not self.parts.work.decisions.topics else "does not consume",
+            "relay": None if self.relay.active or self.relay.stands_by else "does not relay",
         }
 
 
-async def _looping(loop: Loop, parts: Parts) -> None:
+@asynccontextmanager
+async def _looping(loops: Sequence[Loop], parts: Parts) -> AsyncIterator[None]:
+    """Runs loops beside the body. At its end each has three seconds to finish the step that it is in."""
+    ended = asyncio.Event()
+    tasks = [asyncio.create_task(_loop(loop, parts, ended)) for loop in loops]
+    async with running(*tasks):
+        yield
+        ended.set()
+        parts.pipeline.committed.fire()
+        await asyncio.wait(tasks, timeout=FINISHING)
+
+
+async def _loop(loop: Loop, parts: Parts, ended: asyncio.Event) -> None:
     async def work() -> None:
-        while True:
-            seen = parts.pipeline.committed.count
-            if not await loop.step(parts):
-                await (parts.pipeline.committed.after(seen, loop.every) if loop.woken else asyncio.sleep(loop.every))
+        with heartbeat.beating(f"{parts.service.name} {loop.name}"):
+            while not ended.is_set():
+                seen = parts.pipeline.committed.count
+                heartbeat.beat()
+                if not await loop.step(parts):
+                    heartbeat.rest()
+                    await _until_next(loop, parts, seen, ended)
 
     with logger.contextualize(service=parts.service.name):
-        await forever(loop.name, work)
+        await forever(loop.name, work, until=ended)
+
+
+async def _until_next(loop: Loop, parts: Parts, seen: int, ended: asyncio.Event) -> None:
+    if loop.woken:
+        await parts.pipeline.committed.after(seen, loop.every)
+    else:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(loop.every):
+                await ended.wait()
 
 
 async def retry_deferred(parts: Parts) -> bool:
@@ -109,6 +132,7 @@ async def _retry_carefully(parts: Parts, event: Deferred) -> None:
     elif state == "deferred":
         settled = await parts.pipeline.retry([event])
         while not settled:
+            heartbeat.beat()
             await asyncio.sleep(UNCOUNT)
             with suppress(*OUTAGE):
                 async with parts.database.transaction() as tx:

@@ -1,6 +1,7 @@
 """Forwards requests to a service in another process over HTTP: bodies and streams pass through piece by piece."""
 
 import asyncio
+from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import timedelta
 from urllib.parse import quote
 
@@ -8,6 +9,7 @@ import httpx2
 from loguru import logger
 from starlette.types import Receive, Scope, Send
 
+from chassis.admission import HERE, Crowded
 from chassis.problems import Problem
 from gateway.connections import Connections, Full
 from gateway.forwarding import Body, ClientGone, answer_headers, request_headers
@@ -60,19 +62,23 @@ class Proxy:
     async def _forward(self, scope: Scope, body: Body, send: Send) -> None:
         answer = _Answer(send)
         try:
-            async with self._connections.one() as transport:
-                response = await self._ask(transport, self._request(scope, body))
-                try:
-                    await answer.pass_on(response)
-                finally:
-                    await response.aclose()
+            with _place(scope):
+                await self._exchange(scope, body, answer)
         except ClientGone:
             return
-        except (Full, TimeoutError, httpx2.TransportError) as failure:
+        except (Crowded, Full, TimeoutError, httpx2.TransportError) as failure:
             logger.warning("{} {}: {!r}", scope["method"], self._url.host, failure)
             # When the head is out, only a cut connection can tell the client that the answer is not whole.
             if not answer.begun:
                 await refuse(_problem(failure), scope, body.receive, send)
+
+    async def _exchange(self, scope: Scope, body: Body, answer: "_Answer") -> None:
+        async with self._connections.one() as transport:
+            response = await self._ask(transport, self._request(scope, body))
+            try:
+                await answer.pass_on(response)
+            finally:
+                await response.aclose()
 
     def _request(self, scope: Scope, body: Body) -> httpx2.Request:
         path: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
@@ -105,16 +111,44 @@ class _Answer:
 
     async def pass_on(self, response: httpx2.Response) -> None:
         headers = answer_headers(response.headers.raw)
+        is_endless = response.headers.get("content-type", "").startswith("text/event-stream")
+        if is_endless:
+            HERE.check()
         self.begun = True
         await self._send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+        if is_endless:
+            # It would never end by itself. Its reader comes again, and says what it has seen last.
+            with suppress(TimeoutError), HERE.looking_on():
+                async with HERE.until_the_end():
+                    await self._pass_on(response)
+        else:
+            await self._pass_on(response)
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _pass_on(self, response: httpx2.Response) -> None:
         async for piece in response.aiter_raw():
             await self._send({"type": "http.response.body", "body": piece, "more_body": True})
-        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _place(scope: Scope) -> AbstractContextManager[None]:
+    """Where a request counts: among those at work, or among those who look on until something happens.
+
+    When too many look on, it is not made to wait: nobody has to honour a preference (RFC 7240).
+    """
+    others = [pair for pair in scope["headers"] if pair[0] != b"prefer"]
+    if len(others) == len(scope["headers"]):
+        return nullcontext()
+    try:
+        HERE.check()
+    except Crowded:
+        scope["headers"] = others
+        return nullcontext()
+    return HERE.looking_on()
 
 
 def _problem(failure: Exception) -> Problem:
     match failure:
-        case httpx2.ConnectError() | httpx2.ConnectTimeout() | Full():
+        case httpx2.ConnectError() | httpx2.ConnectTimeout() | Full() | Crowded():
             return Problem("unavailable", "The service cannot be reached now. Try again.")
         case TimeoutError() | httpx2.TimeoutException():
             return Problem("upstream_timeout", "The service did not answer in time.")

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import UUID
 
+from chassis.admission import HERE, Crowded
 from chassis.app import Parts
 from chassis.database import OUTAGE
 from order_service.domain.history import HistoryEntry
@@ -18,21 +19,31 @@ QUIET = 30.0
 
 
 async def settled(parts: Parts, order_id: UUID, seconds: float) -> Order | None:
-    """The order, as soon as the shop has nothing to decide about it by itself, else after so many seconds."""
-    until = time.monotonic() + seconds
+    """The order, as soon as the shop has nothing to decide about it by itself, else after so many seconds.
+
+    None when the database is away, or too many wait already: whoever asked is told what is known.
+    """
+    try:
+        with HERE.looking_on():
+            return await _settled(parts, order_id, time.monotonic() + seconds)
+    except (*OUTAGE, Crowded):
+        return None
+
+
+async def _settled(parts: Parts, order_id: UUID, until: float) -> Order | None:
     while True:
         async with _woken(parts, order_id, until - time.monotonic()) as change:
             async with parts.database.transaction(read_only=True) as tx:
                 order = await find_order(tx, order_id)
-            if order is None or not order.is_in_the_works or time.monotonic() >= until:
+            if order is None or not order.is_in_the_works or time.monotonic() >= until or HERE.is_ending:
                 return order
             await change
 
 
 async def steps(parts: Parts, order: Order, after: int) -> AsyncIterator[HistoryEntry]:
-    """What happens to an order after a version, until its state is terminal or the database is away."""
+    """What happens to an order after a version, until its state is terminal or somebody leaves: the database, or we."""
     ended = order.is_terminal and after >= order.version
-    while not ended:
+    while not (ended or HERE.is_ending):
         async with _woken(parts, order.id, QUIET) as change:
             try:
                 async with parts.database.transaction(read_only=True) as tx:

@@ -9,8 +9,8 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Header, Query, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
+from chassis.admission import HERE
 from chassis.context import about_order
-from chassis.database import OUTAGE
 from chassis.http import (
     Answer,
     Caller,
@@ -78,11 +78,7 @@ async def _after_waiting(edge: Edge, answer: Answer, order_id: UUID, seconds: in
     """The answer with the state that the order reached within these seconds. Whatever fails here, the order stands."""
     if not seconds:
         return respond(answer)
-    try:
-        order = await following.settled(edge.parts, order_id, seconds)
-    except OUTAGE:
-        order = None
-    if order is None:
+    if (order := await following.settled(edge.parts, order_id, seconds)) is None:
         return respond(answer)
     reached = _shown(order)
     applied = {**answer.headers, **reached.headers, "Preference-Applied": f"wait={seconds}"}
@@ -148,14 +144,14 @@ async def list_orders(
     responses={304: {"description": "It is as you know it"}, **problems("token_missing", "not_found")},
 )
 async def get_order(
-    order_id: OrderNamed, caller: Customer, edge: Edge, if_none_match: Annotated[str | None, Header()] = None
+    order_id: OrderNamed,
+    caller: Customer,
+    edge: Edge,
+    _known: Annotated[str | None, Header(alias="if-none-match")] = None,
 ) -> Response:
     async with edge.read() as tx:
         order = found(await store.find_order(tx, order_id, _owner(caller)))
-    known = {tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")}
-    if known & {etag(order.version), "*"}:
-        return Response(status_code=304, headers={"ETag": etag(order.version)})
-    return respond(_shown(order))
+    return edge.tagged(schemas.Order.of(order), order.version)
 
 
 @router.post(
@@ -223,16 +219,18 @@ async def list_order_events(
     return listing(page, entries, schemas.OrderEvent.of, lambda entry: (entry.version,))
 
 
-async def _followed(order_id: OrderNamed, caller: Customer, edge: Edge) -> Order:
-    async with edge.read() as tx:
-        return found(await store.find_order(tx, order_id, _owner(caller)))
+async def _followed(order_id: OrderNamed, caller: Customer, edge: Edge) -> AsyncIterator[Order]:
+    with HERE.looking_on():
+        async with edge.read() as tx:
+            order = found(await store.find_order(tx, order_id, _owner(caller)))
+        yield order
 
 
 @router.get(
     "/orders/{order_id}/stream",
     operation_id="streamOrder",
     response_class=EventSourceResponse,
-    responses=problems("token_missing", "not_found"),
+    responses=problems("token_missing", "not_found", "unavailable"),
 )
 async def stream_order(
     order: Annotated[Order, Depends(_followed)], edge: Edge, last_event_id: Annotated[int, Header(ge=0)] = 0

@@ -1,9 +1,8 @@
 """One process: hosts services as api, worker or both, and answers for their health."""
 
-import threading
+import gc
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from os import _exit
 from typing import Any
 
 import httpx2
@@ -15,17 +14,21 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from chassis import health, logging
+from chassis.admission import HERE
 from chassis.api import api
 from chassis.app import Parts, parts_of
 from chassis.settings import LogSettings, ServiceSettings
+from chassis.tasks import side_by_side
 from chassis.wire import Wire
 from chassis.worker import Worker
 from ordermill.services import SERVICES, load
+from ordermill.serving import Server
 
 GATEWAY = "gateway"
 PROVIDER = "provider"
 AUDITOR = "auditor"
-GRACE = 8
+GRACE = 5  # seconds for answers that are under way; then those who asked are told to ask again
+PROVIDED = 1_000
 
 
 class Hosted:
@@ -57,10 +60,9 @@ class Hosted:
         async with AsyncExitStack() as stack:
             for client in self.peers.values():
                 stack.push_async_callback(client.aclose)
-            for app in self.apis.values():
-                await stack.enter_async_context(app.router.lifespan_context(app))
-            for worker in self.workers:
-                await stack.enter_async_context(worker.running())
+            edges = (app.router.lifespan_context(app) for app in self.apis.values())
+            await stack.enter_async_context(side_by_side(*edges))
+            await stack.enter_async_context(side_by_side(*(worker.running() for worker in self.workers)))
             yield
 
     async def checks(self) -> dict[str, str | None]:
@@ -133,6 +135,8 @@ def _probes(name: str, checks: Any) -> list[Route]:
 def run(names: Sequence[str], role: str, port: int, host: str = "127.0.0.1") -> None:
     """Serves until SIGTERM: accepted work is finished, then the process ends, within 10 s in any case."""
     logs = LogSettings()
+    if names == [PROVIDER]:
+        HERE.at_work = PROVIDED  # its callers are ours, bound themselves, and some cards let them wait
     logging.set_up(f"{names[0] if len(names) == 1 else 'shop'}.{role}", level=logs.log_level, form=logs.log_format)
     config = uvicorn.Config(
         application(list(names), role),
@@ -150,14 +154,5 @@ def run(names: Sequence[str], role: str, port: int, host: str = "127.0.0.1") -> 
         timeout_keep_alive=65,
         timeout_graceful_shutdown=GRACE,
     )
-    _Server(config).run()
-
-
-class _Server(uvicorn.Server):
-    """uvicorn, with a watchdog: a handshake that hangs must not hold up the end (6-facts.md, 6)."""
-
-    def handle_exit(self, sig: int, frame: Any) -> None:
-        watchdog = threading.Timer(GRACE + 1.5, _exit, [1])
-        watchdog.daemon = True
-        watchdog.start()
-        super().handle_exit(sig, frame)
+    Server(config).run()
+    gc.freeze()  # Looking for garbage in all that the services imported would hold up the end.

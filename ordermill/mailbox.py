@@ -24,6 +24,7 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from ordermill.ports import HOST
+from ordermill.serving import Server
 
 KEEPS = 10_000
 LARGEST_MAIL = 10 * 1024 * 1024
@@ -156,10 +157,19 @@ def _without_tags(html: str) -> str:
 async def serve(folder: Path, smtp_port: int, http_port: int) -> None:
     """Take and show mails until SIGTERM."""
     mailbox = Mailbox(folder)
-    config = uvicorn.Config(application(mailbox), host=HOST, port=http_port, log_level="warning", access_log=False)
+    config = uvicorn.Config(
+        application(mailbox),
+        host=HOST,
+        port=http_port,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=2,
+    )
     loop = asyncio.get_running_loop()
     smtp = await loop.create_server(
         lambda: SMTP(mailbox, data_size_limit=LARGEST_MAIL, enable_SMTPUTF8=True, hostname="localhost"), HOST, smtp_port
     )
-    async with smtp:
-        await uvicorn.Server(config).serve()
+    try:
+        await Server(config).serve()
+    finally:
+        smtp.close()

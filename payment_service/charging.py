@@ -27,6 +27,7 @@ from payment_service.store.calls import DueCall, claim_calls
 CLAIMED_AT_ONCE = 200
 NOTHING_SAID = Answer(outcome=Outcome.UNKNOWN, code="not_found")
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+LANDING = 2.0
 
 
 @dataclass(slots=True, eq=False)
@@ -40,12 +41,14 @@ class Own:
 
 @asynccontextmanager
 async def opened(parts: Parts) -> AsyncIterator[Own]:
-    """Calls that are out when this ends are cut; their leases run out, and whoever takes them looks them up."""
+    """At the end calls that are out have two seconds; what is cut then is looked up by whoever takes it, in 30 s."""
     async with providers.opened(parts.settings) as provider:
         own = Own(provider)
         try:
             yield own
         finally:
+            if own.flights:
+                await asyncio.wait(own.flights, timeout=LANDING)
             for flight in own.flights:
                 flight.cancel()
             await asyncio.gather(*own.flights, return_exceptions=True)

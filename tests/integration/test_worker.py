@@ -1,5 +1,6 @@
 """A whole worker, and a broker that is killed under it."""
 
+import asyncio
 import os
 import signal
 from contextlib import asynccontextmanager, suppress
@@ -8,7 +9,9 @@ from dataclasses import replace
 import pytest
 
 from chassis import broker as chassis_broker
+from chassis import health, heartbeat
 from chassis import relay as chassis_relay
+from chassis import worker as chassis_worker
 from chassis.app import Loop
 from chassis.ids import new_id
 from chassis.worker import Worker
@@ -29,7 +32,7 @@ def looks_often(monkeypatch):
 
 
 async def is_ready(worker):
-    return (await worker.checks(), worker.relay.active) == ({"consumer": None}, True)
+    return (await worker.checks(), worker.relay.active) == ({"consumer": None, "relay": None}, True)
 
 
 @pytest.fixture
@@ -45,7 +48,7 @@ def sees(rows):
 
 async def test_a_worker_consumes_relays_retries_and_ends(broker, parts, sees, rows):
     worker = Worker(parts)
-    assert await worker.checks() == {"consumer": "does not consume"}
+    assert await worker.checks() == {"consumer": "does not consume", "relay": "does not relay"}
 
     async with worker.running():
         await eventually(lambda: is_ready(worker), within=10)
@@ -59,7 +62,7 @@ async def test_a_worker_consumes_relays_retries_and_ends(broker, parts, sees, ro
         await broker.tell(refunded(order, 5))
         await sees("SELECT balance FROM $S.accounts", (6,))
 
-    assert await worker.checks() == {"consumer": "does not consume"}
+    assert await worker.checks() == {"consumer": "does not consume", "relay": "does not relay"}
     assert parts.database._pool is None
     assert await broker.waiting() == 0
 
@@ -91,10 +94,88 @@ async def test_a_services_own_loops_are_stepped_and_go_on_when_they_fail(broker,
     assert set(map(id, steps)) == {id(parts)}
 
 
+async def test_what_is_in_hand_at_the_end_is_finished(broker, parts, sees):
+    begun, released, finished = asyncio.Event(), asyncio.Event(), []
+
+    async def step(_parts):
+        begun.set()
+        await released.wait()
+        finished.append(1)
+        return False
+
+    parts.service = replace(parts.service, loops=(Loop("steps", step, every=60, woken=False),))
+    async with Worker(parts).running():
+        await begun.wait()
+        asyncio.get_running_loop().call_later(0.1, released.set)
+
+    assert finished == [1]
+
+
+async def test_a_step_that_does_not_end_holds_up_the_end_for_a_moment_only(broker, parts, monkeypatch):
+    monkeypatch.setattr(chassis_worker, "FINISHING", 0.1)
+    begun, cancelled = asyncio.Event(), []
+
+    async def step(_parts):
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.append(1)
+            raise
+
+    parts.service = replace(parts.service, loops=(Loop("steps", step),))
+    async with Worker(parts).running():
+        await begun.wait()
+
+    assert cancelled == [1]
+
+
+async def test_a_queue_that_is_gone_is_no_reason_to_end_and_is_read_again_once_it_is_declared(
+    broker, parts, sees, monkeypatch
+):
+    worker = Worker(parts)
+    async with worker.running():
+        await eventually(lambda: is_ready(worker), within=10)
+        await broker.channel.queue_delete(SERVICE)
+        await eventually(lambda: _does_not_consume(worker), within=10)
+        assert heartbeat.stuck() == {}
+
+        again, broker = await open_broker(broker.url)
+        await eventually(lambda: is_ready(worker), within=20)
+        await broker.tell(refunded(amount=4))
+        await sees("SELECT balance FROM $S.accounts", (4,))
+        await again.close()
+
+
+async def _does_not_consume(worker):
+    return (await worker.checks())["consumer"] == "does not consume"
+
+
+@pytest.mark.parametrize("stuck", ["relay", "steps"])
+async def test_a_loop_that_is_stuck_is_told_of(broker, parts, stuck, monkeypatch):
+    monkeypatch.setattr(heartbeat, "ALLOWED", 1.5)
+
+    async def hang(*_):
+        await asyncio.Event().wait()
+
+    async def step(_parts):
+        return stuck == "steps" and await hang()
+
+    if stuck == "relay":
+        monkeypatch.setattr(chassis_relay.Relay, "step", hang)
+    parts.service = replace(parts.service, loops=(Loop("steps", step),))
+    monkeypatch.setattr(chassis_worker, "FINISHING", 0.1)
+    async with Worker(parts).running():
+        await eventually(lambda: set(heartbeat.stuck()) == {f"{SERVICE} {stuck}"}, within=20)
+        assert health.alive().status_code == 503
+
+    assert health.alive().status_code == 200
+
+
 async def test_a_worker_that_hears_nothing_needs_no_queue(broker, parts):
     parts.work.decisions = type(parts.work.decisions)(SERVICE)
 
-    assert await Worker(parts).checks() == {"consumer": None}
+    assert (await Worker(parts).checks())["consumer"] is None
 
 
 async def test_what_a_service_owns_is_opened_before_its_work_and_closed_after_it(broker, parts, sees):

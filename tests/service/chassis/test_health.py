@@ -7,7 +7,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from chassis import health
+from chassis import health, heartbeat
+from chassis.admission import Admission
 from chassis.api import api
 from chassis.app import parts_of
 from ordermill.services import load
@@ -81,6 +82,27 @@ async def test_every_reason_is_told():
     response = await health.ready({"a": "gone", "b": None, "c": "late"})
 
     assert json.loads(response.body)["reasons"] == {"a": "gone", "c": "late"}
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [({"is_ending": True}, "is ending"), ({"lag": 3.14}, "comes 3.1 s late to everything"), ({"lag": 1.0}, None)],
+)
+async def test_a_process_that_ends_or_comes_late_is_not_ready(monkeypatch, state, reason):
+    monkeypatch.setattr(health, "HERE", Admission(**state))
+
+    response = await health.ready({"database": None})
+
+    assert json.loads(response.body)["reasons"] == ({"process": reason} if reason else {})
+    assert health.alive().status_code == 200
+
+
+async def test_metrics_show_which_loop_has_not_come_round():
+    with heartbeat.beating("relay"):
+        shown = health.metrics().body.decode()
+
+    assert 'ordermill_loop_seconds{loop="relay"}' in shown
+    assert 'loop="relay"' not in health.metrics().body.decode()
 
 
 def test_a_checkout_says_the_version_that_its_project_file_names():

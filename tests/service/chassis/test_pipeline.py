@@ -6,11 +6,12 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
+from chassis import pipeline as chassis_pipeline
 from chassis.context import start
 from chassis.idempotency import Answer, Claim, KeyInUse, KeyReused
 from chassis.ids import new_id
 from chassis.pipeline import Unavailable
-from tests.support.ledger import Credit, Debit, Overdrawn, a_pipeline, enveloped, not_refunded, refunded
+from tests.support.ledger import SERVICE, Credit, Debit, Overdrawn, a_pipeline, enveloped, not_refunded, refunded
 
 USER = UUID(int=1)
 
@@ -47,6 +48,43 @@ async def test_at_most_two_hundred_items_are_settled_at_once(idle):
     assert sum(one.done() for one in asked) == 200
     await idle.step()
     await asyncio.gather(*asked)
+
+
+async def test_who_was_not_taken_in_time_is_told_to_ask_again_and_what_comes_from_within_waits(idle, rows, monkeypatch):
+    monkeypatch.setattr(chassis_pipeline, "OVERDUE", 0.01)
+    late = asyncio.create_task(idle.submit(Credit(uuid4(), 1), **claimed()))
+    within = asyncio.create_task(idle.submit(Credit(uuid4(), 2)))
+    await asyncio.sleep(0.05)
+
+    await idle.step()
+
+    with pytest.raises(Unavailable):
+        await late
+    assert (await within).balance == 2
+    assert await rows("SELECT balance FROM $S.accounts") == [(2,)]
+
+
+async def test_behind_a_batch_that_does_not_end_nobody_is_kept_waiting(pipeline, ledger_url, rows, monkeypatch):
+    monkeypatch.setattr(chassis_pipeline, "OVERDUE", 0.1)
+    owner = await asyncpg.connect(ledger_url)
+    locked = owner.transaction()
+    await locked.start()
+    await owner.execute(f"LOCK TABLE {SERVICE}.accounts IN ACCESS EXCLUSIVE MODE")
+    taken = asyncio.create_task(pipeline.submit(Credit(uuid4(), 1), **claimed("taken")))
+    await asyncio.sleep(0.01)
+    late = asyncio.create_task(pipeline.submit(Credit(uuid4(), 2), **claimed("late")))
+    within = asyncio.create_task(pipeline.submit(Credit(uuid4(), 4)))
+
+    with pytest.raises(Unavailable):
+        await late
+    with pytest.raises(Unavailable):
+        await pipeline.submit(Credit(uuid4(), 8), **claimed("too late"))
+
+    await locked.rollback()
+    await owner.close()
+    assert ((await taken).status, (await within).balance) == (201, 4)
+    assert await rows("SELECT balance FROM $S.accounts ORDER BY 1") == [(1,), (4,)]
+    assert (await pipeline.submit(Credit(uuid4(), 8), **claimed("again"))).status == 201
 
 
 async def test_a_refusal_goes_to_the_one_who_asked_and_changes_nothing(pipeline, rows):

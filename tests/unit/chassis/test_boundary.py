@@ -1,5 +1,6 @@
 """The outermost layer: request ids, limits of bodies, the last resort for failures, one log line a request."""
 
+import asyncio
 import json
 
 import httpx2
@@ -171,3 +172,25 @@ async def test_problems_are_json():
     answer = await asked(echo, content=b"x")
 
     assert json.loads(answer.content)["instance"] == "/orders"
+
+
+async def test_who_waits_when_the_process_ends_is_told_to_ask_again():
+    sent, begun = [], asyncio.Event()
+
+    async def app(scope, receive, send):
+        begun.set()
+        await asyncio.Event().wait()
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": "/orders", "headers": []}
+    asking = asyncio.create_task(Boundary(app, "ledger_service")(scope, None, send))
+    await begun.wait()
+    asking.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert sent[0]["status"] == 503
+    assert dict(sent[0]["headers"])[b"retry-after"] == b"1"
+    assert json.loads(sent[1]["body"])["code"] == "unavailable"

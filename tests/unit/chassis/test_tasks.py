@@ -1,11 +1,12 @@
 """Background tasks: they go on when they fail, end with their owner, and nobody misses a signal."""
 
 import asyncio
+from contextlib import asynccontextmanager
 
 import pytest
 
 from chassis import tasks
-from chassis.tasks import Signal, forever, running
+from chassis.tasks import Signal, forever, running, side_by_side
 from tests.support.eventually import eventually
 
 
@@ -37,6 +38,37 @@ async def test_the_pause_doubles_until_the_work_lasts_longer_than_the_longest_pa
     assert 0.05 <= second - first <= 0.15
     assert 0.1 <= third - second <= 0.25
     assert fourth - third - 0.21 <= 0.15
+
+
+async def test_a_work_that_ends_after_it_was_told_to_is_not_started_again():
+    ended, runs = asyncio.Event(), []
+
+    async def work():
+        runs.append(1)
+        ended.set()
+
+    await asyncio.wait_for(forever("work", work, until=ended), 1)
+
+    assert runs == [1]
+
+
+async def test_contexts_are_entered_and_left_side_by_side():
+    entered, left, all_in = [], [], asyncio.Event()
+
+    @asynccontextmanager
+    async def a_context(name):
+        entered.append(name)
+        if len(entered) == 2:
+            all_in.set()
+        await all_in.wait()
+        yield
+        left.append(name)
+        await eventually(lambda: len(left) == 2)
+
+    async with side_by_side(a_context("a"), a_context("b")):
+        assert (sorted(entered), left) == (["a", "b"], [])
+
+    assert sorted(left) == ["a", "b"]
 
 
 async def test_works_run_beside_the_body_and_end_with_it():

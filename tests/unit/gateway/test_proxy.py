@@ -9,7 +9,9 @@ import pytest
 from fastapi import FastAPI, Request
 from starlette.responses import StreamingResponse
 
+from chassis.admission import Admission
 from chassis.boundary import Boundary
+from gateway import proxy as gateway_proxy
 from gateway.app import gateway
 from gateway.proxy import Proxy
 from tests.support.eventually import eventually
@@ -300,3 +302,51 @@ async def test_a_path_is_passed_on_as_it_was_written():
         heard = await client.get("/api/v1/orders/a%2Fb%20c?q=%26")
 
     assert heard.text == "GET /shop/api/v1/orders/a%2Fb%20c?q=%26 HTTP/1.1\r\n"
+
+
+@pytest.fixture
+def here(monkeypatch):
+    admission = Admission(waiting=1)
+    monkeypatch.setattr(gateway_proxy, "HERE", admission)
+    return admission
+
+
+def an_endless_service():
+    """Streams that say one thing and then nothing more."""
+    app = FastAPI()
+
+    async def events():
+        yield b"data: 1\n\n"
+        await asyncio.Event().wait()
+
+    app.get("/api/v1/orders/stream")(lambda: StreamingResponse(events(), media_type="text/event-stream"))
+    return app
+
+
+async def test_a_stream_ends_in_good_order_with_the_process_and_one_too_many_is_refused(here):
+    async with (
+        served(an_endless_service()) as url,
+        a_door_to(url) as client,
+        client.stream("GET", "/api/v1/orders/stream") as answer,
+    ):
+        pieces = answer.aiter_raw()
+        assert await anext(pieces) == b"data: 1\n\n"
+        refused = await client.get("/api/v1/orders/stream")
+        here.end()
+
+        assert [piece async for piece in pieces] == []
+
+    assert (refused.status_code, refused.json()["code"], refused.headers["retry-after"]) == (503, "unavailable", "1")
+    assert here.onlookers == 0
+
+
+async def test_who_prefers_to_wait_is_no_load_and_beyond_the_bound_is_not_made_to_wait(here):
+    async with served(a_service()) as url, a_door_to(url) as client:
+        prefers = {"Prefer": "wait=5"}
+        alone = await client.get("/api/v1/orders", headers=prefers)
+        with here.looking_on():
+            crowded = await client.get("/api/v1/orders", headers=prefers)
+
+    assert dict(alone.json()["headers"])["prefer"] == "wait=5"
+    assert "prefer" not in dict(crowded.json()["headers"])
+    assert here.onlookers == 0

@@ -120,7 +120,7 @@ def test_only_the_newest_mails_are_kept(tmp_path):
     assert [mail["subject"] for mail in Mailbox(tmp_path, keeps=2).to(None)] == ["5", "4"]
 
 
-async def test_the_process_takes_mails_and_keeps_them_when_it_is_killed(tmp_path):
+async def test_the_process_keeps_mails_when_it_is_killed_and_ends_in_good_order_with_a_sender_connected(tmp_path):
     smtp = find_free(None, 14_000, set())
     http = find_free(None, 14_000, {smtp})
     argv = ("mailbox", "--smtp-port", str(smtp), "--http-port", str(http), "--folder", str(tmp_path / "mails"))
@@ -139,7 +139,11 @@ async def test_the_process_takes_mails_and_keeps_them_when_it_is_killed(tmp_path
     await eventually(lambda: running.restarts == 1 and running.status == "ready")
     async with httpx2.AsyncClient(base_url=f"http://{HOST}:{http}") as client:
         mails = (await client.get("/messages")).json()
-    await asyncio.wait_for(supervisor.stop(), 5)
+    sender = aiosmtplib.SMTP(hostname=HOST, port=smtp)
+    await sender.connect()
+    await asyncio.wait_for(supervisor.stop(), 10)
+    sender.close()
 
+    assert running.child.returncode == 0
     assert [mail["subject"] for mail in mails] == ["Your order"]
     assert json.loads((tmp_path / "mails" / "mails.jsonl").read_text())["to"] == ["ada@example.com"]

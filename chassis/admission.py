@@ -1,0 +1,87 @@
+"""What a process takes on at once. A request beyond it is refused before anything is made of it: 503 with Retry-After.
+
+Bounded is what is worked on, not what waits for the shop without work: ``Prefer: wait`` and streams have a bound of
+their own, so that a thousand customers who look on keep nobody from ordering.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+
+
+class Crowded(Exception):
+    """Too many wait for news already. Ask for the present state instead."""
+
+
+@dataclass(slots=True, eq=False)
+class Admission:
+    """The bounds of one process, and how far they are used.
+
+    Attributes:
+        at_work: requests that are worked on at once. At 1 ms each it is also how many ms an answer takes at most.
+        waiting: requests that wait for news at once; each looks at the database once a second.
+        connections: that are open at once; on one more only probes are answered.
+        onlookers: how many wait for news now.
+        is_ending: the process was told to end; whoever waits for news is answered now.
+        lag: seconds by which the event loop came late lately.
+    """
+
+    at_work: int = 128
+    waiting: int = 500
+    connections: int = 2_000
+    onlookers: int = 0
+    is_ending: bool = False
+    lag: float = 0.0
+    _endless: set[asyncio.Timeout] = field(default_factory=set)
+
+    def is_full(self, requests: int) -> bool:
+        """Whether one request more is one too many, with so many here."""
+        return requests - self.onlookers >= self.at_work
+
+    @contextmanager
+    def looking_on(self) -> Iterator[None]:
+        """Marks a request that waits for news and costs nothing meanwhile.
+
+        Raises:
+            Crowded: when too many do.
+        """
+        self.check()
+        self.onlookers += 1
+        try:
+            yield
+        finally:
+            self.onlookers -= 1
+
+    def check(self) -> None:
+        """Says no before an answer has begun.
+
+        Raises:
+            Crowded: when too many wait for news.
+        """
+        if self.onlookers >= self.waiting:
+            raise Crowded
+
+    @asynccontextmanager
+    async def until_the_end(self) -> AsyncIterator[None]:
+        """Around what would not end by itself.
+
+        Raises:
+            TimeoutError: when the process is told to end.
+        """
+        async with asyncio.timeout(0 if self.is_ending else None) as limit:
+            self._endless.add(limit)
+            try:
+                yield
+            finally:
+                self._endless.discard(limit)
+
+    def end(self) -> None:
+        """From now on nobody waits for news."""
+        self.is_ending = True
+        now = asyncio.get_running_loop().time()
+        for limit in self._endless:
+            limit.reschedule(now)
+
+
+HERE = Admission()

@@ -1,0 +1,296 @@
+"""One request too many is refused at once and politely; what waits for news, probes and the end are no load."""
+
+import asyncio
+import json
+
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from chassis import wire
+from chassis.admission import Admission, Crowded
+from chassis.refusing import at_a_glance
+from chassis.wire import Wire
+from tests.support.eventually import eventually
+
+LATER = b"GET /later HTTP/1.1\r\nhost: x\r\n\r\n"
+POST = b"POST /orders HTTP/1.1\r\nhost: x\r\n"
+
+
+class Edge:
+    """A server with room for one request and three connections, and what it was asked."""
+
+    def __init__(self):
+        self.admission = Admission(at_work=1, waiting=1, connections=3)
+        self.asked = asyncio.Event()
+        self.may_answer = asyncio.Event()
+        self.server: uvicorn.Server
+        self.writers = []
+
+    async def answer(self, request: Request):
+        return JSONResponse({"size": len(await request.body())})
+
+    async def answer_later(self, request: Request):
+        self.asked.set()
+        await self.may_answer.wait()
+        return JSONResponse({"late": True})
+
+    async def look_on(self, request: Request):
+        with self.admission.looking_on():
+            return await self.answer_later(request)
+
+    async def fill(self, request: Request):
+        return Response(b"y" * 50_000_000)
+
+    async def connect(self):
+        port = self.server.servers[0].sockets[0].getsockname()[1]
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        self.writers.append(writer)
+        return reader, writer
+
+    async def busy(self):
+        """A connection whose request is at work."""
+        reader, writer = await self.connect()
+        writer.write(LATER)
+        await self.asked.wait()
+        return reader, writer
+
+
+@pytest.fixture
+async def edge():
+    edge = Edge()
+
+    class Narrow(Wire):
+        admission = edge.admission
+        patience = 0.5
+
+    routes = [
+        Route("/orders", edge.answer, methods=["GET", "POST"]),
+        Route("/later", edge.answer_later),
+        Route("/news", edge.look_on),
+        Route("/much", edge.fill),
+        Route("/livez", edge.answer),
+    ]
+    config = uvicorn.Config(Starlette(routes=routes), port=0, http=Narrow, ws="none", log_config=None)
+    edge.server = uvicorn.Server(config)
+    serving = asyncio.create_task(edge.server._serve())
+    await eventually(lambda: edge.server.started)
+    yield edge
+    edge.may_answer.set()
+    edge.server.should_exit = True
+    for writer in edge.writers:
+        writer.close()
+    await serving
+
+
+async def read(reader):
+    """Status, headers and body of the next answer."""
+    head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+    headers = dict(line.split(": ", 1) for line in head[1:] if line)
+    return int(head[0].split()[1]), headers, json.loads(await reader.readexactly(int(headers["content-length"])))
+
+
+async def test_one_request_too_many_is_told_to_come_again_and_keeps_its_connection(edge):
+    busy, _ = await edge.busy()
+    reader, writer = await edge.connect()
+
+    writer.write(POST + b"X-Request-ID: mine\r\ncontent-length: 2\r\n\r\nab")
+    status, headers, body = await read(reader)
+
+    assert (status, headers["content-type"]) == (503, "application/problem+json")
+    assert (headers["retry-after"], headers["x-request-id"], headers["connection"]) == ("1", "mine", "keep-alive")
+    assert body == {
+        "type": "/docs/errors/unavailable", "title": "Not available now", "status": 503, "code": "unavailable",
+        "detail": "Too many requests are being worked on. Try again.", "instance": "/orders", "request_id": "mine",
+        "retryable": True, "errors": [],
+    }  # fmt: skip
+    edge.may_answer.set()
+    assert (await read(busy))[2] == {"late": True}
+    writer.write(POST + b"content-length: 2\r\n\r\nab")
+    assert (await read(reader))[2] == {"size": 2}
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [POST + b"content-length: 4\r\n\r\nab", b"cd"],
+        [POST, b"content-length: 4\r\n\r\nabcd"],
+        [POST + b"transfer-encoding: chunked\r\n\r\n2\r\nab\r\n", b"0\r\n\r\n"],
+        [POST + b"x-request-id: mine\r\n\r\n"],
+        [POST + b"x-request-id: mine\r\nconnection: keep-alive\r\n\r\n"],
+    ],
+)
+async def test_however_a_request_comes_it_is_refused_whole(edge, pieces):
+    await edge.busy()
+    reader, writer = await edge.connect()
+
+    for _ in range(2):
+        for piece in pieces:
+            writer.write(piece)
+            await asyncio.sleep(0.02)
+        status, headers, _ = await read(reader)
+        assert (status, headers["connection"]) == (503, "keep-alive")
+
+
+@pytest.mark.parametrize("more", [b"connection: close\r\n", b"content-length: 9\r\nexpect: 100-continue\r\n"])
+async def test_a_client_that_will_not_go_on_is_refused_and_let_go(edge, more):
+    await edge.busy()
+    reader, writer = await edge.connect()
+
+    writer.write(POST + more + b"\r\n")
+
+    status, headers, _ = await read(reader)
+    assert (status, headers["connection"]) == (503, "close")
+    assert await reader.read() == b""
+
+
+async def test_requests_that_queue_behind_a_refused_one_are_refused_in_their_order(edge):
+    edge.admission.at_work = 2
+    reader, writer = await edge.busy()
+    edge.admission.at_work = 0
+
+    writer.write(b"".join(b"GET /orders?%d HTTP/1.1\r\nx-request-id: r%d\r\n\r\n" % (n, n) for n in range(1500)))
+    edge.may_answer.set()
+
+    assert (await read(reader))[2] == {"late": True}
+    assert [(await read(reader))[2]["request_id"] for _ in range(1500)] == [f"r{n}" for n in range(1500)]
+
+
+@pytest.mark.parametrize("target", [b"/livez", b"/livez?by=supervisor"])
+async def test_a_probe_is_answered_whatever_the_load(edge, target):
+    await edge.busy()
+    for _ in range(2):
+        await edge.connect()
+    reader, writer = await edge.connect()
+
+    writer.write(b"GET %s HTTP/1.1\r\n\r\n" % target)
+
+    assert (await read(reader))[0] == 200
+
+
+async def test_who_waits_for_news_is_in_nobodys_way(edge):
+    _, writer = await edge.connect()
+    writer.write(LATER.replace(b"later", b"news"))
+    await edge.asked.wait()
+    reader, writer = await edge.connect()
+
+    writer.write(POST + b"content-length: 1\r\n\r\na")
+
+    assert (await read(reader))[2] == {"size": 1}
+    assert edge.admission.onlookers == 1
+
+
+async def test_on_one_connection_too_many_only_probes_are_answered(edge):
+    for _ in range(3):
+        await edge.connect()
+    reader, writer = await edge.connect()
+
+    writer.write(POST + b"content-length: 1\r\n\r\na")
+
+    status, headers, _ = await read(reader)
+    assert (status, headers["connection"]) == (503, "close")
+    assert await reader.read() == b""
+
+
+async def test_a_client_that_does_not_read_its_answer_is_cut_off(edge):
+    reader, writer = await edge.connect()
+    writer.write(b"GET /much HTTP/1.1\r\n\r\n")
+
+    await eventually(lambda: bool(edge.server.server_state.connections))
+    await eventually(lambda: not edge.server.server_state.connections)
+
+    with pytest.raises(asyncio.IncompleteReadError):
+        await reader.readexactly(50_000_000)
+
+
+async def test_at_the_end_what_is_here_or_on_its_way_is_answered(edge, monkeypatch):
+    monkeypatch.setattr(wire, "LINGER", 0.5)
+    edge.admission.at_work = 10
+    used, idle = await edge.connect(), await edge.connect()
+    used[1].write(POST + b"content-length: 1\r\n\r\na")
+    assert (await read(used[0]))[0] == 200
+    busy = await edge.busy()
+
+    edge.server.should_exit = True
+    await eventually(lambda: not edge.server.servers[0].is_serving())
+    for _, writer in (used, idle):
+        writer.write(POST + b"content-length: 1\r\n\r\na")
+
+    for reader, _ in (used, idle):
+        status, headers, _ = await read(reader)
+        assert (status, headers["connection"]) == (200, "close")
+        assert await reader.read() == b""
+    edge.may_answer.set()
+    status, headers, _ = await read(busy[0])
+    assert (status, headers["connection"]) == (200, "close")
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /ord", POST + b"content-length: 5\r\n\r\nab"])
+async def test_at_the_end_nobody_waits_long_for_a_request_that_does_not_come(edge, sent, monkeypatch):
+    monkeypatch.setattr(wire, "LINGER", 0.05)
+    monkeypatch.setattr(wire, "LAST_PATIENCE", 0.1)
+    reader, writer = await edge.connect()
+    writer.write(sent)
+    await eventually(lambda: bool(edge.server.server_state.connections))
+
+    edge.server.should_exit = True
+
+    async with asyncio.timeout(5):
+        assert await reader.read() == b""
+
+
+def test_nobody_waits_for_news_where_too_many_do():
+    admission = Admission(waiting=1)
+
+    with admission.looking_on(), pytest.raises(Crowded), admission.looking_on():
+        pass
+
+    assert admission.onlookers == 0
+    admission.check()
+
+
+async def test_what_would_not_end_by_itself_ends_with_the_process():
+    admission = Admission()
+
+    async def look_on():
+        async with admission.until_the_end():
+            await asyncio.Event().wait()
+
+    looking = asyncio.create_task(look_on())
+    await asyncio.sleep(0)
+    admission.end()
+
+    for late in (looking, look_on()):
+        with pytest.raises(TimeoutError):
+            await late
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET /orders HTTP/1.1\r\nhost: x",
+        b"GET /orders HTTP/1.0\r\n\r\n",
+        b"GET /readyz HTTP/1.1\r\n\r\n",
+        POST + b"content-length: 3\r\n\r\nab",
+        POST + b"content-length: x\r\n\r\nab",
+        POST + b"content-length: 1\r\n\r\nab",
+        POST + b"transfer-encoding: chunked\r\n\r\n",
+        b"\r\n\r\n",
+    ],
+)
+def test_what_is_unusual_is_not_refused_at_a_glance(sent):
+    assert at_a_glance(sent) is None
+
+
+def test_a_refusal_echoes_nothing_that_breaks_its_form():
+    answer = at_a_glance(b'GET /"\\\xff HTTP/1.1\r\nx-request-id: a"b\r\n\r\n')
+
+    head, _, body = answer.partition(b"\r\n\r\n")
+    told = json.loads(body)
+    assert told["instance"] == '/"\\\ufffd'
+    assert told["request_id"].startswith("req_")
+    assert f"x-request-id: {told['request_id']}".encode() in head
+    assert f"content-length: {len(body)}".encode() in head
