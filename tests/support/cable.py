@@ -32,9 +32,12 @@ class Cable:
     @property
     def url(self) -> str:
         """The server's address, by way of this cable."""
-        user = self._far.netloc.rpartition("@")[0]
-        port = self._server.sockets[0].getsockname()[1]
-        return self._far._replace(netloc=f"{user}@127.0.0.1:{port}").geturl()
+        return self.along(self._far.geturl())
+
+    def along(self, url: str) -> str:
+        """Another user's address of the same server, by way of this cable."""
+        parts, port = urlsplit(url), self._server.sockets[0].getsockname()[1]
+        return parts._replace(netloc=f"{parts.netloc.rpartition('@')[0]}@127.0.0.1:{port}").geturl()
 
     def cut(self) -> None:
         """Ends every connection at once; new ones are possible."""
