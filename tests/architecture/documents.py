@@ -66,10 +66,11 @@ def tests(document: Path) -> list[tuple[str, str]]:
 
 
 def rows(document: Path, first_column: str) -> list[list[str]]:
-    """The cells of the table whose first heading is this one, without its head."""
-    table = re.search(rf"^\| {first_column} \|.*\n\|[-|]+\n((?:\|.*\n?)+)", document.read_text(), re.MULTILINE)
-    assert table, f"{document.name} has no table that begins with {first_column}"
-    return [[cell.strip() for cell in line[1:-1].split("|")] for line in table[1].splitlines()]
+    """The cells of the tables whose first heading is this one, without their heads."""
+    table = re.compile(rf"^\| {first_column} \|.*\n\|[-|]+\n((?:\|.*\n?)+)", re.MULTILINE)
+    found = table.findall(document.read_text())
+    assert found, f"{document.name} has no table that begins with {first_column}"
+    return [[cell.strip() for cell in line[1:-1].split("|")] for body in found for line in body.splitlines()]
 
 
 def typed(document: Path) -> list[Typed]:

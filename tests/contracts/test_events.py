@@ -71,6 +71,13 @@ def test_an_event_never_changes(event):
 
 
 @events
+def test_no_event_has_a_field_for_a_password_or_a_card(event):
+    schema = json.dumps(event.model_json_schema())
+
+    assert re.findall(r'"(\w*(?:password|secret|token|card|cvc|cvv)\w*)": \{', schema) == []
+
+
+@events
 def test_an_event_stands_in_the_file_of_the_service_that_tells_it(event):
     service = teller(event.topic)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import suppress
+from functools import partial
 from uuid import uuid4
 
 import asyncpg
@@ -217,6 +218,35 @@ async def test_a_batch_that_fails_as_a_whole_tells_its_callers_and_keeps_its_fac
     outcomes = await together(idle, idle.submit("no decision names a text"), idle.submit(Credit(uuid4(), 1)))
 
     assert [type(outcome) for outcome in outcomes] == [Unavailable, Unavailable]
+    await idle.step()
+    await fact
+    assert await rows("SELECT balance FROM $S.accounts") == [(3,)]
+
+
+@pytest.fixture
+async def no_commit(rows):
+    """Every commit that adds an account fails, until the function that this gives is awaited."""
+    await rows(
+        "CREATE FUNCTION $S.refuse_commit() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE NO_DATA_FOUND; END'"
+    )
+    await rows(
+        "CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT ON $S.accounts DEFERRABLE INITIALLY DEFERRED"
+        " FOR EACH ROW EXECUTE FUNCTION $S.refuse_commit()"
+    )
+    allow = partial(rows, "DROP FUNCTION IF EXISTS $S.refuse_commit() CASCADE")
+    yield allow
+    await allow()
+
+
+async def test_what_is_not_committed_is_neither_answered_nor_acknowledged(idle, rows, no_commit):
+    fact = asyncio.ensure_future(idle.handle(new_id(), [enveloped(refunded(amount=3))]))
+
+    [outcome] = await together(idle, idle.submit(Credit(uuid4(), 1)))
+
+    assert isinstance(outcome, Unavailable)
+    assert not fact.done()
+    assert await rows("SELECT id FROM $S.outbox UNION ALL SELECT message_id FROM $S.inbox") == []
+    await no_commit()
     await idle.step()
     await fact
     assert await rows("SELECT balance FROM $S.accounts") == [(3,)]

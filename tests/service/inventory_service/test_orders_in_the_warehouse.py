@@ -97,6 +97,18 @@ async def test_the_database_itself_refuses_to_oversell(inventory):
             await inventory.rows(f"UPDATE inventory_service.stock SET {change} RETURNING 1")  # noqa: S608 -- fixed words
 
 
+async def test_the_journal_takes_no_movement_twice(inventory):
+    await inventory.stocked(on_hand=4)
+
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await inventory.rows(
+            "INSERT INTO inventory_service.stock_movements"
+            " (id, reference, sku, warehouse, kind, delta, reserved_delta, actor, created_at)"
+            " SELECT gen_random_uuid(), reference, sku, warehouse, kind, delta, reserved_delta, actor, created_at"
+            " FROM inventory_service.stock_movements"
+        )
+
+
 async def test_a_further_warehouse_serves_by_its_priority(inventory):
     await inventory.stocked(on_hand=4)
     await inventory.parts.pipeline.submit(SetWarehouse(code="near", priority=5))

@@ -339,6 +339,13 @@ async def test_the_database_refuses_what_breaks_a_promise(orders, change):
         await orders.rows(f"UPDATE order_service.orders SET {change}")  # noqa: S608 -- our own words
 
 
+async def test_a_version_of_an_order_has_one_entry_in_its_history(orders):
+    await orders.place()
+
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await orders.rows("INSERT INTO order_service.order_history SELECT * FROM order_service.order_history")
+
+
 async def test_facts_of_many_orders_in_one_parcel_move_each(orders):
     ids = [await orders.place() for _ in range(20)]
 

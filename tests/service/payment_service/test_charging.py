@@ -165,6 +165,16 @@ async def test_the_database_refuses_a_second_live_charge_and_refunds_beyond_the_
             await payments.rows("UPDATE payment_service.payments SET refund_reserved = 1")
 
 
+async def test_the_database_refuses_a_part_of_a_capture_and_a_second_entry_under_one_key(settings):
+    async with at_work(settings) as payments:
+        await payments.reaches(await payments.asked("tok_ok"), "captured")
+
+        with pytest.raises(Exception, match="captured_whole_or_not"):
+            await payments.rows("UPDATE payment_service.payments SET captured = captured - 1")
+        with pytest.raises(Exception, match="ledger_pkey"):
+            await payments.rows("INSERT INTO payment_service.ledger SELECT * FROM payment_service.ledger")
+
+
 async def test_the_service_cannot_read_the_providers_books(settings):
     async with at_work(settings, loops=False) as payments:
         with pytest.raises(Exception, match="permission denied for schema provider"):

@@ -90,6 +90,14 @@ def test_held_stock_asks_for_the_first_payment_and_starts_the_time_to_pay():
     )
 
 
+def test_what_is_charged_is_the_total_with_its_adjustments():
+    order = an_order(adjustments=(Adjustment(kind=AdjustmentKind.DISCOUNT, amount=-97),))
+
+    _, (event,) = life.advance(order, reserved(), REFUND, LATER)
+
+    assert event.amount == euro(3000)
+
+
 def test_missing_stock_rejects_the_order_and_says_what_was_missing():
     order, events = life.advance(an_order(), rejected(), REFUND, LATER)
 
