@@ -284,6 +284,16 @@ async def test_what_one_sender_has_claimed_another_leaves_until_the_lease_is_ove
     assert third == [(Status.SENDING, 2, Template.ORDER_CONFIRMED)]
 
 
+async def test_what_one_sender_is_claiming_another_leaves_to_it(shop):
+    await shop.hear(order_confirmed())
+
+    async with shop.parts.database.transaction() as one, shop.parts.database.transaction() as other:
+        first, _ = await store.claim_due(one, limit=10, lease=timedelta(minutes=2))
+        second, _ = await store.claim_due(other, limit=10, lease=timedelta(minutes=2))
+
+    assert (len(first), len(second)) == (1, 0)
+
+
 async def test_two_senders_at_once_send_each_mail_once(shop, mails):
     await shop.hear(*(order_confirmed(order_id=OrderId(new_id())) for _ in range(20)))
 

@@ -321,21 +321,25 @@ async def test_the_address_is_told_to_services_only(orders):
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "promise"),
     [
-        "total = total + 1",
-        "refunded_total = total + 1",
-        "status = 'lost'",
-        "attempt = 4",
-        "status = 'confirmed'",
-        "status = 'cancelled', cancelled_at = now(), due_at = NULL, cancel_phase = 'pre', cancel_reason = 'customer'",
-        "due_at = NULL",
+        ("total = total + 1", "total_adds_up"),
+        ("refunded_total = total + 1", "refunds_are_within_the_total"),
+        ("status = 'lost', due_at = NULL", "status_is_known"),
+        ("attempt = 4", "attempts_are_few"),
+        ("status = 'confirmed', due_at = NULL", "confirmed_before_shipped"),
+        (
+            "status = 'cancelled', cancelled_at = now(), due_at = NULL,"
+            " cancel_phase = 'pre', cancel_reason = 'customer'",
+            "cancelled_when_settled",
+        ),
+        ("due_at = NULL", "open_ones_are_due"),
     ],
 )
-async def test_the_database_refuses_what_breaks_a_promise(orders, change):
+async def test_the_database_refuses_what_breaks_a_promise(orders, change, promise):
     await orders.place()
 
-    with pytest.raises(asyncpg.CheckViolationError):
+    with pytest.raises(asyncpg.CheckViolationError, match=f"orders_{promise}"):
         await orders.rows(f"UPDATE order_service.orders SET {change}")  # noqa: S608 -- our own words
 
 

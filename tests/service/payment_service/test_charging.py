@@ -8,6 +8,7 @@ import pytest
 from payment_service import charging
 from payment_service.domain.payment import Outcome
 from payment_service.simulator_books import Charge, Return
+from payment_service.store.calls import claim_calls
 from tests.service.payment_service.conftest import at_work, comes_to
 
 DUE_NOW = "UPDATE payment_service.payment_attempts SET due_at = now() RETURNING 1"
@@ -56,6 +57,16 @@ async def test_a_claimed_call_is_nobody_elses_until_its_lease_ends(settings):
         await charging.step(neighbour.parts)
 
         assert (len(payments.parts.own.out), len(neighbour.parts.own.out)) == (1, 0)
+
+
+async def test_a_call_that_is_being_claimed_is_left_to_whoever_claims_it(settings):
+    async with at_work(settings, loops=False) as payments:
+        await payments.asked("tok_ok")
+
+        async with payments.parts.database.transaction() as one, payments.parts.database.transaction() as other:
+            claims = [await claim_calls(tx, 10, settings.lease) for tx in (one, other)]
+
+        assert [len(calls) for calls in claims] == [1, 0]
 
 
 async def test_no_more_calls_are_out_than_allowed(settings):

@@ -129,7 +129,7 @@ async def test_the_providers_process_says_whether_it_is_ready(settings):
                 assert (await http.get("/readyz")).status_code == status
 
 
-@pytest.mark.parametrize("token", ["tok_slow", "tok_timeout"])
+@pytest.mark.parametrize("token", ["tok_ok", "tok_slow", "tok_timeout"])
 async def test_a_key_is_honoured_whatever_was_asked_before(settings, token):
     async with at_work(settings, loops=False) as payments:
         simulated = payments.parts.own.provider.simulator
