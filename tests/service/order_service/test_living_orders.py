@@ -329,8 +329,10 @@ async def test_the_address_is_told_to_services_only(orders):
         ("attempt = 4", "attempts_are_few"),
         ("status = 'confirmed', due_at = NULL", "confirmed_before_shipped"),
         (
-            "status = 'cancelled', cancelled_at = now(), due_at = NULL,"
-            " cancel_phase = 'pre', cancel_reason = 'customer'",
+            (
+                "status = 'cancelled', cancelled_at = now(), due_at = NULL,"
+                " cancel_phase = 'pre', cancel_reason = 'customer'"
+            ),
             "cancelled_when_settled",
         ),
         ("due_at = NULL", "open_ones_are_due"),
