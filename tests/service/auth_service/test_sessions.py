@@ -4,6 +4,7 @@ import asyncio
 import statistics
 import time
 
+import asyncpg
 import pytest
 from jose import jws, jwt
 
@@ -160,6 +161,16 @@ async def test_of_two_processes_that_refresh_one_token_at_once_at_most_one_leave
 
     assert sorted(answer.status_code for answer in answers) == [200, 401]
     assert (await tokens_by_state(shop)).get("active", 0) <= 1
+
+
+async def test_the_database_refuses_a_session_a_second_active_token(shop):
+    await shop.customer()
+
+    with pytest.raises(asyncpg.UniqueViolationError, match="one_active_token_a_session"):
+        await shop.sql(
+            "INSERT INTO auth_service.refresh_tokens (digest, session_id, state, issued_at, expires_at)"
+            " SELECT 'another', session_id, state, issued_at, expires_at FROM auth_service.refresh_tokens"
+        )
 
 
 @pytest.mark.parametrize("token", ["made-up", "é"])
