@@ -63,7 +63,7 @@ PAYMENTS = (
         WHERE p.captured > 0 AND (p.captured, p.currency) <> (o.total, o.currency) /* orders: p.order_id */
         """,
     ),
-    # Entry by entry; and what a payment says is the sum of its entries.
+    # Entry by entry; and what a payment says, its status too, is what its entries say.
     Invariant(
         "P4",
         Kind.DRAINED,
@@ -91,7 +91,8 @@ PAYMENTS = (
                 sum(CASE l.kind WHEN 'capture' THEN l.amount ELSE -l.amount END) AS net
             FROM payment_service.ledger l WHERE true /* orders: l.order_id */ GROUP BY l.order_id
         ) l USING (order_id)
-        WHERE (p.captured, p.refunded) <> (coalesce(l.captured, 0), coalesce(l.refunded, 0)) /* orders: p.order_id */
+        WHERE ((p.captured, p.refunded) <> (coalesce(l.captured, 0), coalesce(l.refunded, 0))
+            OR (p.status IN ('captured', 'reversing', 'reversed')) <> (l.captured IS NOT NULL)) /* orders: p.order_id */
         """,
     ),
     # What is granted is what the order knows to be back. An order that is being cancelled says nothing yet.

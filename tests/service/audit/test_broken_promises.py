@@ -130,6 +130,11 @@ BREACHES = [
         "UPDATE payment_service.payments SET refunded = 1 WHERE order_id = '{confirmed}'",
     ),
     Breach(
+        "P4",
+        "money was taken, and the payment says that it failed",
+        "UPDATE payment_service.payments SET status = 'failed' WHERE order_id = '{confirmed}'",
+    ),
+    Breach(
         "P5",
         "a refund that was never made",
         "UPDATE order_service.orders SET refunded_total = 1 WHERE id = '{confirmed}'",
@@ -146,6 +151,7 @@ BREACHES = [
         "P6",
         "nobody asks the provider",
         "UPDATE payment_service.payments SET status = 'processing' WHERE order_id = '{confirmed}'",
+        also=frozenset({"P4"}),
     ),
     Breach(
         "P6",

@@ -78,6 +78,7 @@ async def test_twins_at_once_make_one_order(orders):
         ({"lines": [{"sku": "mug", "quantity": 1}]}, 422, "validation_failed", "#/lines/0/sku"),
         ({"total": 1}, 422, "unknown_field", "#/total"),
         ({"payment": {"token": "4242424242424242"}}, 422, "validation_failed", "#/payment/token"),
+        ({"payment": {"token": "card_4242424242424242"}}, 422, "validation_failed", "#/payment/token"),
         (
             {"shipping_address": {**ADDRESS, "country": "Germany"}},
             422,

@@ -179,7 +179,7 @@ async def at_work(settings: Settings, *, loops: bool = True) -> AsyncIterator[Pa
         await stack.enter_async_context(opened(parts))
         await stack.enter_async_context(running(parts.pipeline.run()))
         if loops:
-            await stack.enter_async_context(running(*(_looping(loop, parts) for loop in service.loops)))
+            await stack.enter_async_context(_looping(service.loops, parts))
         yield Payments(client, parts, books)
 
 
