@@ -29,7 +29,7 @@ from contracts.envelope import Envelope, decode
 BATCH_ITEMS = 200
 WAITING_ITEMS = 5_000
 CONFLICT_RETRIES = 3
-LONGEST_PAUSE = 5.0
+LONGEST_PAUSE = 1.0
 OVERDUE = 4.0
 CLOSING = 2.0
 

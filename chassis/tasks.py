@@ -14,7 +14,7 @@ PATIENCE = 4.0
 
 
 async def forever(
-    name: str, work: Callable[[], Awaitable[None]], *, longest_pause: float = 5.0, until: asyncio.Event | None = None
+    name: str, work: Callable[[], Awaitable[None]], *, longest_pause: float = 2.0, until: asyncio.Event | None = None
 ) -> None:
     """Runs ``work`` again whenever it fails, after a pause with jitter that doubles up to ``longest_pause`` seconds.
 
