@@ -30,11 +30,16 @@ _FIND = """
     SELECT id, topic, created_at, true AS wanted, events FROM {service}.outbox
     WHERE id = ANY($1::uuid[]) ORDER BY created_at, id
 """
+# What is still to be published is touched, so that a relay that was frozen with the confirm of a broker that has lost
+# its data since cannot mark it any more.
 _TELL_AGAIN = """
-    WITH again AS (
-        UPDATE {service}.outbox SET published_at = NULL, not_before = now(), attempts = 0
-        WHERE id = ANY($1::uuid[]) AND published_at IS NOT NULL RETURNING id, topic)
-    SELECT id, topic, pg_notify('{service}_outbox', '') FROM again
+    WITH before AS (
+        SELECT id, published_at IS NOT NULL AS published FROM {service}.outbox WHERE id = ANY($1::uuid[]) FOR UPDATE),
+    again AS (
+        UPDATE {service}.outbox o SET published_at = NULL, not_before = clock_timestamp(),
+            attempts = CASE WHEN published THEN 0 ELSE attempts END
+        FROM before WHERE o.id = before.id RETURNING o.id, o.topic, published)
+    SELECT id, topic, pg_notify('{service}_outbox', '') FROM again WHERE published
 """
 
 

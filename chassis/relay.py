@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 from uuid import UUID
@@ -79,10 +79,15 @@ class Relay:
         self._wake = asyncio.Event()
         self._lock = crc32(f"relay {service}".encode())
         self._due = f"""
-            SELECT id, topic, events FROM {service}.outbox
+            SELECT id, topic, events, not_before FROM {service}.outbox
             WHERE published_at IS NULL AND not_before <= now() ORDER BY id LIMIT {PARCELS}
         """  # noqa: S608 -- the schema is the service's name
-        self._mark = f"UPDATE {service}.outbox SET published_at = now() WHERE id = ANY($1::uuid[])"  # noqa: S608 -- as above
+        # A parcel that was to be told again meanwhile, since the broker lost its data, is not what was confirmed.
+        self._mark = f"""
+            UPDATE {service}.outbox o SET published_at = now()
+            FROM unnest($1::uuid[], $2::timestamptz[]) AS read(id, not_before)
+            WHERE (o.id, o.not_before) = (read.id, read.not_before)
+        """  # noqa: S608 -- as above
         self._delay = f"""
             UPDATE {service}.outbox SET attempts = attempts + 1,
                 not_before = now() + $2 * least(2 ^ least(attempts, 9), 300) * interval '1 s'
@@ -137,15 +142,12 @@ class Relay:
         if not rows:
             return False
         confirmed = await publisher.publish(rows)
-        await self._record([row["id"] for row, ok in zip(rows, confirmed, strict=True) if ok], self._mark, connection)
+        if kept := [(row["id"], row["not_before"]) for row, ok in zip(rows, confirmed, strict=True) if ok]:
+            await connection.execute(self._mark, *zip(*kept, strict=True))
         if lost := {row["id"]: row["topic"] for row, ok in zip(rows, confirmed, strict=True) if not ok}:
             await self._unroutable(lost, connection)
         telemetry.PUBLISHED.labels(self.service).inc(len(rows) - len(lost))
         return True
-
-    async def _record(self, ids: Collection[UUID], statement: str, connection: Any) -> None:
-        if ids:
-            await connection.execute(statement, ids)
 
     async def _unroutable(self, lost: dict[UUID, str], connection: Any) -> None:
         topics = ", ".join(sorted(set(lost.values())))

@@ -60,11 +60,6 @@ class RabbitMQ:
         """The address of the broker, as its administrator."""
         return f"amqp://{ADMINISTRATOR}:{self.password}@{HOST}:{self.port}/"
 
-    @property
-    def has_data(self) -> bool:
-        """Whether the node has run before."""
-        return any((self.root / "data").glob("*/"))
-
     def prepare(
         self,
         installed: Installation,

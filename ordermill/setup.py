@@ -172,11 +172,12 @@ def listeners() -> dict[str, tuple[str, ...]]:
     return {service: load(service).decisions.topics for service in SERVICES}
 
 
-async def topology(state: "State") -> None:
-    """Exchanges, queues, bindings. What a queue that was lost has not handled is told again."""
+async def topology(state: "State") -> bool:
+    """Exchanges, queues, bindings; says whether a queue is new. What it may have lost is told again."""
     heard = listeners()
     created = await broker.declare_topology(state.broker_url, heard)
     await retelling.tell_lost(state.database_url, {service: heard[service] for service in created})
+    return bool(created)
 
 
 def definitions(state: "State") -> dict[str, Any]:

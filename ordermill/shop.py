@@ -27,7 +27,7 @@ class Setup(Protocol):
     def environment(self, state: State) -> dict[str, str]: ...
     def definitions(self, state: State) -> dict[str, Any]: ...
     async def prepare(self, state: State, on_progress: Callable[[str], None]) -> None: ...
-    async def topology(self, state: State) -> None: ...
+    async def topology(self, state: State) -> bool: ...
     async def seed(self, state: State) -> None: ...
 
 
@@ -108,30 +108,25 @@ class Shop:
         state, root = self.state, self.state.root / "rabbitmq"
         ports = (state.port("rabbitmq"), state.port("rabbitmq.distribution"), state.port("epmd"))
         node = RabbitMQ(root, state.log("rabbitmq"), *ports, state.secret("rabbitmq"))
-        is_new = not node.has_data
         definitions = self.setup.definitions(state)
-        epmd, spec = node.prepare(installed, os.environ, definitions, after_ready=self._topology(is_new=is_new))
+        epmd, spec = node.prepare(installed, os.environ, definitions, after_ready=self._topology)
         await self.supervisor.start_ready(epmd)
         return await self._until_ready(await self.supervisor.start(spec))
 
-    def _topology(self, *, is_new: bool) -> Callable[[], Awaitable[None]]:
+    async def _topology(self) -> None:
         """Declares the topology after each start of the broker, since it may have lost its data.
 
         A node that is killed within a second after its first quorum queue was made loses that queue for ever
-        (RabbitMQ 3.10 writes their directory late), so a new one counts as ready only when that second is over.
+        (RabbitMQ 3.10 writes their directory late), so it counts as ready only when that second is over.
         """
-
-        async def declare() -> None:
-            await self.setup.topology(self.state)
-            await asyncio.sleep(SETTLED_AFTER if is_new else 0)
-
-        return declare
+        if await self.setup.topology(self.state):
+            await asyncio.sleep(SETTLED_AFTER)
 
     async def _until_ready(self, running: Running) -> None:
         await self.supervisor.wait_ready(running)
         self.progress(f"{running.spec.name} is ready")
 
-    async def _step(self, name: str, step: Awaitable[None]) -> None:
+    async def _step(self, name: str, step: Awaitable[object]) -> None:
         try:
             await step
         except Failure:

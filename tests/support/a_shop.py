@@ -44,8 +44,9 @@ class Steps:
             raise ValueError(message)
         on_progress("migrations")
 
-    async def topology(self, state: State) -> None:
+    async def topology(self, state: State) -> bool:
         (state.root / "topology").touch()
+        return False
 
     async def seed(self, state: State) -> None:
         (state.root / "seeded").touch()

@@ -129,6 +129,30 @@ async def test_a_parcel_that_was_told_late_with_an_old_id_is_not_missed(relay, c
     assert broker.heard == [[new], [old]]
 
 
+class LostBroker(Broker):
+    """Has lost what it confirms by the time that its confirm is heard: the topology step was told so first."""
+
+    def __init__(self, rows):
+        super().__init__()
+        self.rows = rows
+
+    async def publish(self, rows):
+        confirmed = await super().publish(rows)
+        await self.rows("UPDATE $S.outbox SET published_at = NULL, not_before = clock_timestamp() RETURNING 1")
+        return confirmed
+
+
+async def test_the_late_confirm_of_a_broker_that_lost_its_data_marks_nothing(relay, connection, told, rows):
+    parcel = await told()
+
+    await relay.step(connection, LostBroker(rows))
+
+    assert await unpublished(rows) == {parcel}
+    broker = Broker()
+    await relay.step(connection, broker)
+    assert (broker.heard, await unpublished(rows)) == ([[parcel]], set())
+
+
 async def test_at_most_two_hundred_parcels_are_published_at_once(relay, connection, rows):
     ids = [new_id() for _ in range(PARCELS + 1)]
     await rows("INSERT INTO $S.outbox SELECT id, 'order.created', '[]', 1 FROM unnest($1::uuid[]) id RETURNING 1", ids)
