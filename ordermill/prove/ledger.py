@@ -1,0 +1,60 @@
+"""What the clients saw: orders that they were told of, tries and their answers, confirmations; the first in a file."""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from chassis.ids import parse_typeid
+from ordermill.audit import Told
+
+IN_TIME = 10.0
+
+
+@dataclass
+class Ledger:
+    """Everything that the report says about clients. ``file`` gets a line for each order before anything else happens.
+
+    A try is one HTTP request of POST /orders. It is answered when a whole answer came within ten seconds, whatever the
+    answer was; refused, cut and late ones are not.
+    """
+
+    file: Path
+    told: list[Told] = field(default_factory=list)
+    tries: int = 0
+    unanswered: Counter[str] = field(default_factory=Counter)
+    answers: Counter[str] = field(default_factory=Counter)
+    latencies: list[float] = field(default_factory=list)
+    acts: Counter[str] = field(default_factory=Counter)
+    wrong: list[dict[str, Any]] = field(default_factory=list)
+    confirmations: list[float] = field(default_factory=list)
+
+    def tell(self, order: dict[str, Any], key: str) -> None:
+        """An order was answered with 2xx."""
+        told = Told(parse_typeid("ord", order["id"]), parse_typeid("usr", order["customer_id"]), key)
+        line = {"order_id": str(told.order_id), "customer_id": str(told.customer_id), "key": key}
+        with self.file.open("a") as lines:
+            lines.write(json.dumps(line) + "\n")
+        self.told.append(told)
+
+    def confirm(self) -> None:
+        """A client saw that an order is confirmed."""
+        self.confirmations.append(time.monotonic())
+
+    def contradict(self, what: str, **seen: Any) -> None:
+        """A client was told two things that cannot both be true."""
+        self.wrong.append({"what": what, **seen})
+
+    @property
+    def answered(self) -> float:
+        """The share of tries that were answered in time."""
+        return 1 - self.unanswered.total() / self.tries if self.tries else 1.0
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    """The value below which this share of them lies; 0 without values."""
+    ordered = sorted(values)
+    return ordered[min(int(len(ordered) * share), len(ordered) - 1)] if ordered else 0.0
