@@ -12,7 +12,7 @@ from sqlalchemy import MetaData
 from chassis.batch import Work
 from chassis.database import Database
 from chassis.decisions import Decisions
-from chassis.deferred import DeferredEvents
+from chassis.deferred import Deferred, DeferredEvents
 from chassis.idempotency import Claims
 from chassis.inbox import Inbox
 from chassis.outbox import Outbox
@@ -23,10 +23,18 @@ from chassis.tasks import running
 from chassis.tokens import Verifier
 from chassis.watch import Watch
 
+# Tries a deferred event in a process of its own; says whether that process survived it.
+Apart = Callable[[Deferred], Awaitable[bool]]
+
 
 @dataclass(slots=True, eq=False)
 class Parts:
-    """What a running service consists of, in one process. ``own`` is what its ``Service.own`` opened."""
+    """What a running service consists of, in one process.
+
+    Attributes:
+        own: what its ``Service.own`` opened.
+        apart: how an event whose process has died twice is tried a third time; None parks it then.
+    """
 
     service: "Service"
     settings: Any
@@ -37,6 +45,7 @@ class Parts:
     verifier: Verifier
     watch: Watch
     own: Any = None
+    apart: Apart | None = None
 
 
 @dataclass(frozen=True, slots=True)

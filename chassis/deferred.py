@@ -66,6 +66,17 @@ UPDATE {service}.deferred SET attempts = attempts + 1,
     not_before = now() + interval '{lease} s'
 WHERE message_id = $1 AND index = $2 AND state = 'deferred' AND not_before <= now() RETURNING state
 """
+_START_APART = """
+UPDATE {service}.deferred SET attempts = attempts + 1,
+    last_error = 'its process died, or was stopped, at start ' || attempts,
+    not_before = now() + interval '{lease} s'
+WHERE message_id = $1 AND index = $2 AND state = 'deferred' AND not_before <= now()
+RETURNING CASE WHEN attempts >= {starts} THEN 'apart' ELSE state END
+"""
+_FIND = """
+SELECT message_id, index, topic, subject, body, attempts, last_error, not_before, careful
+FROM {service}.deferred WHERE message_id = $1 AND index = $2 AND state = 'deferred'
+"""
 _UNCOUNT = """
 UPDATE {service}.deferred SET attempts = attempts - 1, last_error = $3, not_before = now()
 WHERE message_id = $1 AND index = $2 AND state = 'deferred'
@@ -89,6 +100,8 @@ class DeferredEvents:
         self._add = _ADD.format(service=service)
         self._take = _TAKE.format(service=service)
         self._start = _START.format(service=service, starts=STARTS, lease=LEASE)
+        self._start_apart = _START_APART.format(service=service, starts=STARTS, lease=LEASE)
+        self._find = _FIND.format(service=service)
         self._uncount = _UNCOUNT.format(service=service)
         self._park = _PARK.format(service=service)
         self._due = _DUE.format(service=service)
@@ -113,13 +126,19 @@ class DeferredEvents:
             ]
             await tx.sql(self._add, *zip(*rows, strict=True))
 
-    async def start(self, tx: Transaction, event: Deferred) -> str:
+    async def start(self, tx: Transaction, event: Deferred, *, apart: bool = False) -> str:
         """Counts a start of a careful event, to be committed before it runs: ``deferred``, or ``parked`` at the third.
 
-        ``gone`` when another process is done with it, or has started it in the last ten seconds.
+        Where it can be tried ``apart`` from all others, that is what it says instead from the third start on. ``gone``
+        when another process is done with it, or has started it in the last ten seconds.
         """
-        [(state,)] = await tx.sql(self._start, event.message_id, event.index) or [("gone",)]
+        statement = self._start_apart if apart else self._start
+        [(state,)] = await tx.sql(statement, event.message_id, event.index) or [("gone",)]
         return str(state)
+
+    async def find(self, tx: Transaction, message_id: UUID, index: int) -> Deferred | None:
+        """An event that waits."""
+        return next(map(_deferred, await tx.sql(self._find, message_id, index)), None)
 
     async def uncount(self, tx: Transaction, event: Deferred) -> None:
         """Takes a start back: the process lives, it was the database that went away. An outage burns no attempts."""

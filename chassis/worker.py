@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from loguru import logger
 
 from chassis import heartbeat
-from chassis.app import Loop, Parts, opened
+from chassis.app import Apart, Loop, Parts, opened
 from chassis.broker import Consumer
 from chassis.database import OUTAGE
 from chassis.deferred import UNREADABLE, Deferred
@@ -126,9 +126,11 @@ async def _unpack(parts: Parts, parcel: Deferred) -> None:
 
 async def _retry_carefully(parts: Parts, event: Deferred) -> None:
     async with parts.database.transaction() as tx:
-        state = await parts.work.deferred.start(tx, event)
+        state = await parts.work.deferred.start(tx, event, apart=parts.apart is not None)
     if state == "parked":
         logger.error("an event of {} is parked at its third start", event.topic)
+    elif state == "apart" and parts.apart is not None:
+        await _try_apart(parts, event, parts.apart)
     elif state == "deferred":
         settled = await parts.pipeline.retry([event])
         while not settled:
@@ -138,6 +140,16 @@ async def _retry_carefully(parts: Parts, event: Deferred) -> None:
                 async with parts.database.transaction() as tx:
                     await parts.work.deferred.uncount(tx, event)
                 settled = True
+
+
+async def _try_apart(parts: Parts, event: Deferred, apart: Apart) -> None:
+    """Two deaths may be accidents: who dies of it now, with nothing else to do, dies of this event."""
+    if not await apart(event):
+        logger.error("an event of {} is parked: its process died of it", event.topic)
+        async with parts.database.transaction() as tx:
+            await parts.work.deferred.park(
+                tx, event, f"its process died at start {event.attempts + 1}, apart from others"
+            )
 
 
 async def keep_house(parts: Parts) -> bool:

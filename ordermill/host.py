@@ -3,6 +3,7 @@
 import gc
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any
 
 import httpx2
@@ -21,6 +22,7 @@ from chassis.settings import LogSettings, ServiceSettings
 from chassis.tasks import side_by_side
 from chassis.wire import Wire
 from chassis.worker import Worker
+from ordermill.apart import survives
 from ordermill.services import SERVICES, load
 from ordermill.serving import Server
 
@@ -39,12 +41,17 @@ class Hosted:
         self.settings: dict[str, Any] = {name: load(name).settings() for name in self.names}
         self.peers: dict[str, httpx2.AsyncClient] = {}
         self.apis = {name: api(self._parts(name)) for name in self.names}
-        self.workers = [Worker(self._parts(name)) for name in self.names] if working else []
+        self.workers = [self._worker(name) for name in self.names] if working else []
         for settings in list(self.settings.values())[:1]:
             self._connect_peers(settings)
 
     def _parts(self, name: str) -> Parts:
         return parts_of(load(name), self.settings[name], self.peers)
+
+    def _worker(self, name: str) -> Worker:
+        parts = self._parts(name)
+        parts.apart = partial(survives, name)
+        return Worker(parts)
 
     def _connect_peers(self, settings: ServiceSettings) -> None:
         headers = {"Authorization": f"Bearer {settings.service_token.get_secret_value()}"}

@@ -138,6 +138,66 @@ async def test_an_event_that_kills_its_process_is_parked_at_its_third_start_and_
     assert await rows("SELECT last_error FROM $S.deferred") == [("its process died, or was stopped, at start 3",)]
 
 
+@pytest.fixture
+def suspect(parts, keep, rows):
+    """An event with which two processes have died."""
+
+    async def suspect(event):
+        row = await keep(event, careful=True)
+        for _ in range(2):
+            async with parts.database.transaction() as tx:
+                await parts.work.deferred.start(tx, row)
+            await rows("UPDATE $S.deferred SET not_before = now() RETURNING 1")
+        return row
+
+    return suspect
+
+
+async def test_an_event_that_two_accidents_have_hit_is_settled_apart_from_all_others(parts, suspect, left, rows):
+    parts.apart = lambda event: parts.pipeline.retry([event])
+    await suspect(refunded(amount=7))
+
+    await retry_deferred(parts)
+
+    assert await left() == []
+    assert await rows("SELECT balance FROM $S.accounts") == [(7,)]
+
+
+async def test_an_event_that_kills_a_third_process_apart_from_all_others_is_parked(parts, suspect, keep, left, rows):
+    tried = []
+
+    async def apart(event):
+        tried.append(event.key)
+        return False
+
+    parts.apart = apart
+    killer = await suspect(refunded(amount=666))
+    await keep(refunded(amount=7), careful=True)
+
+    await retry_deferred(parts)
+    await retry_deferred(parts)
+
+    assert tried == [killer.key]
+    assert await left() == [(0, 3, "parked", True)]
+    assert await rows("SELECT last_error FROM $S.deferred") == [("its process died at start 3, apart from others",)]
+    assert await rows("SELECT balance FROM $S.accounts") == [(7,)]
+
+
+async def test_a_careful_event_is_tried_with_the_others_twice_before_it_is_tried_apart(parts, keep, left):
+    async def apart(_event):
+        raise AssertionError("it has not killed anybody")
+
+    parts.apart = apart
+    event = await keep(refunded(), careful=True)
+    async with parts.database.transaction() as tx:
+        assert await parts.work.deferred.start(tx, event, apart=True) == "deferred"
+        await tx.sql("UPDATE ledger_service.deferred SET not_before = now()")
+
+    await retry_deferred(parts)
+
+    assert await left() == []
+
+
 async def test_a_careful_event_that_another_process_has_started_is_left_to_it(parts, keep, left, rows):
     started = await keep(refunded(), careful=True)
     async with parts.database.transaction() as tx:
