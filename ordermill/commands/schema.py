@@ -27,7 +27,7 @@ def _state() -> "State":
     return State.open() if given else State.attach()
 
 
-def _run(work: Coroutine[Any, Any, None], done: str) -> None:
+def _run(work: Coroutine[Any, Any, object], done: str) -> None:
     try:
         asyncio.run(work)
     except OSError as outage:
