@@ -1,7 +1,6 @@
-"""What the clients saw: orders that they were told of, tries and their answers, confirmations; the first in a file."""
+"""What the clients saw: the orders that they were told of, which are kept in a file, and every try with its answer."""
 
 import json
-import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -30,7 +29,6 @@ class Ledger:
     latencies: list[float] = field(default_factory=list)
     acts: Counter[str] = field(default_factory=Counter)
     wrong: list[dict[str, Any]] = field(default_factory=list)
-    confirmations: list[float] = field(default_factory=list)
 
     def tell(self, order: dict[str, Any], key: str) -> None:
         """An order was answered with 2xx."""
@@ -39,10 +37,6 @@ class Ledger:
         with self.file.open("a") as lines:
             lines.write(json.dumps(line) + "\n")
         self.told.append(told)
-
-    def confirm(self) -> None:
-        """A client saw that an order is confirmed."""
-        self.confirmations.append(time.monotonic())
 
     def contradict(self, what: str, **seen: Any) -> None:
         """A client was told two things that cannot both be true."""

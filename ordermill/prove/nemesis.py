@@ -38,14 +38,11 @@ SIGNALS = {
 
 @dataclass
 class Inflicted:
-    """A fault that was inflicted. Moments of the monotonic clock; None where nothing can be said."""
+    """A fault that was inflicted, and when what it hurt was ready again; why not, when it found nobody to hurt."""
 
     fault: Fault
-    began: float
     began_at: datetime
-    over: float | None = None
-    over_at: datetime | None = None
-    ready: float | None = None
+    ready_at: datetime | None = None
     missed: str = ""
 
 
@@ -86,7 +83,7 @@ class Nemesis:
                 faults.create_task(self._inflict(fault))
 
     async def _inflict(self, fault: Fault) -> None:
-        done = Inflicted(fault, time.monotonic(), datetime.now(UTC))
+        done = Inflicted(fault, datetime.now(UTC))
         self.inflicted.append(done)
         self._note(f"{fault.kind} {fault.target} for {fault.lasts:.1f} s")
         try:
@@ -95,11 +92,10 @@ class Nemesis:
             done.missed = repr(error)
             self._note(f"{fault.kind} missed: {error!r}")
             return
-        done.over, done.over_at = time.monotonic(), datetime.now(UTC)
         with suppress(TimeoutError):
             async with asyncio.timeout(BACK_WITHIN):
                 await self._stage.until_ready(*back)
-                done.ready, done.over_at = time.monotonic(), datetime.now(UTC)
+                done.ready_at = datetime.now(UTC)
 
     async def _kill(self, fault: Fault, _random: Random) -> Back:
         return fault.target, self._signal(fault.target, SIGNALS[fault.kind])

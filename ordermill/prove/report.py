@@ -5,6 +5,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
@@ -65,26 +66,23 @@ class Report:
         return {**asdict(self), "inflicted": self.inflicted, "held": self.held, "short_of": self.short_of()}
 
 
-def faults(inflicted: Sequence[Inflicted], confirmations: Sequence[float]) -> list[dict[str, Any]]:
-    """By kind: how many, until what was hurt answered again, and until a client next saw an order confirmed."""
+def faults(inflicted: Sequence[Inflicted], confirmed: Sequence[datetime]) -> list[dict[str, Any]]:
+    """By kind: how many, until what was hurt was ready again, and until the shop next confirmed an order."""
     done = [each for each in inflicted if not each.missed]
-    return [
-        _of_kind(kind, [each for each in done if each.fault.kind == kind], sorted(confirmations))
-        for kind in dict.fromkeys(each.fault.kind for each in sorted(done, key=lambda each: each.fault.kind))
-    ]
+    kinds = sorted({each.fault.kind for each in done})
+    return [_of_kind(kind, [each for each in done if each.fault.kind == kind], sorted(confirmed)) for kind in kinds]
 
 
-def _of_kind(kind: str, done: Sequence[Inflicted], confirmed: Sequence[float]) -> dict[str, Any]:
-    ready = [each.ready - each.began for each in done if each.ready]
-    next_one = [after for each in done if (after := _next(confirmed, each.began)) is not None]
-    never = len(done) - len(ready)
+def _of_kind(kind: str, done: Sequence[Inflicted], confirmed: Sequence[datetime]) -> dict[str, Any]:
+    ready = [(each.ready_at - each.began_at).total_seconds() for each in done if each.ready_at]
+    next_one = [after for each in done if (after := _next(confirmed, each.began_at)) is not None]
     times = {"ready": _spread(ready), "next_confirmed": _spread(next_one)}
-    return {"kind": str(kind), "count": len(done), **times, "not_back": never}
+    return {"kind": str(kind), "count": len(done), **times, "not_back": len(done) - len(ready)}
 
 
-def _next(confirmed: Sequence[float], since: float) -> float | None:
+def _next(confirmed: Sequence[datetime], since: datetime) -> float | None:
     place = bisect_left(confirmed, since)
-    return confirmed[place] - since if place < len(confirmed) else None
+    return (confirmed[place] - since).total_seconds() if place < len(confirmed) else None
 
 
 def _spread(values: Sequence[float]) -> dict[str, float]:
@@ -105,11 +103,10 @@ def tries(ledger: Ledger) -> dict[str, Any]:
     }
 
 
-def confirmations(seen: Sequence[float]) -> dict[str, Any]:
-    """How many confirmations clients saw, and the longest time in which none came."""
-    ordered = sorted(seen)
-    gaps = (after - before for before, after in pairwise(ordered))
-    return {"seen": len(seen), "longest_gap": round(max(gaps, default=0.0), 2)}
+def confirmations(confirmed: Sequence[datetime]) -> dict[str, Any]:
+    """How many orders were confirmed, and the longest time in which none was."""
+    gaps = [(after - before).total_seconds() for before, after in pairwise(sorted(confirmed))]
+    return {"count": len(confirmed), "longest_gap": round(max(gaps, default=0.0), 2)}
 
 
 def audits(watch: Watch) -> dict[str, Any]:
@@ -156,7 +153,7 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
     yield "tries of POST /orders", f"{tried['count']}, answered within 10 s: {tried['answered']:.2%}"
     yield "answers", _counted({**tried["answers"], **tried["unanswered"]})
     yield "latency of POST", f"p50 {tried['p50']:.0f} ms, p99 {tried['p99']:.0f} ms, max {tried['max']:.0f} ms"
-    yield "confirmations", f"{seen['seen']} seen by clients, at most {seen['longest_gap']:.1f} s without one"
+    yield "confirmations", f"{seen['count']}, at most {seen['longest_gap']:.1f} s without one"
     yield "restarts", _counted(report.restarts)
     yield "audits", f"{looked['looks']}, {looked['blind']} without a database, {looked['slowest']:.1f} s the slowest"
     yield "drained", "not within 60 s" if report.drained is None else f"after {report.drained:.1f} s"

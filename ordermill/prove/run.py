@@ -1,6 +1,7 @@
 """One run: the stage, the people in it, the faults, the drain, the audit of everything, the report."""
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -33,6 +34,9 @@ READY_WITHIN = 90.0
 AFTERMATH = timedelta(seconds=5)
 PATIENCE = 10.0
 
+ORDERS = "SELECT status, count(*) FROM order_service.orders GROUP BY 1 ORDER BY 2 DESC"
+CONFIRMED = "SELECT at FROM order_service.order_history WHERE to_status = 'confirmed' AND from_status <> 'confirmed'"
+
 Note = Callable[[str], None]
 
 
@@ -48,6 +52,8 @@ class Run:
 
 async def prove(run: Run, note: Note) -> Report:
     """Starts a shop, hurts it, lets it recover, asks for every promise; the data is kept when one is broken."""
+    for library in ("aio_pika", "aiormq"):
+        logging.getLogger(library).setLevel(logging.CRITICAL)  # that its connections are lost is what is wanted
     log = State.open(run.home).log("prove")
     log.unlink(missing_ok=True)
 
@@ -117,8 +123,8 @@ class _Proof:
 
     def _outages(self) -> list[Window]:
         """The windows of the faults and of what they leave behind."""
-        now = datetime.now(UTC)
-        return [(each.began_at, (each.over_at or now) + AFTERMATH) for each in self._nemesis.inflicted]
+        now, inflicted = datetime.now(UTC), [each for each in self._nemesis.inflicted if not each.missed]
+        return [(each.began_at, (each.ready_at or now) + AFTERMATH) for each in inflicted]
 
     @asynccontextmanager
     async def _people(self) -> AsyncIterator[tuple[list[Customer], list[Clerk]]]:
@@ -142,9 +148,8 @@ class _Proof:
     async def _report(self, drained: float | None) -> Report:
         run, ledger, nemesis, watch = self._run, self._ledger, self._nemesis, self._watch
         async with self._stage.database() as database:
-            orders = await database.fetch(
-                "SELECT status, count(*) FROM order_service.orders GROUP BY 1 ORDER BY 2 DESC"
-            )
+            orders = await database.fetch(ORDERS)
+            confirmed = [row["at"] for row in await database.fetch(CONFIRMED)]
         return Report(
             seed=run.seed,
             seconds=run.seconds,
@@ -153,8 +158,8 @@ class _Proof:
             orders={row["status"]: row["count"] for row in orders},
             acts=dict(ledger.acts.most_common()),
             tries=report.tries(ledger),
-            confirmations=report.confirmations(ledger.confirmations),
-            faults=report.faults(nemesis.inflicted, ledger.confirmations),
+            confirmations=report.confirmations(confirmed),
+            faults=report.faults(nemesis.inflicted, confirmed),
             missed=sum(bool(each.missed) for each in nemesis.inflicted),
             restarts=self._stage.restarts,
             audits=report.audits(watch),
