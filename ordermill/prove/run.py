@@ -21,7 +21,7 @@ from ordermill.prove.ledger import Ledger
 from ordermill.prove.nemesis import Nemesis
 from ordermill.prove.person import Person, an_account
 from ordermill.prove.report import Report
-from ordermill.prove.schedule import draw
+from ordermill.prove.schedule import Fault, draw
 from ordermill.prove.stage import Stage, a_stage
 from ordermill.prove.watch import Evidence, Watch, Window
 from ordermill.seeds import address
@@ -30,6 +30,7 @@ from ordermill.state import State
 
 CLERKS = 2
 TELLS_EACH = 5.0
+HEARS_EACH = 0.2
 READY_WITHIN = 90.0
 AFTERMATH = timedelta(seconds=5)
 PATIENCE = 10.0
@@ -50,8 +51,11 @@ class Run:
     home: Path
 
 
-async def prove(run: Run, note: Note) -> Report:
-    """Starts a shop, hurts it, lets it recover, asks for every promise; the data is kept when one is broken."""
+async def prove(run: Run, note: Note, plan: Sequence[Fault] | None = None) -> Report:
+    """Starts a shop, hurts it, lets it recover, asks for every promise; the data is kept when one is broken.
+
+    The faults are those of the plan, else those that the seed draws.
+    """
     for library in ("aio_pika", "aiormq"):
         logging.getLogger(library).setLevel(logging.CRITICAL)  # that its connections are lost is what is wanted
     log = State.open(run.home).log("prove")
@@ -63,7 +67,7 @@ async def prove(run: Run, note: Note) -> Report:
 
     note(f"seed {run.seed}: starting a shop of its own in {run.home}")
     async with a_stage(run.home, write) as stage:
-        result = await _Proof(run, stage, note).result()
+        result = await _Proof(run, stage, note, plan).result()
     if result.held and not result.short_of():
         for folder in ("postgres", "rabbitmq", "mailbox"):
             accounts.remove(run.home / folder)
@@ -73,10 +77,11 @@ async def prove(run: Run, note: Note) -> Report:
 class _Proof:
     """A run at work."""
 
-    def __init__(self, run: Run, stage: Stage, note: Note) -> None:
+    def __init__(self, run: Run, stage: Stage, note: Note, plan: Sequence[Fault] | None) -> None:
         self._run = run
         self._stage = stage
         self._note = note
+        self._plan = draw(run.seed, run.seconds, stage.ours) if plan is None else plan
         self._watch = Watch(auditor_url(stage.state))
         self._nemesis = Nemesis(stage, listeners())
         file = run.home / "told.jsonl"
@@ -95,11 +100,10 @@ class _Proof:
 
     async def _hurt(self, customers: Sequence[Customer], clerks: Sequence[Clerk]) -> None:
         run, began = self._run, time.monotonic()
-        plan = draw(run.seed, run.seconds, self._stage.ours)
         beside = [asyncio.create_task(self._watch.run(self._outages)), asyncio.create_task(self._tell(began))]
         try:
             async with asyncio.TaskGroup() as work:
-                work.create_task(self._nemesis.run(plan))
+                work.create_task(self._nemesis.run(self._plan))
                 for customer in customers:
                     work.create_task(customer.run(began + run.seconds))
                 for clerk in clerks:
@@ -141,8 +145,8 @@ class _Proof:
             staff = {"email": address(Role.STAFF), "password": state.secret("demo.staff")}
             clerks = [person(staff) for _ in range(CLERKS)]
             await asyncio.gather(*(each.register() for each in customers), *(each.sign_in() for each in clerks))
-            products = await customers[0].get("/products", limit=100)
-            skus = [product["sku"] for product in products["data"]]
+            async with asyncio.timeout(READY_WITHIN):
+                skus = await _on_sale(customers[0])
             yield [Customer(each, skus) for each in customers], [Clerk(each) for each in clerks]
 
     async def _report(self, drained: float | None) -> Report:
@@ -169,3 +173,13 @@ class _Proof:
             contradictions=ledger.wrong,
             home=str(run.home),
         )
+
+
+async def _on_sale(person: Person) -> list[str]:
+    """The skus of all products, as soon as order_service has heard of each of them."""
+    products = await person.get("/products", limit=100)
+    skus = [product["sku"] for product in products["data"]]
+    cart = {"lines": [{"sku": sku, "quantity": 1} for sku in skus]}
+    while (await person.post("/quotes", cart)).is_error:  # noqa: ASYNC110 -- it is an event on its way
+        await asyncio.sleep(HEARS_EACH)
+    return skus
