@@ -22,6 +22,7 @@ from chassis.settings import LogSettings, ServiceSettings
 from chassis.tasks import side_by_side
 from chassis.wire import Wire
 from chassis.worker import Worker
+from ordermill import ports
 from ordermill.apart import survives
 from ordermill.services import SERVICES, load
 from ordermill.serving import Server
@@ -161,5 +162,5 @@ def run(names: Sequence[str], role: str, port: int, host: str = "127.0.0.1") -> 
         timeout_keep_alive=65,
         timeout_graceful_shutdown=GRACE,
     )
-    Server(config).run()
+    Server(config).run(ports.inherited())
     gc.freeze()  # Looking for garbage in all that the services imported would hold up the end.

@@ -15,7 +15,9 @@ import socket
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from ordermill.ports import LISTENER
 
 WARM = (
     "uvloop",
@@ -67,18 +69,36 @@ class Forked:
         self._ended.set_result(None)
 
 
-async def fork(nursery: Path, arguments: Sequence[str], env: Mapping[str, str], log: Path) -> Forked | None:
-    """A new process that runs `ordermill` with these arguments; None when the nursery is away."""
-    request = {"arguments": list(arguments), "env": dict(env), "log": str(log)}
-    try:
-        async with asyncio.timeout(PATIENCE):
-            reader, writer = await asyncio.open_unix_connection(nursery)
-            writer.write(json.dumps(request).encode() + b"\n")
-            answer = await reader.readline()
-            writer.close()
-    except (OSError, TimeoutError):
-        return None
-    return Forked(int(answer)) if answer.strip() else None
+class Request(NamedTuple):
+    """What a new process is to be: an `ordermill` command, its environment, its log, the socket that it listens on."""
+
+    arguments: Sequence[str]
+    env: Mapping[str, str]
+    log: Path
+    listener: socket.socket | None = None
+
+
+async def fork(nursery: Path, request: Request) -> Forked | None:
+    """A new process; None when the nursery is away."""
+    with contextlib.suppress(OSError):
+        pid = await asyncio.to_thread(_ask, nursery, request)
+        return Forked(pid) if pid else None
+    return None
+
+
+def _ask(nursery: Path, request: Request) -> int:
+    """The new process's id; 0 when none came."""
+    arguments, env, log, listener = request
+    line = json.dumps({"arguments": list(arguments), "env": dict(env), "log": str(log)}).encode() + b"\n"
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(PATIENCE)
+        connection.connect(str(nursery))
+        if listener:
+            socket.send_fds(connection, [line[:1]], [listener.fileno()])
+            line = line[1:]
+        connection.sendall(line)
+        with connection.makefile("rb") as stream:
+            return int(stream.readline() or 0)
 
 
 async def is_open(nursery: Path) -> bool:
@@ -112,8 +132,9 @@ def serve(path: Path) -> dict[str, Any]:
 def _read(connection: socket.socket) -> dict[str, Any] | None:
     connection.settimeout(PATIENCE)
     with contextlib.suppress(OSError, ValueError), connection.makefile("rb") as stream:
-        line = stream.readline(LONGEST_REQUEST)
-        return dict(json.loads(line)) if line else None
+        first, handles, _, _ = socket.recv_fds(connection, 1, 1)
+        line = first + stream.readline(LONGEST_REQUEST)
+        return {**json.loads(line), "listener": next(iter(handles), None)} if line else None
     return None
 
 
@@ -124,6 +145,8 @@ def _fork(connection: socket.socket, request: dict[str, Any]) -> dict[str, Any] 
     if pid := os.fork():
         with contextlib.suppress(OSError):
             connection.sendall(f"{pid}\n".encode())
+        if request["listener"] is not None:
+            os.close(request["listener"])
         return None
     os.setsid()
     if begin:
@@ -140,6 +163,8 @@ def become(request: Mapping[str, Any]) -> None:
         os.dup2(log.fileno(), 2)
     os.environ.clear()
     os.environ.update(request["env"])
+    if request["listener"] is not None:
+        os.environ[LISTENER] = str(request["listener"])
     from ordermill.cli import main
 
     main(request["arguments"])

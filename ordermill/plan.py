@@ -109,6 +109,7 @@ def _ours(state: State, name: str, arguments: Sequence[str], port: int, told: Ma
         log=state.log(name),
         env=_environment(told),
         nursery=nursery_socket(state) if FORKS and arguments[0] == "run" else None,
+        listens=port if arguments[0] == "run" else None,
         ready=answers_ok(port, "/readyz"),
         alive=answers_ok(port, "/livez"),
         url=None if name.endswith(".worker") else f"http://{HOST}:{port}",

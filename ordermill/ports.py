@@ -3,6 +3,7 @@
 A port inside that range could be taken by a client's own socket while a killed server is coming back.
 """
 
+import os
 import socket
 from hashlib import sha256
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 LOWEST = 10_000
 HIGHEST = 32_000
 HOST = "127.0.0.1"
+LISTENER = "ORDERMILL_LISTENER"
+WAITING = 2_048
 
 
 def is_free(port: int) -> bool:
@@ -36,3 +39,18 @@ def find_free(preferred: int | None, start: int, taken: set[int]) -> int:
     span = HIGHEST - LOWEST
     candidates = (LOWEST + (start - LOWEST + step) % span for step in range(span))
     return next(port for port in candidates if port not in taken and is_free(port))
+
+
+def listen(port: int) -> socket.socket:
+    """A socket on which whoever connects waits until a process takes it over."""
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((HOST, port))
+    listener.listen(WAITING)
+    return listener
+
+
+def inherited() -> list[socket.socket] | None:
+    """The socket that the supervisor listens on for this process; None for one that listens by itself."""
+    handle = os.environ.pop(LISTENER, None)
+    return [socket.socket(fileno=int(handle))] if handle else None

@@ -5,6 +5,7 @@ import contextlib
 import ctypes
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from ordermill import nursery
+from ordermill.ports import LISTENER, listen
 
 Status = Literal["stopped", "starting", "ready", "restarting", "stopping"]
 ORDERMILL = (sys.executable, "-m", "ordermill")
@@ -42,7 +44,10 @@ async def always() -> bool:
 
 @dataclass(frozen=True)
 class Spec:
-    """What a process is: its command line, its environment and its checks. Times are in seconds."""
+    """What a process is: its command line, its environment and its checks. Times are in seconds.
+
+    ``listens`` is the port whose socket is ours: it stays open while the process comes back, and nobody is refused.
+    """
 
     name: str
     argv: tuple[str, ...]
@@ -58,6 +63,7 @@ class Spec:
     rank: int = 0
     listed: bool = True
     nursery: Path | None = None
+    listens: int | None = None
     ready_within: float = 60
     grace: float = 10
     stop_signal: signal.Signals = signal.SIGTERM
@@ -75,6 +81,7 @@ class Running:
         self.started_at = 0.0
         self.became_ready = asyncio.Event()
         self.trouble = ""
+        self._listener: socket.socket | None = None
 
     @property
     def pid(self) -> int | None:
@@ -86,19 +93,26 @@ class Running:
         self.became_ready.clear()
         self.started_at = time.monotonic()
         self.status = "starting"
+        if self.spec.listens and not self._listener:
+            self._listener = listen(self.spec.listens)
         self.child = await self._fork() or await self._execute()
         return self.child
 
     async def _fork(self) -> Child | None:
         spec = self.spec
         words = spec.argv[len(ORDERMILL) :]
-        return await nursery.fork(spec.nursery, words, spec.env, spec.log) if spec.nursery else None
+        if not spec.nursery:
+            return None
+        return await nursery.fork(spec.nursery, nursery.Request(words, spec.env, spec.log, self._listener))
 
     async def _execute(self) -> Child:
+        kept = [self._listener.fileno()] if self._listener else []
+        told = {LISTENER: str(kept[0])} if kept else {}
         with self.spec.log.open("ab") as log:
             return await asyncio.create_subprocess_exec(
                 *self.spec.argv,
-                env=dict(self.spec.env),
+                env={**self.spec.env, **told},
+                pass_fds=kept,
                 cwd=self.spec.cwd,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
@@ -140,6 +154,12 @@ class Running:
         self.kill_group()
         await self.child.wait()
         self.status = "stopped"
+
+    def close(self) -> None:
+        """Listen no more: who waited is refused."""
+        if self._listener:
+            self._listener.close()
+            self._listener = None
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the process itself, when it is there."""

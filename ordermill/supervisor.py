@@ -78,7 +78,7 @@ class Supervisor:
         self.stopping.set()
         by_rank = sorted(self.processes.values(), key=lambda running: -running.spec.rank)
         for _, group in groupby(by_rank, key=lambda running: running.spec.rank):
-            await asyncio.gather(*(running.stop() for running in group))
+            await asyncio.gather(*(_end(running) for running in group))
         for guard in self._guards.values():
             guard.cancel()
         await asyncio.gather(*self._guards.values(), return_exceptions=True)
@@ -149,6 +149,11 @@ class Supervisor:
             f"Read {log}, then try again; `ordermill doctor` looks for the usual causes.",
             Exit.STEP_FAILED,
         )
+
+
+async def _end(running: Running) -> None:
+    await running.stop()
+    running.close()
 
 
 def _longer(delay: float) -> float:

@@ -1,5 +1,7 @@
 """The process that the others are forked from."""
 
+import asyncio
+import json
 import os
 import signal
 import sys
@@ -10,6 +12,7 @@ import pytest
 from ordermill import nursery, plan
 from ordermill.probes import answers_ok
 from ordermill.process import ORDERMILL, Spec
+from ordermill.services import SERVICES
 from ordermill.state import State
 from ordermill.supervisor import Supervisor
 from tests.support.eventually import eventually
@@ -68,8 +71,39 @@ async def test_what_was_forked_ends_with_the_nursery_and_comes_back_the_long_way
     assert psutil.Process(running.pid).cmdline()[0] == sys.executable
 
 
+def a_gateway(state):
+    """A real process of ours that serves HTTP, in front of services that are not there."""
+    port = state.port("gateway")
+    peers = dict.fromkeys(SERVICES, "http://127.0.0.1:1")
+    return Spec(
+        name="gateway",
+        argv=(*ORDERMILL, "run", "gateway", "--port", str(port)),
+        log=state.log("gateway"),
+        env={**os.environ, "ORDERMILL_PEERS": json.dumps(peers), "ORDERMILL_SERVICE_TOKEN": "t"},
+        ready=answers_ok(port, "/livez"),
+        nursery=plan.nursery_socket(state),
+        listens=port,
+    )
+
+
+async def test_a_forked_process_serves_on_the_socket_that_outlived_the_one_before(supervisor, state):
+    keeper = await supervisor.start_ready(plan.nursery(state))
+    running = await supervisor.start_ready(a_gateway(state))
+    assert psutil.Process(running.pid).ppid() == keeper.pid
+
+    os.kill(running.pid, signal.SIGKILL)
+    reader, writer = await asyncio.open_connection("127.0.0.1", state.port("gateway"))
+    writer.write(b"GET /livez HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n")
+    async with asyncio.timeout(30):
+        answer = await reader.read()
+    writer.close()
+
+    assert answer.startswith(b"HTTP/1.1 200")
+    await eventually(lambda: running.restarts == 1 and running.status == "ready")
+
+
 async def test_without_a_nursery_nothing_is_forked(tmp_path):
-    assert await nursery.fork(tmp_path / "nobody", ["ps"], {}, tmp_path / "log") is None
+    assert await nursery.fork(tmp_path / "nobody", nursery.Request(["ps"], {}, tmp_path / "log")) is None
     assert not await nursery.is_open(tmp_path / "nobody")
 
 

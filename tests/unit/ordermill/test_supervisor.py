@@ -36,6 +36,14 @@ SERVES = """
     http.server.HTTPServer(("127.0.0.1", {port}), Handler).serve_forever()
 """
 
+TAKES_OVER = """
+    import os, socket
+    with socket.socket(fileno=int(os.environ["ORDERMILL_LISTENER"])) as listener:
+        while True:
+            with listener.accept()[0] as connection:
+                connection.sendall(str(os.getpid()).encode())
+"""
+
 
 @pytest.fixture
 def notes():
@@ -69,6 +77,32 @@ async def test_what_dies_comes_back_at_once(supervisor, a_process, notes):
     assert time.monotonic() - killed_at < 2
     assert running.restarts == 1
     assert notes == ["sleeper ended (signal 9), starts again in 0.0 s"]
+
+
+async def who_answers(port):
+    reader, writer = await asyncio.open_connection(HOST, port)
+    async with asyncio.timeout(10):
+        answer = await reader.read()
+    writer.close()
+    return int(answer)
+
+
+async def test_who_connects_while_a_process_comes_back_waits_and_is_not_refused(supervisor, a_process):
+    port = find_free(None, 20_000, set())
+    running = await supervisor.start_ready(a_process(code=TAKES_OVER, listens=port))
+    first = running.pid
+    assert await who_answers(port) == first
+
+    os.kill(first, signal.SIGKILL)
+    await eventually(lambda: running.pid != first)
+    answered = [await who_answers(port) for _ in range(3)]
+    second = running.pid
+    await supervisor.stop()
+
+    assert answered == [second] * 3
+    assert second != first
+    with pytest.raises(ConnectionRefusedError):
+        await who_answers(port)
 
 
 async def test_what_never_becomes_ready_is_reported_with_the_end_of_its_log(supervisor, a_process):
