@@ -1,6 +1,8 @@
 """A TCP line between the services and a server: it can be cut, held, made slow, or made to forget its connections."""
 
 import asyncio
+import socket
+import struct
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Self
@@ -8,6 +10,7 @@ from typing import Self
 from ordermill.ports import HOST
 
 PIECE = 65_536
+RESETS = struct.pack("ii", 1, 0)  # closing does not wait: the other side sees a reset
 
 
 class Flow:
@@ -21,6 +24,7 @@ class Flow:
     def end(self) -> None:
         """Both sides see a reset."""
         for writer in self._writers:
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESETS)
             writer.transport.abort()
 
 
@@ -79,9 +83,9 @@ class Line:
             await self._open.wait()
             far_reader, far_writer = await asyncio.open_connection(HOST, self._far)
         except OSError:
-            writer.transport.abort()
+            Flow(writer).end()
         except asyncio.CancelledError:
-            writer.transport.abort()
+            Flow(writer).end()
             raise
         else:
             await self._carry(Flow(writer, far_writer), (reader, far_writer), (far_reader, writer))
