@@ -24,7 +24,8 @@ class Flow:
     def end(self) -> None:
         """Both sides see a reset."""
         for writer in self._writers:
-            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESETS)
+            with suppress(OSError):  # that side has ended already
+                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESETS)
             writer.transport.abort()
 
 
