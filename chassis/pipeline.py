@@ -7,7 +7,7 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from math import inf
 from typing import Any
@@ -135,8 +135,8 @@ class Pipeline:
         if not (entries := self._take()):
             return False
         batch = Batch(self._work, entries)
-        started = time.perf_counter()
-        overdue = asyncio.get_running_loop().call_later(OVERDUE, self._shed)
+        started, later = time.perf_counter(), asyncio.get_running_loop().call_later
+        timers = later(OVERDUE, self._shed), later(2 * OVERDUE, _give_up, entries)
         try:
             await self._commit(batch)
         except OUTAGE as outage:
@@ -148,7 +148,8 @@ class Pipeline:
             self._pause = 0.0
             self._settled(batch, time.perf_counter() - started)
         finally:
-            overdue.cancel()
+            for timer in timers:
+                timer.cancel()
             self._overdue = False
         return True
 
@@ -168,9 +169,7 @@ class Pipeline:
     def _shed(self) -> None:
         """The batch takes so long that nobody knows when the next one begins: who can ask again later is told so."""
         self._overdue = True
-        for entry in self._waiting:
-            if isinstance(entry, Command) and entry.until < inf:
-                _refuse(entry)
+        _give_up(self._waiting)
 
     async def _commit(self, batch: Batch) -> None:
         for attempt in range(CONFLICT_RETRIES):
@@ -242,3 +241,10 @@ class Pipeline:
 def _refuse(entry: Entry) -> None:
     if not entry.settled.done():
         entry.settled.set_result(Unavailable())
+
+
+def _give_up(entries: Iterable[Entry]) -> None:
+    """Whoever waits for an answer over HTTP is told in time that nobody knows theirs: the key tells it later."""
+    for entry in entries:
+        if isinstance(entry, Command) and entry.until < inf:
+            _refuse(entry)

@@ -11,6 +11,7 @@ from chassis.context import start
 from chassis.idempotency import Answer, Claim, KeyInUse, KeyReused
 from chassis.ids import new_id
 from chassis.pipeline import Unavailable
+from tests.support.eventually import eventually
 from tests.support.ledger import SERVICE, Credit, Debit, Overdrawn, a_pipeline, enveloped, not_refunded, refunded
 
 USER = UUID(int=1)
@@ -64,8 +65,32 @@ async def test_who_was_not_taken_in_time_is_told_to_ask_again_and_what_comes_fro
     assert await rows("SELECT balance FROM $S.accounts") == [(2,)]
 
 
+async def test_who_was_taken_is_told_in_time_that_nobody_knows_the_answer_and_hears_it_under_the_same_key(
+    pipeline, ledger_url, rows, monkeypatch
+):
+    monkeypatch.setattr(chassis_pipeline, "OVERDUE", 0.05)
+    owner = await asyncpg.connect(ledger_url)
+    locked = owner.transaction()
+    await locked.start()
+    await owner.execute(f"LOCK TABLE {SERVICE}.accounts IN ACCESS EXCLUSIVE MODE")
+    account = uuid4()
+
+    with pytest.raises(Unavailable):
+        await pipeline.submit(Credit(account, 1), **claimed("taken"))
+
+    await locked.rollback()
+    await owner.close()
+    await eventually(lambda: _is(rows, (1,)))
+    assert (await pipeline.submit(Credit(account, 1), **claimed("taken"))).replayed is True
+    assert await rows("SELECT balance FROM $S.accounts") == [(1,)]
+
+
+async def _is(rows, *balances):
+    return await rows("SELECT balance FROM $S.accounts") == list(balances)
+
+
 async def test_behind_a_batch_that_does_not_end_nobody_is_kept_waiting(pipeline, ledger_url, rows, monkeypatch):
-    monkeypatch.setattr(chassis_pipeline, "OVERDUE", 0.1)
+    monkeypatch.setattr(chassis_pipeline, "OVERDUE", 1.0)
     owner = await asyncpg.connect(ledger_url)
     locked = owner.transaction()
     await locked.start()
