@@ -18,14 +18,14 @@ SECONDS = 14
 WORKERS = ("order_service.worker", "inventory_service.worker", "payment_service.worker")
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def impatient(monkeypatch):
     """What is broken does not mend itself."""
     monkeypatch.setattr(watch, "DRAINS_WITHIN", 5.0)
 
 
 @pytest.fixture
-def sabotage(monkeypatch):
+def sabotage(impatient, monkeypatch):
     def sabotage(name):
         monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(CODE), str(SABOTAGE / name))))
 
@@ -87,7 +87,7 @@ async def test_a_shop_that_marks_before_the_broker_has_confirmed_is_caught(run_f
     assert {"E3", "O3"} <= found
 
 
-async def test_a_shop_whose_topology_lacks_a_binding_is_caught(run_folder, monkeypatch):
+async def test_a_shop_whose_topology_lacks_a_binding_is_caught(run_folder, impatient, monkeypatch):
     complete = setup.listeners()
     fewer = {**complete, "inventory_service": tuple(set(complete["inventory_service"]) - {"order.confirmed"})}
     monkeypatch.setattr(setup, "listeners", lambda: fewer)
