@@ -38,6 +38,7 @@ async def test_the_process_shows_what_is_broken_until_it_is_mended(shop, monkeyp
     monkeypatch.setenv("ORDERMILL_AUDITOR_EVERY", "PT0.05S")
     monkeypatch.setattr("ordermill.audit.watching.SHARE", 0)
     await shop.sql("UPDATE inventory_service.stock SET on_hand = on_hand + 1 WHERE sku = 'MUG-RED'")
+    await shop.changes_now()
     app = application(["auditor"], "api")
     client = httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://auditor")
     broken = 'ordermill_invariant_broken{id="S1",of="recent"}'

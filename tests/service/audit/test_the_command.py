@@ -62,6 +62,7 @@ async def test_a_shop_that_keeps_its_promises_has_one_line_for_each(day, ordermi
 async def test_a_broken_promise_shows_its_rows_and_ends_with_its_own_code(shop, ordermill):
     # given
     await shop.sql("UPDATE inventory_service.stock SET on_hand = on_hand + 1")
+    await shop.changes_now()
 
     # when
     code, out, err = await ordermill("--always", "--recent", url=as_role(shop.url, "auditor"))
