@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from time import monotonic
 
-ALLOWED = 60.0  # no wait is longer: a transaction is cut after 20 s, mails are given up and recorded within 26 s
+ALLOWED = 60.0  # no wait is longer: a transaction is cut after 12 s, mails are given up and recorded within 26 s
 
 
 class Heart:

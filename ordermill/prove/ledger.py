@@ -17,14 +17,15 @@ IN_TIME = 10.0
 class Ledger:
     """Everything that the report says about clients. ``file`` gets a line for each order before anything else happens.
 
-    A try is one HTTP request of POST /orders. It is answered when a whole answer came within ten seconds, whatever the
-    answer was; refused, cut and late ones are not.
+    A try is one POST /orders as a client library makes it: when its connection is cut it is sent again under its key.
+    It is answered when a whole answer came within ten seconds of its beginning, whatever the answer was.
     """
 
     file: Path
     told: list[Told] = field(default_factory=list)
     tries: int = 0
-    unanswered: Counter[str] = field(default_factory=Counter)
+    unanswered: int = 0
+    cut: Counter[str] = field(default_factory=Counter)
     answers: Counter[str] = field(default_factory=Counter)
     latencies: list[float] = field(default_factory=list)
     acts: Counter[str] = field(default_factory=Counter)
@@ -45,7 +46,7 @@ class Ledger:
     @property
     def answered(self) -> float:
         """The share of tries that were answered in time."""
-        return 1 - self.unanswered.total() / self.tries if self.tries else 1.0
+        return 1 - self.unanswered / self.tries if self.tries else 1.0
 
 
 def quantile(values: Sequence[float], share: float) -> float:

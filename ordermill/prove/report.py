@@ -90,14 +90,15 @@ def _spread(values: Sequence[float]) -> dict[str, float]:
 
 
 def tries(ledger: Ledger) -> dict[str, Any]:
-    """POST /orders, each HTTP request for itself; the latencies are of those that did not ask to wait."""
+    """POST /orders, and how many connections were cut under it; latencies are of those that did not ask to wait."""
     milliseconds = [1000 * each for each in ledger.latencies]
     spread = {name: round(quantile(milliseconds, share), 1) for name, share in (("p50", 0.5), ("p99", 0.99))}
     return {
         "count": ledger.tries,
         "answered": round(ledger.answered, 5),
         "answers": dict(sorted(ledger.answers.items())),
-        "unanswered": dict(ledger.unanswered),
+        "unanswered": ledger.unanswered,
+        "cut": dict(ledger.cut),
         **spread,
         "max": round(max(milliseconds, default=0.0), 1),
     }
@@ -151,7 +152,8 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
     yield "orders by outcome", _counted(report.orders)
     yield "beside them", _counted(report.acts)
     yield "tries of POST /orders", f"{tried['count']}, answered within 10 s: {tried['answered']:.2%}"
-    yield "answers", _counted({**tried["answers"], **tried["unanswered"]})
+    yield "answers", _counted({**tried["answers"], "none": tried["unanswered"]})
+    yield "connections cut", _counted(tried["cut"])
     yield "latency of POST", f"p50 {tried['p50']:.0f} ms, p99 {tried['p99']:.0f} ms, max {tried['max']:.0f} ms"
     yield "confirmations", f"{seen['count']}, at most {seen['longest_gap']:.1f} s without one"
     yield "restarts", _counted(report.restarts)

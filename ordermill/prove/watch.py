@@ -14,7 +14,7 @@ Window = tuple[datetime, datetime]
 
 EACH = 1.0
 LONGEST = 30.0
-RECENT = timedelta(minutes=5)
+RECENT = timedelta(minutes=1)  # many orders a second: what five minutes hold would take a core to look at
 DRAINS_WITHIN = 60.0
 SHOWN = 5
 

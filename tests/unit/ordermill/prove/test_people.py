@@ -26,6 +26,7 @@ def an_order(**given):
 @pytest.fixture(autouse=True)
 def brisk(monkeypatch):
     monkeypatch.setattr(person, "PAUSES", (0.001, 0.001))
+    monkeypatch.setattr(person, "RECONNECTS_AFTER", 0.001)
     monkeypatch.setattr(customers, "LOOKS_EACH", 0.001)
 
 
@@ -73,9 +74,22 @@ async def test_the_same_request_comes_again_with_its_key_until_it_is_answered(cu
 
     assert answer.status_code == 201
     assert [headers["idempotency-key"] for _, _, headers in asked] == ["k1"] * 4
-    assert (ledger.tries, dict(ledger.unanswered)) == (4, {"ConnectError": 1})
+    assert (ledger.tries, dict(ledger.cut)) == (3, {"ConnectError": 1})
     assert dict(ledger.answers) == {"503": 1, "409": 1, "201": 1}
-    assert ledger.answered == 0.75
+    assert ledger.answered == 1.0
+
+
+async def test_a_try_that_is_not_answered_in_time_is_counted_and_another_one_made(
+    customer, ledger, answers, monkeypatch
+):
+    monkeypatch.setattr(person, "PATIENCE", 0.001)
+    monkeypatch.setattr(person, "IN_TIME", 0.02)
+    answers += [(0, "refused")]
+
+    with pytest.raises(GivenUp):
+        await customer.post("/orders", {}, key="k1")
+
+    assert (ledger.tries, ledger.unanswered, ledger.answered) == (1, 1, 0.0)
 
 
 async def test_what_no_repetition_changes_is_an_answer(customer, answers):
@@ -97,6 +111,7 @@ async def test_a_token_that_has_expired_is_renewed_and_the_request_repeated(cust
 
 async def test_whom_nobody_answers_gives_up_and_says_so(customer, ledger, answers, monkeypatch):
     monkeypatch.setattr(person, "PATIENCE", 0.01)
+    monkeypatch.setattr(person, "IN_TIME", 0.02)
     answers += [(0, "refused")]
 
     with pytest.raises(GivenUp, match="GET /orders"):

@@ -80,10 +80,11 @@ def test_the_longest_time_without_a_confirmed_order_is_told():
 def test_a_try_is_answered_when_a_whole_answer_came_in_time():
     ledger = Ledger(Path("told"), tries=4, latencies=[0.1, 0.2, 0.9])
     ledger.answers.update({"201": 2, "503": 1})
-    ledger.unanswered["ConnectError"] += 1
+    ledger.unanswered += 1
+    ledger.cut["ReadError"] += 2
 
     assert report.tries(ledger) == {
-        "count": 4, "answered": 0.75, "answers": {"201": 2, "503": 1}, "unanswered": {"ConnectError": 1},
+        "count": 4, "answered": 0.75, "answers": {"201": 2, "503": 1}, "unanswered": 1, "cut": {"ReadError": 2},
         "p50": 200.0, "p99": 900.0, "max": 900.0,
     }  # fmt: skip
     assert quantile([], 0.5) == 0.0
