@@ -76,7 +76,7 @@ class Pipeline:
             Exception: the domain's refusal; ``KeyInUse`` and ``KeyReused`` for the claim.
         """
         loop, is_full = asyncio.get_running_loop(), self._items >= WAITING_ITEMS
-        if self._closing or is_full or (self._overdue and render) or time.monotonic() < self._resume_at:
+        if self._closing or is_full or (self._overdue and render) or loop.time() < self._resume_at:
             raise Unavailable
         settled: asyncio.Future[Any] = loop.create_future()
         asked = context or start(None, new_traceparent())
@@ -220,7 +220,7 @@ class Pipeline:
         self._pause = min(max(self._pause * 2, 0.1), LONGEST_PAUSE)
         pause = random.uniform(self._pause / 2, self._pause)  # noqa: S311 -- jitter is no secret
         logger.warning("{} interrupted, again in {:.1f} s: {!r}", len(entries), pause, cause)
-        self._resume_at = time.monotonic() + pause
+        self._resume_at = asyncio.get_running_loop().time() + pause
         facts = [entry for entry in entries if isinstance(entry, Parcel)]
         self._waiting.extendleft(reversed(facts))
         self._items += sum(fact.size for fact in facts)

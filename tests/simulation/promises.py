@@ -1,0 +1,168 @@
+"""The promises of 2-domain.md: what must not be at any instant, and what has to be once the faults have stopped."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+from tests.simulation.people import People
+from tests.simulation.post import Post
+from tests.simulation.provider import Provider
+from tests.simulation.shop import Shop
+from tests.support.memory.tables import Key, Row
+
+LEGAL = {
+    None: {"pending"},
+    "pending": {"awaiting_payment", "rejected", "cancelling"},
+    "awaiting_payment": {"confirmed", "cancelling"},
+    "confirmed": {"partially_shipped", "shipped", "delivered", "cancelling"},
+    "partially_shipped": {"shipped", "delivered"},
+    "shipped": {"delivered", "partially_shipped"},
+    "delivered": set(),
+    "cancelling": {"cancelled", "confirmed", "partially_shipped", "shipped", "delivered"},
+    "rejected": set(),
+    "cancelled": set(),
+}
+GOOD = {"confirmed", "partially_shipped", "shipped", "delivered"}
+ENDED = {"rejected", "cancelled", *GOOD}
+
+
+class Promises:
+    """Looks at every commit, and at the end."""
+
+    def __init__(self, shop: Shop, people: People, provider: Provider, post: Post) -> None:
+        self.shop = shop
+        self.people = people
+        self.provider = provider
+        self.post = post
+        self._look_again = 0.0
+        self._moved: defaultdict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
+        shop.schemas["order_service"].on_commit = self._orders_changed
+        shop.schemas["inventory_service"].on_commit = self._stock_changed
+
+    def _broken(self, promise: str) -> None:
+        self.shop.world.broken(promise)
+
+    # --- at any instant
+
+    def _orders_changed(self, before: dict[str, dict[Key, Row | None]]) -> None:
+        tables = self.shop.schemas["order_service"].tables
+        for key, was in before.get("orders", {}).items():
+            row = tables["orders"].rows[key]
+            status, version = (was["status"], was["version"]) if was else (None, 0)
+            while version < row["version"]:
+                version += 1
+                entry = tables["order_history"].rows.get((row["id"], version))
+                if entry is None:
+                    self._broken(f"O6: {row['id']} has no history of version {version}")
+                    break
+                if entry["from_status"] != status or entry["to_status"] not in LEGAL[status] | {status}:
+                    self._broken(f"O5: {row['id']} goes from {status} to {entry['to_status']} by {entry['cause']}")
+                status = entry["to_status"]
+            if row["status"] != status:
+                self._broken(f"O6: {row['id']} is {row['status']}, its history says {status}")
+            if row["total"] != sum(line["quantity"] * line["unit_price"] for line in row["lines"]):
+                self._broken(f"O8: the total of {row['id']} is not the sum of its lines")
+
+    def _stock_changed(self, before: dict[str, dict[Key, Row | None]]) -> None:
+        tables = self.shop.schemas["inventory_service"].tables
+        for key in before.get("stock_movements", {}):
+            moved = tables["stock_movements"].rows[key]
+            sums = self._moved[moved["sku"], moved["warehouse"]]
+            sums[0] += moved["delta"]
+            sums[1] += moved["reserved_delta"]
+        for key in before.get("stock", {}) | before.get("stock_movements", {}):
+            self._shelf(tables["stock"].rows[key if len(key) == 2 else key[1:3]])  # noqa: PLR2004 -- sku, warehouse
+
+    def _shelf(self, row: Row) -> None:
+        moved, reserved = self._moved[row["sku"], row["warehouse"]]
+        on_hand = self.shop.opening[row["sku"], row["warehouse"]] + moved
+        if (row["on_hand"], row["reserved"]) != (on_hand, reserved):
+            self._broken(f"S1, S2: {row['sku']} has {row['on_hand']}, {row['reserved']}, moved {on_hand}, {reserved}")
+        if not 0 <= row["reserved"] <= row["on_hand"] + row["backorder_limit"] or row["on_hand"] < 0:
+            self._broken(f"S3: {row['sku']} is oversold: {row['reserved']} of {row['on_hand']}")
+
+    # --- once the faults have stopped
+
+    def is_drained(self) -> bool:
+        now = self.shop.world.loop.time()
+        if now < self._look_again:
+            return False
+        self._look_again = now + 2.0
+        return next(self.left(), None) is None
+
+    def left(self) -> Iterator[str]:
+        """What is not done yet."""
+        shop = self.shop
+        if self.people.waiting > 0:
+            yield f"{self.people.waiting} customers wait for an answer"
+        if not shop.broker.is_idle:
+            yield "messages in the broker"
+        for row in shop.rows("order_service", "orders"):
+            if row["status"] not in ENDED:
+                yield f"O3: order {row['id']} is {row['status']}"
+        for name in shop.schemas:
+            yield from (f"E1: {name} has not told {row['topic']}" for row in shop.rows(name, "outbox") if not row["published_at"])
+            yield from (f"E7: {name} has {row['state']} {row['topic']}: {row['last_error']}" for row in shop.rows(name, "deferred"))
+        for row in shop.rows("payment_service", "payments"):
+            if row["status"] in {"processing", "unknown", "reversing"}:
+                yield f"P6: the payment of {row['order_id']} is {row['status']}"
+        for row in shop.rows("payment_service", "refunds"):
+            if row["status"] in {"requested", "sent", "unknown"}:
+                yield f"P6: a refund of {row['order_id']} is {row['status']}"
+        for row in shop.rows("payment_service", "webhook_events"):
+            if row["status"] in {"received", "parked"}:
+                yield f"a notice about {row['order_id']} is {row['status']}"
+        for row in shop.rows("notification_service", "notifications"):
+            if row["status"] in {"queued", "sending", "waiting"}:
+                yield f"N: a mail about {row['order_id']} is {row['status']}"
+
+    def check_the_end(self) -> None:
+        for left in self.left():
+            self._broken(f"not drained: {left}")
+            return
+        orders = {row["id"]: row for row in self.shop.rows("order_service", "orders")}
+        for promise in (*self._told(orders), *self._money(orders), *self._stock(orders), *self._mails()):
+            self._broken(promise)
+
+    def _told(self, orders: dict[UUID, Row]) -> Iterator[str]:
+        for (_, key), order_id in self.people.told.items():
+            if order_id not in orders:
+                yield f"O1: the order {order_id}, accepted under {key}, is lost"
+        keys = Counter((row["user_id"], row["key"]) for row in self.shop.rows("order_service", "idempotency") if row["operation"] == "createOrder")
+        if len(keys) != len(orders):
+            yield f"O2: {len(orders)} orders under {len(keys)} keys"
+
+    def _money(self, orders: dict[UUID, Row]) -> Iterator[str]:
+        provider = self.provider
+        ledger: defaultdict[tuple[UUID, str], int] = defaultdict(int)
+        for entry in self.shop.rows("payment_service", "ledger"):
+            ledger[entry["order_id"], entry["kind"]] += entry["amount"]
+        for order_id in {*provider.captured, *orders}:
+            captured, returned = provider.captured[order_id], provider.returned[order_id]
+            if order_id not in orders:
+                yield f"P7: money for {order_id}, which does not exist"
+                continue
+            row = orders[order_id]
+            if (ledger[order_id, "capture"], ledger[order_id, "refund"]) != (captured, returned):
+                yield f"P4: the ledger of {order_id} is not the provider's"
+            if captured not in {0, row["total"]}:
+                yield f"P3: {captured} of {row['total']} is captured for {order_id}"
+            granted = sum(r["amount"] for r in row["refunds"] if r["status"] == "succeeded")
+            owed = row["total"] - granted if row["status"] in GOOD else 0
+            if captured - returned != owed:
+                yield f"P5: {order_id} is {row['status']}, {captured - returned} is kept, {owed} is owed"
+
+    def _stock(self, orders: dict[UUID, Row]) -> Iterator[str]:
+        reservations = {row["order_id"]: row for row in self.shop.rows("inventory_service", "reservations")}
+        for order_id, row in orders.items():
+            status = reservations[order_id]["status"] if order_id in reservations else None
+            held = {"committed", "consumed"} if row["status"] in GOOD else {"released", "void", "rejected"}
+            if status not in held:
+                yield f"S5, S6: {order_id} is {row['status']}, its stock {status}"
+
+    def _mails(self) -> Iterator[str]:
+        mails: Counter[tuple[Any, ...]] = Counter(
+            (row["order_id"], row["template"], row["event_id"]) for row in self.shop.rows("notification_service", "notifications")
+        )
+        yield from (f"N1: {count} mails {key}" for key, count in mails.items() if count != 1)

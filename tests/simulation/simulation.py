@@ -1,0 +1,105 @@
+"""One seed from its beginning to its end: faults while orders come in, then peace, in which everything has to drain."""
+
+import random
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+from loguru import logger
+
+import chassis.context
+import chassis.deferred
+import chassis.ids
+import chassis.relay
+import notification_service.domain.notification
+import notification_service.sending
+import payment_service.domain.payment
+import payment_service.providers
+from payment_service.providers import InProcess
+from tests.simulation.loop import Point
+from tests.simulation.people import People
+from tests.simulation.post import Post
+from tests.simulation.promises import Promises
+from tests.simulation.provider import Provider
+from tests.simulation.shop import Shop
+from tests.simulation.world import EPOCH, Violation, World
+
+PATIENCE = 4 * 3600.0
+
+
+class Simulation:
+    """A shop, its people, its provider, under the faults of one seed."""
+
+    def __init__(self, seed: int, *, orders: int = 20, target: Point | None = None) -> None:
+        self.world = World(seed)
+        self.shop = Shop(self.world, target)
+        self.people = People(self.shop, orders)
+        self.provider = Provider(self.world, self.people.hear)
+        self.post = Post(self.world)
+        self.shop.peers = {"auth_service": self.post, "inventory_service": None}
+        self.promises = Promises(self.shop, self.people, self.provider, self.post)
+
+    def run(self) -> "Simulation":
+        """Raises Violation when a promise is broken, at any instant or in the end."""
+        world = self.world
+        with self._driven():
+            self._stock_shelves()
+            self.shop.open()
+            self.people.open()
+            world.loop.later(1.0, self.shop.restarts)
+            world.loop.run(lambda: self._looked() or world.loop.time() >= world.times.faulty)
+            world.heal()
+            self.shop.is_faulty = False
+            end = world.loop.time() + PATIENCE
+            world.loop.run(lambda: self._looked() or self.promises.is_drained() or world.loop.time() >= end)
+            self.promises.check_the_end()
+            self._looked()
+        return self
+
+    def _looked(self) -> bool:
+        if self.world.broken_promises:
+            raise Violation(f"seed {self.world.seed}: {self.world.broken_promises[0]}")
+        return False
+
+    def _stock_shelves(self) -> None:
+        self.shop.stock_shelves()
+
+    @contextmanager
+    def _driven(self) -> Iterator[None]:
+        """The product's clocks, chance and connections are the world's."""
+        world, times = self.world, self.world.times
+        clock = SimpleNamespace(
+            time_ns=lambda: int((EPOCH.timestamp() + world.loop.time()) * 1e9), time=lambda: world.loop.time()
+        )
+        noise = SimpleNamespace(urandom=world.rng.randbytes)
+        state = random.getstate()
+        random.seed(f"product {world.seed}")
+        with ExitStack() as stack:
+            for module, name, value in (
+                (chassis.ids, "time", clock),
+                (chassis.ids, "os", noise),
+                (chassis.context, "os", noise),
+                (chassis.relay, "aio_pika", SimpleNamespace(connect=self.shop.broker.connect)),
+                (chassis.relay, "POLL", times.relay_looks),
+                (chassis.deferred, "LONGEST", times.longest_deferred),
+                (payment_service.domain.payment, "UNRESOLVED_AFTER", timedelta(seconds=times.unresolved_after)),
+                (payment_service.providers, "opened", self._provider),
+                (notification_service.domain.notification, "LONGEST_DELAY", timedelta(seconds=times.longest_mail)),
+                (notification_service.sending, "_mailer", lambda _settings, _sender: self.post),
+            ):
+                stack.enter_context(patch.object(module, name, value))
+            for package in ("chassis", "order_service", "inventory_service", "payment_service", "notification_service"):
+                logger.disable(package)
+                stack.callback(logger.enable, package)
+            try:
+                yield
+            finally:
+                world.loop.close()
+                random.setstate(state)
+
+    @asynccontextmanager
+    async def _provider(self, settings: Any) -> AsyncIterator[InProcess]:
+        yield InProcess(self.provider, settings.provider_timeout)  # type: ignore[arg-type]
