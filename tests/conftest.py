@@ -11,6 +11,10 @@ from tests.support.database import a_copy, make_template
 from tests.support.servers import server_url
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--seed", type=int, help="replay this seed of the simulation, and nothing else of it")
+
+
 @pytest.fixture(scope="session")
 def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that all processes of this test run share."""

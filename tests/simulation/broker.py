@@ -30,7 +30,9 @@ class Broker:
     def __init__(self, world: World, listeners: Mapping[str, Sequence[str]]) -> None:
         self.world = world
         self.queues: dict[str, list[Letter]] = {service: [] for service in listeners}
-        self.bound = {topic: [s for s, own in listeners.items() if topic in own] for own in listeners.values() for topic in own}
+        self.bound = {
+            topic: [s for s, own in listeners.items() if topic in own] for own in listeners.values() for topic in own
+        }
         self.subscriptions: dict[str, list[Subscription]] = {service: [] for service in listeners}
         self.channels: dict[Channel, None] = {}
 

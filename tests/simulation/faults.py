@@ -15,7 +15,7 @@ class Faults:
     """Probabilities. Without arguments nothing goes wrong."""
 
     # of a process, each time that one of its tasks comes to rest
-    killed: float = _often(0, 0.001, 0.004, 0.01, 0.02)
+    killed: float = _often(0, 0.005, 0.01, 0.02, 0.05)
     stopped: float = _often(0, 0, 0.0005, 0.002)
     frozen: float = _often(0, 0, 0.0005, 0.002)
     # of a statement or a commit
@@ -84,7 +84,7 @@ class Times:
 
     @classmethod
     def drawn(cls, rng: Random) -> "Times":
-        faulty = rng.uniform(20, 60)
+        faulty = rng.uniform(10, 40)
         return cls(
             latency=rng.choice((0.001, 0.01, 0.05, 0.2)),
             faulty=faulty,
@@ -97,8 +97,8 @@ class Times:
             provider_takes=rng.choice((0.01, 0.3, 3)),
             unresolved_after=rng.choice((10, 60, 900)),
             hidden=rng.choice((0, 1, 12)),
-            looks=rng.uniform(0.3, 5),
-            relay_looks=rng.uniform(0.3, 5),
+            looks=rng.uniform(1, 8),
+            relay_looks=rng.uniform(1, 8),
             longest_deferred=rng.choice((2, 8, 30)),
             longest_mail=rng.choice((4, 15, 60)),
             frozen=rng.choice((1, 6, 12, 20, 40)),

@@ -11,10 +11,9 @@ from asyncio import events
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context, ContextVar, copy_context
-from inspect import CORO_CLOSED, getcoroutinestate
 from pathlib import Path
 from random import Random
-from types import CodeType
+from types import AsyncGeneratorType, CodeType, CoroutineType, GeneratorType
 from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parents[2]
@@ -59,7 +58,7 @@ class Loop(asyncio.AbstractEventLoop):
     """The world: its time, its processes, and beside them what belongs to nobody (the network, the servers)."""
 
     def __init__(self, rng: Random) -> None:
-        self.rng = rng
+        self._chance = rng.random
         self.at_rest: Callable[[Process, Point], None] = lambda _process, _point: None
         self.steps = 0
         self._now = 0.0
@@ -70,7 +69,6 @@ class Loop(asyncio.AbstractEventLoop):
         self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
         self._count = 0
         self._product: dict[CodeType, str | None] = {}
-        self.complaints: list[dict[str, Any]] = []
 
     # --- processes
 
@@ -131,7 +129,7 @@ class Loop(asyncio.AbstractEventLoop):
         events._set_running_loop(None)
 
     def _step(self) -> None:
-        place = self.rng.randrange(len(self._runnable)) if len(self._runnable) > 1 else 0
+        place = int(self._chance() * len(self._runnable))
         process = self._runnable[place]
         if process.frozen or not process.ready:
             self._runnable[place] = self._runnable[-1]
@@ -167,18 +165,33 @@ class Loop(asyncio.AbstractEventLoop):
         process.ready.append(handle)
 
     def _point(self, awaited: Any) -> Point | None:
-        found = None
+        """The innermost place in the product's code in this chain of awaits."""
+        found, product = None, self._product
         while awaited is not None:
-            frame = getattr(awaited, "cr_frame", None) or getattr(awaited, "ag_frame", None)
-            if frame is not None and (file := self._file(frame.f_code)):
-                found = Point(file, frame.f_lineno, frame.f_code.co_qualname)
-            awaited = _awaits(awaited)
-        return found
+            kind = type(awaited)
+            if kind is CoroutineType:
+                frame, inner = awaited.cr_frame, awaited.cr_await
+            elif kind is AsyncGeneratorType:
+                frame, inner = awaited.ag_frame, awaited.ag_await
+            elif kind is GeneratorType:
+                awaited = awaited.gi_yieldfrom
+                continue
+            elif kind.__name__.startswith("async_generator"):  # it does not say whose step it is
+                awaited = next((each for each in gc.get_referents(awaited) if type(each) is AsyncGeneratorType), None)
+                continue
+            else:
+                break
+            if frame is not None:
+                code = frame.f_code
+                file = product[code] if code in product else self._file(code)
+                if file is not None:
+                    found = (file, frame, code)
+            awaited = inner
+        return found and Point(found[0], found[1].f_lineno, found[2].co_qualname)
 
     def _file(self, code: CodeType) -> str | None:
-        if code not in self._product:
-            ours = code.co_filename.startswith(_PRODUCT)
-            self._product[code] = str(Path(code.co_filename).relative_to(ROOT)) if ours else None
+        ours = code.co_filename.startswith(_PRODUCT)
+        self._product[code] = str(Path(code.co_filename).relative_to(ROOT)) if ours else None
         return self._product[code]
 
     # --- what asyncio asks of a loop
@@ -223,22 +236,13 @@ class Loop(asyncio.AbstractEventLoop):
         return True
 
     def call_exception_handler(self, context) -> None:
-        self.complaints.append(context)
-
-
-def _awaits(awaited: Any) -> Any:
-    for name in ("cr_await", "ag_await", "gi_yieldfrom"):
-        if hasattr(awaited, name):
-            return getattr(awaited, name)
-    if type(awaited).__name__.startswith("async_generator"):  # it does not say whose step it is
-        return next((each for each in gc.get_referents(awaited) if hasattr(each, "ag_await")), None)
-    return None
+        """What asyncio would log: the tasks of killed processes, whose failures nobody asks for."""
 
 
 def _unwind(coroutine: Any) -> None:
     """Throws at every await until it is over, as no real kill would: only so that nothing stays open in this process."""
     for _ in range(_UNWINDINGS):
-        if getcoroutinestate(coroutine) == CORO_CLOSED:
+        if getattr(coroutine, "cr_frame", None) is None and getattr(coroutine, "gi_frame", None) is None:
             return
         try:
             coroutine.throw(Killed())

@@ -9,6 +9,7 @@ from tests.simulation.world import World
 from tests.simulation.loop import PROCESS
 from tests.support.memory.database import Connection, Network, Transaction
 
+
 class Wire(Network):
     """One process's connections to one schema; they end with it."""
 

@@ -7,8 +7,10 @@ from json import loads
 from typing import Any
 from uuid import UUID
 
+import asyncpg
+
 from chassis.app import Parts
-from chassis.database import OUTAGE
+from chassis.database import CONFLICT, OUTAGE
 from chassis.idempotency import KeyInUse
 from chassis.ids import parse_typeid, typeid
 from chassis.pipeline import Unavailable
@@ -35,7 +37,7 @@ from payment_service.schemas import PaymentCreate, PaymentResolve
 from inventory_service.main import service as inventory_service
 from tests.simulation.shop import Shop, edge
 
-UNKNOWN_FATE = (ConnectionError, TimeoutError, Unavailable, KeyInUse, *OUTAGE)
+UNKNOWN_FATE = (ConnectionError, TimeoutError, Unavailable, KeyInUse, asyncpg.QueryCanceledError, *OUTAGE, *CONFLICT)
 REFUSALS = tuple(
     kind for service in (order_service, inventory_service, payment_service) for kind in service.refusals
 ) + (Problem,)
@@ -76,10 +78,8 @@ class People:
                 await asyncio.sleep(self.rng.uniform(0.1, 3))
             except REFUSALS as refusal:
                 return refusal
-            except Exception as failure:  # noqa: BLE001 -- answered 500: somebody may try again
-                if self.world.faults.statement_fails == 0 and self.world.faults.conflict == 0:
-                    self.world.broken(f"a request is answered 500: {failure!r}")
-                await asyncio.sleep(self.rng.uniform(0.1, 3))
+            except Exception as failure:  # noqa: BLE001 -- answered 500
+                self.world.broken(f"a request is answered 500: {failure!r}")
         return None
 
     # --- customers
@@ -161,9 +161,7 @@ class People:
 
     def _some(self, service: str, table: str, **given: Any) -> dict[str, Any] | None:
         rows = [
-            row
-            for row in self.shop.rows(service, table)
-            if all(row[name] == value for name, value in given.items())
+            row for row in self.shop.rows(service, table) if all(row[name] == value for name, value in given.items())
         ]
         return self.rng.choice(rows) if rows and self.rng.random() < 0.5 else None
 
@@ -232,6 +230,4 @@ class People:
             call_key=told["key"],
             answer=Answer(outcome=outcome_of(told["outcome"]), reference=told["reference"], code=told["code"]),
         )
-        await self._until_answered(
-            "payment_service", lambda parts: parts.pipeline.submit(command, actor="simulated")
-        )
+        await self._until_answered("payment_service", lambda parts: parts.pipeline.submit(command, actor="simulated"))

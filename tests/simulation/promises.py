@@ -102,8 +102,15 @@ class Promises:
             if row["status"] not in ENDED:
                 yield f"O3: order {row['id']} is {row['status']}"
         for name in shop.schemas:
-            yield from (f"E1: {name} has not told {row['topic']}" for row in shop.rows(name, "outbox") if not row["published_at"])
-            yield from (f"E7: {name} has {row['state']} {row['topic']}: {row['last_error']}" for row in shop.rows(name, "deferred"))
+            yield from (
+                f"E1: {name} has not told {row['topic']}"
+                for row in shop.rows(name, "outbox")
+                if not row["published_at"]
+            )
+            yield from (
+                f"E7: {name} has {row['state']} {row['topic']}: {row['last_error']}"
+                for row in shop.rows(name, "deferred")
+            )
         for row in shop.rows("payment_service", "payments"):
             if row["status"] in {"processing", "unknown", "reversing"}:
                 yield f"P6: the payment of {row['order_id']} is {row['status']}"
@@ -129,7 +136,11 @@ class Promises:
         for (_, key), order_id in self.people.told.items():
             if order_id not in orders:
                 yield f"O1: the order {order_id}, accepted under {key}, is lost"
-        keys = Counter((row["user_id"], row["key"]) for row in self.shop.rows("order_service", "idempotency") if row["operation"] == "createOrder")
+        keys = Counter(
+            (row["user_id"], row["key"])
+            for row in self.shop.rows("order_service", "idempotency")
+            if row["operation"] == "createOrder"
+        )
         if len(keys) != len(orders):
             yield f"O2: {len(orders)} orders under {len(keys)} keys"
 
@@ -163,6 +174,7 @@ class Promises:
 
     def _mails(self) -> Iterator[str]:
         mails: Counter[tuple[Any, ...]] = Counter(
-            (row["order_id"], row["template"], row["event_id"]) for row in self.shop.rows("notification_service", "notifications")
+            (row["order_id"], row["template"], row["event_id"])
+            for row in self.shop.rows("notification_service", "notifications")
         )
         yield from (f"N1: {count} mails {key}" for key, count in mails.items() if count != 1)

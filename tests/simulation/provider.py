@@ -2,8 +2,9 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -32,6 +33,16 @@ class Returned:
     reply: Reply
 
 
+class Asked:
+    """A call that begins when it is awaited, and is nothing when nobody is left to await it."""
+
+    def __init__(self, call: Callable[[], Coroutine[Any, Any, Replies]]) -> None:
+        self._call = call
+
+    def __await__(self) -> Generator[Any, None, Replies]:
+        return self._call().__await__()
+
+
 class Provider:
     """The provider: what is asked of it lands, perhaps, in its books, and what they say is answered, perhaps."""
 
@@ -49,17 +60,20 @@ class Provider:
 
     def charge(self, asked: Sequence[Charge]) -> Iterator[Work]:
         for one in asked:
-            yield Work([one.key], self._answered([one.key], lambda one=one: self._book_charge(one), self._known_charges))
+            yield Work([one.key], self._asked([one.key], partial(self._book_charge, one), self._known_charges))
 
     def refund(self, asked: Sequence[Return]) -> Iterator[Work]:
         for one in asked:
-            yield Work([one.key], self._answered([one.key], lambda one=one: self._book_return(one), self._known_returns))
+            yield Work([one.key], self._asked([one.key], partial(self._book_return, one), self._known_returns))
 
-    async def find(self, keys: Sequence[str]) -> Replies:
-        return await self._answered(keys, lambda: None, self._known_charges)
+    def find(self, keys: Sequence[str]) -> Asked:
+        return self._asked(keys, lambda: None, self._known_charges)
 
-    async def find_refunds(self, keys: Sequence[str]) -> Replies:
-        return await self._answered(keys, lambda: None, self._known_returns)
+    def find_refunds(self, keys: Sequence[str]) -> Asked:
+        return self._asked(keys, lambda: None, self._known_returns)
+
+    def _asked(self, keys: Sequence[str], book: Callable[[], None], known: Callable[[Sequence[str]], Replies]) -> Asked:
+        return Asked(lambda: self._answered(keys, book, known))
 
     async def tell(self, _post: object) -> bool:
         """It tells by itself, over the network, not from inside of the service."""
@@ -69,7 +83,7 @@ class Provider:
         self, keys: Sequence[str], book: Callable[[], None], known: Callable[[Sequence[str]], Replies]
     ) -> Replies:
         world, faults = self.world, self.world.faults
-        await world.travel(world.times.provider_takes)
+        await world.travel(world.provider_takes)
         if world.happens(faults.call_lost):
             raise world.gone()
         if world.happens(faults.busy):
@@ -79,7 +93,7 @@ class Provider:
             await asyncio.sleep(2 * world.times.provider_timeout)
             raise world.gone()
         book()
-        await world.travel(world.times.provider_takes)
+        await world.travel(world.provider_takes)
         if world.happens(faults.answer_lost):
             await asyncio.sleep(world.rng.choice((0, 2)) * world.times.provider_timeout)
             raise world.gone()

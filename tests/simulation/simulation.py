@@ -27,13 +27,13 @@ from tests.simulation.provider import Provider
 from tests.simulation.shop import Shop
 from tests.simulation.world import EPOCH, Violation, World
 
-PATIENCE = 4 * 3600.0
+PATIENCE = 2400.0
 
 
 class Simulation:
     """A shop, its people, its provider, under the faults of one seed."""
 
-    def __init__(self, seed: int, *, orders: int = 20, target: Point | None = None) -> None:
+    def __init__(self, seed: int, *, orders: int = 40, target: Point | None = None) -> None:
         self.world = World(seed)
         self.shop = Shop(self.world, target)
         self.people = People(self.shop, orders)

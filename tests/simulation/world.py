@@ -50,7 +50,13 @@ class World:
         """A way over the network, now and then a long one."""
         takes = self.times.latency if takes is None else takes
         chance = self.rng.random()
-        await asyncio.sleep(takes * (20 * chance if chance > 0.98 else chance))  # noqa: PLR2004 -- one way in fifty
+        await asyncio.sleep(0 if chance < 0.5 else takes * (20 * chance if chance > 0.98 else chance))
+
+    @property
+    def provider_takes(self) -> float:
+        """How long the provider takes each way; at its worst, longer than anybody waits for it."""
+        takes, limit = self.times.provider_takes, self.times.provider_timeout
+        return min(takes, limit / 4) if self.faults is NONE else takes
 
     def broken(self, promise: str) -> None:
         """Remembers it, since the product's own nets would catch what is raised here; the simulation ends by it."""

@@ -1,0 +1,63 @@
+"""Many seeds in a row, until enough orders were placed and enough processes killed; and every await point crashed."""
+
+import os
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import count
+
+from tests.simulation.loop import Point
+from tests.simulation.simulation import Simulation
+from tests.simulation.world import Violation
+
+LONG = os.environ.get("ORDERMILL_LONG") == "1"
+ORDERS, CRASHES = (20_000, 100_000) if LONG else (5_000, 20_000)
+ORDERS_EACH = 40
+PARTS = 2
+
+
+@dataclass
+class Survived:
+    """What many seeds together have seen."""
+
+    orders: int = 0
+    crashes: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
+    statuses: Counter[str] = field(default_factory=Counter)
+    crashed: Counter[Point] = field(default_factory=Counter)
+    seen: dict[Point, int] = field(default_factory=dict)
+
+    @property
+    def never_crashed(self) -> list[Point]:
+        return sorted(self.seen.keys() - self.crashed.keys())
+
+    def add(self, seed: int, target: Point | None = None) -> None:
+        """Runs one seed; a broken promise says how to see it again."""
+        try:
+            simulation = Simulation(seed, orders=ORDERS_EACH, target=target).run()
+        except Violation as violation:
+            at = f" with a crash at {target}" if target else ""
+            raise AssertionError(f"{violation}{at}; again: pytest tests/simulation --seed {seed}") from None
+        counts = simulation.shop.counts
+        self.orders += len(simulation.people.told)
+        self.crashes += counts.faults["killed"]
+        self.faults += counts.faults
+        self.crashed += counts.crashed
+        self.statuses += Counter(row["status"] for row in simulation.shop.rows("order_service", "orders"))
+        self.seen = dict.fromkeys(counts.seen, seed) | self.seen
+
+
+def survived(part: int) -> Survived:
+    """A part of all seeds: every ``PARTS``th one. A point that no crash has hit by then is aimed at."""
+    total = Survived()
+    for seed in _seeds(part):
+        if total.orders * PARTS >= ORDERS and total.crashes * PARTS >= CRASHES:
+            break
+        total.add(seed)
+    for point in total.never_crashed:
+        total.add(total.seen[point], point)
+    return total
+
+
+def _seeds(part: int) -> Iterable[int]:
+    return count(part, PARTS)
