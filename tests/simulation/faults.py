@@ -15,7 +15,7 @@ class Faults:
     """Probabilities. Without arguments nothing goes wrong."""
 
     # of a process, each time that one of its tasks comes to rest
-    killed: float = _often(0, 0.005, 0.01, 0.02, 0.05)
+    killed: float = _often(0, 0.01, 0.02, 0.04, 0.06)
     stopped: float = _often(0, 0, 0.0005, 0.002)
     frozen: float = _often(0, 0, 0.0005, 0.002)
     # of a statement or a commit
@@ -88,10 +88,10 @@ class Times:
         return cls(
             latency=rng.choice((0.001, 0.01, 0.05, 0.2)),
             faulty=faulty,
-            orders_over=rng.uniform(1, faulty),
-            restart=rng.choice((0.1, 1, 5)),
+            orders_over=rng.uniform(0, 0.7) * faulty,
+            restart=rng.choice((0.05, 0.3, 2)),
             pay_by=rng.choice((5, 20, 60)),
-            settle_by=rng.choice((10, 40, 120, 400)),
+            settle_by=rng.choice((20, 60, 200, 400)),
             lease=rng.choice((2, 10, 30)),
             provider_timeout=rng.choice((0.5, 2, 10)),
             provider_takes=rng.choice((0.01, 0.3, 3)),

@@ -177,7 +177,8 @@ class Loop(asyncio.AbstractEventLoop):
                 awaited = awaited.gi_yieldfrom
                 continue
             elif kind.__name__.startswith("async_generator"):  # it does not say whose step it is
-                awaited = next((each for each in gc.get_referents(awaited) if type(each) is AsyncGeneratorType), None)
+                behind = gc.get_referents(awaited)
+                awaited = next((each for each in behind if type(each) is AsyncGeneratorType), None)
                 continue
             else:
                 break
@@ -240,7 +241,7 @@ class Loop(asyncio.AbstractEventLoop):
 
 
 def _unwind(coroutine: Any) -> None:
-    """Throws at every await until it is over, as no real kill would: only so that nothing stays open in this process."""
+    """Throws at every await until it is over: no real kill does, but here nothing may stay open behind it."""
     for _ in range(_UNWINDINGS):
         if getattr(coroutine, "cr_frame", None) is None and getattr(coroutine, "gi_frame", None) is None:
             return
@@ -250,4 +251,4 @@ def _unwind(coroutine: Any) -> None:
             return
         except BaseException:  # noqa: BLE001 -- whatever a dead process says, nobody hears it
             return
-    raise AssertionError(f"{coroutine} does not end")
+    raise AssertionError(coroutine)

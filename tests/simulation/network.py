@@ -5,8 +5,8 @@ from datetime import datetime
 
 import asyncpg
 
-from tests.simulation.world import World
 from tests.simulation.loop import PROCESS
+from tests.simulation.world import World
 from tests.support.memory.database import Connection, Network, Transaction
 
 
@@ -34,7 +34,7 @@ class Wire(Network):
         await self._world.travel()
         world, faults = self._world, self._world.faults
         if world.is_down(self._schema):
-            raise ConnectionRefusedError(f"the server of {self._schema} is down")
+            raise ConnectionRefusedError(self._schema)
         if world.happens(faults.connection_lost):
             if transaction is not None:
                 transaction.end()

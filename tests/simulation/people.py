@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
 from json import loads
 from typing import Any
 from uuid import UUID
@@ -17,13 +16,10 @@ from chassis.pipeline import Unavailable
 from chassis.problems import Problem
 from chassis.tokens import Caller
 from contracts.types import OrderId, Role
-from inventory_service.domain.shipping import NotOnHand
+from inventory_service.main import service as inventory_service
 from inventory_service.routes.shipping import receive_return, record_delivery
 from inventory_service.routes.tasks import complete_task
 from inventory_service.schemas import ReturnCreate
-from order_service.domain.cancellation import OrderNotCancellable
-from order_service.domain.life import OrderNotPayable
-from order_service.domain.refunds import RefundExceedsPaid
 from order_service.main import service as order_service
 from order_service.routes import cancel_order, create_order, pay_order, refund_order
 from order_service.schemas import OrderCreate, PaymentGiven, RefundCreate
@@ -34,16 +30,15 @@ from payment_service.main import service as payment_service
 from payment_service.providers import outcome_of
 from payment_service.routes import create_payment, resolve_payment
 from payment_service.schemas import PaymentCreate, PaymentResolve
-from inventory_service.main import service as inventory_service
+from tests.simulation.faults import NONE
 from tests.simulation.shop import Shop, edge
 
 UNKNOWN_FATE = (ConnectionError, TimeoutError, Unavailable, KeyInUse, asyncpg.QueryCanceledError, *OUTAGE, *CONFLICT)
-REFUSALS = tuple(
-    kind for service in (order_service, inventory_service, payment_service) for kind in service.refusals
-) + (Problem,)
+REFUSALS = (Problem, *order_service.refusals, *inventory_service.refusals, *payment_service.refusals)
 ADDRESS = {"name": "A. Customer", "line1": "Mill Lane 1", "city": "Mühldorf", "postal_code": "84453", "country": "DE"}
-TOKENS = ("tok_ok", "tok_ok", "tok_ok", "tok_declined", "tok_poor", None)
+TOKENS = ("tok_ok", "tok_ok", "tok_ok", "tok_ok", "tok_declined", "tok_poor", None)
 TRIES = 40
+STAFF = 3
 
 
 class People:
@@ -67,7 +62,7 @@ class People:
     async def _everybody(self) -> None:
         customers = [Caller(self._id(), Role.CUSTOMER, self._id()) for _ in range(3)]
         orders = [self._order(self.rng.choice(customers), f"key-{n}") for n in range(self.orders)]
-        await asyncio.gather(self._work(), *orders)
+        await asyncio.gather(*(self._work() for _ in range(STAFF)), *orders)
 
     async def _until_answered(self, service: str, call: Callable[[Parts], Awaitable[Any]]) -> Any:
         """The answer, or the refusal; asked again until there is one. None when they lose their patience."""
@@ -122,11 +117,24 @@ class People:
                 self._told(customer, key, parse_typeid("ord", loads(answer.body)["id"]))
 
     async def _change_mind(self, customer: Caller, order_id: UUID) -> None:
-        while self.rng.random() < 0.3:
-            await asyncio.sleep(self.rng.choice((0.1, 2, 10)) * self.rng.random())
-            await self._until_answered(
-                "order_service", lambda parts: cancel_order(order_id, customer, edge(parts, customer, "/cancel"))
-            )
+        if self.rng.random() < 0.25:
+            await self._see_confirmed(order_id)
+            await self._cancel(customer, order_id)
+        while self.rng.random() < 0.2:
+            await asyncio.sleep(self.rng.choice((0.1, 2, 10, 20)) * self.rng.random())
+            await self._cancel(customer, order_id)
+
+    async def _see_confirmed(self, order_id: UUID) -> None:
+        """Or lose patience."""
+        for _ in range(40):
+            await asyncio.sleep(self.rng.random())
+            if self.shop.row("order_service", "orders", order_id)["status"] == "confirmed":
+                break
+
+    async def _cancel(self, customer: Caller, order_id: UUID) -> None:
+        await self._until_answered(
+            "order_service", lambda parts: cancel_order(order_id, customer, edge(parts, customer, "/cancel"))
+        )
 
     async def _pay(self, customer: Caller, order_id: UUID) -> None:
         for attempt in range(self.rng.choice((0, 1, 2, 3))):
@@ -154,8 +162,8 @@ class People:
 
     async def _work(self) -> None:
         while True:
-            await asyncio.sleep(self.rng.uniform(0.2, 3))
-            deeds = [self._ship, self._deliver, self._take_back, self._be_kind] if self.shop.is_faulty else []
+            await asyncio.sleep(self.rng.uniform(0.1, 1))
+            deeds = [self._ship, self._deliver, self._take_back, self._be_kind] if self.shop.is_busy else []
             for deed in (*deeds, self._resolve, self._retry_parked):
                 await deed()
 
@@ -163,7 +171,7 @@ class People:
         rows = [
             row for row in self.shop.rows(service, table) if all(row[name] == value for name, value in given.items())
         ]
-        return self.rng.choice(rows) if rows and self.rng.random() < 0.5 else None
+        return self.rng.choice(rows) if rows and self.rng.random() < 0.7 else None
 
     async def _ship(self) -> None:
         if task := self._some("inventory_service", "tasks", kind="fulfil", status="pending"):
@@ -210,7 +218,7 @@ class People:
 
     async def _retry_parked(self) -> None:
         """What was parked because its process died three times at it, a person lets run again."""
-        if not self.shop.is_faulty:
+        if self.world.faults is NONE:
             self.shop.retry_parked()
 
     # --- the provider, which tells by itself

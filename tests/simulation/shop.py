@@ -29,8 +29,8 @@ from tests.simulation.loop import PROCESS, Point, Process
 from tests.simulation.network import Wire
 from tests.simulation.world import World
 from tests.support.memory.database import Connection, Database, Schema, Transaction
-from tests.support.memory.tables import Row
 from tests.support.memory.service_statements import answers
+from tests.support.memory.tables import Row
 
 SERVICES = {
     each.name: each
@@ -42,6 +42,7 @@ SERVICES = {
     )
 }
 WITH_EDGE = ("order_service", "inventory_service", "payment_service")
+BUSY_FOR = 15.0
 IDLE_TRANSACTION, IDLE_SESSION, HEARTBEAT = 5.0, 10.0, 13.0
 
 
@@ -79,7 +80,6 @@ class Shop:
         self.peers: dict[str, Any] = {}
         self.slots = self._layout()
         self._of: dict[Process, Slot] = {}
-        self.is_faulty = True
         self.opening: dict[tuple[str, str], int] = {}
         self.skus = [f"SKU-{n}" for n in range(world.rng.choice((2, 3)))]
         world.loop.at_rest = self._at_rest
@@ -114,6 +114,11 @@ class Shop:
         everyone = {"database_url": "memory://", "broker_url": "memory://", "service_token": "of services"}
         return service.settings(**everyone, **own.get(service.name, {}))
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether staff ship and refund; after a while without faults what still waits for them is left."""
+        return self.world.loop.time() < self.world.times.faulty + BUSY_FOR
+
     # --- what is stored
 
     def rows(self, service: str, table: str) -> list[Row]:
@@ -134,7 +139,7 @@ class Shop:
             known["products"].store((sku,), {**product, "price": price["price_amount"], "currency": "EUR"})
             for place, warehouse in enumerate(("main", "north")):
                 stocked["warehouses"].store((warehouse,), {"code": warehouse, "priority": place})
-                self._stock(sku, warehouse, self.world.rng.choice((0, 3, 20)))
+                self._stock(sku, warehouse, self.world.rng.choice((0, 10, 60)))
 
     def _stock(self, sku: str, warehouse: str, on_hand: int) -> None:
         self.opening[sku, warehouse] = on_hand

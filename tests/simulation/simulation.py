@@ -1,7 +1,7 @@
 """One seed from its beginning to its end: faults while orders come in, then peace, in which everything has to drain."""
 
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from datetime import timedelta
 from types import SimpleNamespace
@@ -30,30 +30,40 @@ from tests.simulation.world import EPOCH, Violation, World
 PATIENCE = 2400.0
 
 
+Bug = Callable[[Shop], Iterable[tuple[Any, str, Any]]]
+
+
+def no_bug(_shop: Shop) -> tuple[()]:
+    return ()
+
+
 class Simulation:
     """A shop, its people, its provider, under the faults of one seed."""
 
-    def __init__(self, seed: int, *, orders: int = 40, target: Point | None = None) -> None:
+    def __init__(
+        self, seed: int, *, orders: int = 40, target: Point | None = None, bug: Bug = no_bug, patience: float = PATIENCE
+    ) -> None:
         self.world = World(seed)
         self.shop = Shop(self.world, target)
         self.people = People(self.shop, orders)
         self.provider = Provider(self.world, self.people.hear)
         self.post = Post(self.world)
         self.shop.peers = {"auth_service": self.post, "inventory_service": None}
+        self.patience = patience
+        self.bug = bug
         self.promises = Promises(self.shop, self.people, self.provider, self.post)
 
     def run(self) -> "Simulation":
         """Raises Violation when a promise is broken, at any instant or in the end."""
         world = self.world
         with self._driven():
-            self._stock_shelves()
+            self.shop.stock_shelves()
             self.shop.open()
             self.people.open()
             world.loop.later(1.0, self.shop.restarts)
             world.loop.run(lambda: self._looked() or world.loop.time() >= world.times.faulty)
             world.heal()
-            self.shop.is_faulty = False
-            end = world.loop.time() + PATIENCE
+            end = world.loop.time() + self.patience
             world.loop.run(lambda: self._looked() or self.promises.is_drained() or world.loop.time() >= end)
             self.promises.check_the_end()
             self._looked()
@@ -61,18 +71,16 @@ class Simulation:
 
     def _looked(self) -> bool:
         if self.world.broken_promises:
-            raise Violation(f"seed {self.world.seed}: {self.world.broken_promises[0]}")
+            first = f"seed {self.world.seed}: {self.world.broken_promises[0]}"
+            raise Violation(first)
         return False
-
-    def _stock_shelves(self) -> None:
-        self.shop.stock_shelves()
 
     @contextmanager
     def _driven(self) -> Iterator[None]:
         """The product's clocks, chance and connections are the world's."""
         world, times = self.world, self.world.times
         clock = SimpleNamespace(
-            time_ns=lambda: int((EPOCH.timestamp() + world.loop.time()) * 1e9), time=lambda: world.loop.time()
+            time_ns=lambda: int((EPOCH.timestamp() + world.loop.time()) * 1e9), time=world.loop.time
         )
         noise = SimpleNamespace(urandom=world.rng.randbytes)
         state = random.getstate()
@@ -89,6 +97,7 @@ class Simulation:
                 (payment_service.providers, "opened", self._provider),
                 (notification_service.domain.notification, "LONGEST_DELAY", timedelta(seconds=times.longest_mail)),
                 (notification_service.sending, "_mailer", lambda _settings, _sender: self.post),
+                *self.bug(self.shop),
             ):
                 stack.enter_context(patch.object(module, name, value))
             for package in ("chassis", "order_service", "inventory_service", "payment_service", "notification_service"):

@@ -37,7 +37,8 @@ class Survived:
             simulation = Simulation(seed, orders=ORDERS_EACH, target=target).run()
         except Violation as violation:
             at = f" with a crash at {target}" if target else ""
-            raise AssertionError(f"{violation}{at}; again: pytest tests/simulation --seed {seed}") from None
+            again = f"{violation}{at}; again: pytest tests/simulation --seed {seed}"
+            raise AssertionError(again) from None
         counts = simulation.shop.counts
         self.orders += len(simulation.people.told)
         self.crashes += counts.faults["killed"]

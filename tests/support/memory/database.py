@@ -120,20 +120,22 @@ class Transaction:
             self.alive()
             self.writes, self.notices, self.failed = kept, notices, False
             raise
-        if self.failed:
-            raise asyncpg.InFailedSQLTransactionError
+        self._unfailed()
 
     async def _run(self, answer: Callable[..., Awaitable[Any]], *arguments: Any, **given: Any) -> Any:
         self.alive()
         try:
             await self.network.ask(self)
             self.alive()
-            if self.failed:
-                raise asyncpg.InFailedSQLTransactionError
+            self._unfailed()
             return await answer(self, *arguments, **given)
         except Exception:
             self.failed = True
             raise
+
+    def _unfailed(self) -> None:
+        if self.failed:
+            raise asyncpg.InFailedSQLTransactionError
 
     # --- as the statements see it
 

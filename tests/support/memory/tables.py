@@ -139,10 +139,10 @@ class Table:
 
     def check(self, row: Row) -> None:
         if absent := [name for name in self.required if row[name] is None]:
-            raise asyncpg.NotNullViolationError(f"{self.name}.{absent[0]}")
+            raise asyncpg.NotNullViolationError(self.name, absent[0])
         for name, holds in self.checks.items():
             if not holds(row):
-                raise asyncpg.CheckViolationError(f'new row for relation "{self.name}" violates "{name}"')
+                raise asyncpg.CheckViolationError(self.name, name)
 
     def store(self, key: Key, row: Row | None) -> Row | None:
         """Commits one row, None for one that is gone; gives what was there."""
