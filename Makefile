@@ -1,5 +1,5 @@
 # make up      the whole shop on this machine          make up ARGS="--layout split --port 9000"
-# make test    every check and every test
+# make test    every check and every test               make test-long   the same, the simulation four times as long
 # make lock    new versions into the lock files        make format   rewrite the code in our style
 # Needs Python 3.11 or newer and nothing else; everything it installs lives in .venv and .ordermill.
 
@@ -10,7 +10,7 @@ PIP = $(BIN)/python -m pip install --disable-pip-version-check --require-hashes 
 COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --upgrade --generate-hashes --no-emit-index-url \
 	--no-header --no-annotate --universal --python-version 3.11
 
-.PHONY: up test lock format
+.PHONY: up test test-long lock format
 .DEFAULT_GOAL := up
 
 up: .venv/installed
@@ -28,6 +28,9 @@ test: .venv/installed-dev
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --fail-under 95
 	$(BIN)/coverage report --fail-under 100 --include 'contracts/*,*/domain/*'
+
+test-long: export ORDERMILL_LONG = 1
+test-long: test
 
 lock: .venv/installed-dev
 	$(COMPILE) --output-file requirements.lock

@@ -1,6 +1,9 @@
 """``--seed N`` replays one seed, and nothing else of the simulation."""
 
+from collections.abc import Iterator
+
 import pytest
+from coverage import Coverage
 
 REPLAY = "test_one_seed_is_replayed"
 
@@ -11,3 +14,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     unwanted = {item for item in ours if (item.name == REPLAY) is (seed is None)}
     config.hook.pytest_deselected(items=[item for item in items if item in unwanted])
     items[:] = [item for item in items if item not in unwanted]
+
+
+@pytest.fixture(autouse=True, scope="package")
+def unmeasured() -> Iterator[None]:
+    """No coverage is counted here: what a line does shows elsewhere, and this runs each of them a million times."""
+    measuring = Coverage.current()
+    if measuring is not None:
+        measuring.stop()
+    yield
+    if measuring is not None:
+        measuring.start()
