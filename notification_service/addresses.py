@@ -1,7 +1,6 @@
 """Where a user's mail goes: asked from auth_service when a mail is sent, and remembered for a minute in memory only."""
 
-from asyncio import Semaphore
-from time import monotonic
+from asyncio import Semaphore, get_running_loop
 from typing import NamedTuple
 from uuid import UUID
 
@@ -39,13 +38,14 @@ class Addresses:
             Undelivered: when auth_service does not answer properly.
         """
         asked_at, contact = self._known.get(user_id, (float("-inf"), None))
-        if contact is not None and monotonic() - asked_at < REMEMBERED_FOR:
+        now = get_running_loop().time()
+        if contact is not None and now - asked_at < REMEMBERED_FOR:
             return contact
         async with self._free:
             contact = await self._ask(user_id)
         if len(self._known) >= _MOST:
             self._known.clear()
-        self._known[user_id] = monotonic(), contact
+        self._known[user_id] = now, contact
         return contact
 
     async def _ask(self, user_id: UUID) -> Contact:

@@ -1,9 +1,9 @@
 """``--seed N`` replays one seed, and nothing else of the simulation."""
 
+import sys
 from collections.abc import Iterator
 
 import pytest
-from coverage import Coverage
 
 REPLAY = "test_one_seed_is_replayed"
 
@@ -16,12 +16,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = [item for item in items if item not in unwanted]
 
 
-@pytest.fixture(autouse=True, scope="package")
+@pytest.fixture(autouse=True, scope="module")
 def unmeasured() -> Iterator[None]:
     """No coverage is counted here: what a line does shows elsewhere, and this runs each of them a million times."""
-    measuring = Coverage.current()
-    if measuring is not None:
-        measuring.stop()
+    tracing = sys.gettrace()
+    sys.settrace(None)
     yield
-    if measuring is not None:
-        measuring.start()
+    sys.settrace(tracing)

@@ -62,7 +62,7 @@ NONE = Faults()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Times:
-    """How long things take and last, in seconds."""
+    """How long things take and last, in seconds; and how many items a batch takes at most."""
 
     latency: float
     faulty: float
@@ -81,6 +81,10 @@ class Times:
     longest_mail: float
     frozen: float
     patience: float
+    confirm: float
+    longest_pause: float
+    mail_lease: float
+    batch: int
 
     @classmethod
     def drawn(cls, rng: Random) -> "Times":
@@ -103,4 +107,8 @@ class Times:
             longest_mail=rng.choice((4, 15, 60)),
             frozen=rng.choice((1, 6, 12, 20, 40)),
             patience=rng.choice((0.5, 2, 10)),
+            confirm=rng.choice((1, 3, 8)),
+            longest_pause=rng.choice((0.5, 2, 5)),
+            mail_lease=rng.choice((3, 10, 30)),
+            batch=rng.choice((1, 5, 200, 200)),
         )

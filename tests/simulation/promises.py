@@ -2,9 +2,11 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
+from json import loads
 from typing import Any
 from uuid import UUID
 
+from notification_service.domain.mails import TEMPLATES
 from tests.simulation.people import People
 from tests.simulation.post import Post
 from tests.simulation.provider import Provider
@@ -124,10 +126,17 @@ class Promises:
             self._broken(left)
             return
         orders = {row["id"]: row for row in self.shop.rows("order_service", "orders")}
-        for promise in (*self._told(orders), *self._money(orders), *self._stock(orders), *self._mails()):
+        for promise in (
+            *self._handled(),
+            *self._accepted(orders),
+            *self._money(orders),
+            *self._stock(orders),
+            *self._shipped(orders),
+            *self._mails(),
+        ):
             self._broken(promise)
 
-    def _told(self, orders: dict[UUID, Row]) -> Iterator[str]:
+    def _accepted(self, orders: dict[UUID, Row]) -> Iterator[str]:
         for (_, key), order_id in self.people.told.items():
             if order_id not in orders:
                 yield f"O1: the order {order_id}, accepted under {key}, is lost"
@@ -167,9 +176,39 @@ class Promises:
             if status not in held:
                 yield f"S5, S6: {order_id} is {row['status']}, its stock {status}"
 
+    def _shipped(self, orders: dict[UUID, Row]) -> Iterator[str]:
+        left: defaultdict[UUID, Counter[str]] = defaultdict(Counter)
+        for row in self.shop.rows("inventory_service", "stock_movements"):
+            if row["kind"] == "ship":
+                left[row["order_id"]][row["sku"]] -= row["delta"]
+        for row in self.shop.rows("inventory_service", "reservations"):
+            lines: Counter[str] = Counter()
+            for line in orders[row["order_id"]]["lines"]:
+                lines[line["sku"]] += line["quantity"]
+            gone = left[row["order_id"]]
+            if gone - lines or (row["status"] == "consumed" and gone != lines):
+                yield f"S4: of {row['order_id']} have left {dict(gone)}, ordered were {dict(lines)}"
+
+    def _handled(self) -> Iterator[str]:
+        """Every parcel by everybody who listens to it, and nothing else."""
+        for name in self.shop.schemas:
+            parcels = {row["id"] for row in self._parcels() if name in self.shop.broker.bound.get(row["topic"], ())}
+            inbox = {row["message_id"] for row in self.shop.rows(name, "inbox")}
+            yield from (f"E3: {name} has not handled {parcel}" for parcel in parcels - inbox)
+            yield from (f"E4: nobody told {parcel}, which {name} has handled" for parcel in inbox - parcels)
+
+    def _parcels(self) -> Iterator[Row]:
+        for name in self.shop.schemas:
+            yield from self.shop.rows(name, "outbox")
+
     def _mails(self) -> Iterator[str]:
-        mails: Counter[tuple[Any, ...]] = Counter(
-            (row["order_id"], row["template"], row["event_id"])
-            for row in self.shop.rows("notification_service", "notifications")
+        """One for each event of the list of mails."""
+        topics = {kind.topic for kind in TEMPLATES}
+        expected = Counter(
+            event["id"] for row in self._parcels() if row["topic"] in topics for event in loads(row["events"])
         )
-        yield from (f"N1: {count} mails {key}" for key, count in mails.items() if count != 1)
+        found = Counter(str(row["event_id"]) for row in self.shop.rows("notification_service", "notifications"))
+        if found != expected:
+            yield f"N1: too many mails {found - expected}, too few {expected - found}"
+        if any(count != 1 for count in expected.values()):
+            yield "E6: an event was told twice"

@@ -139,7 +139,7 @@ class Shop:
             known["products"].store((sku,), {**product, "price": price["price_amount"], "currency": "EUR"})
             for place, warehouse in enumerate(("main", "north")):
                 stocked["warehouses"].store((warehouse,), {"code": warehouse, "priority": place})
-                self._stock(sku, warehouse, self.world.rng.choice((0, 10, 60)))
+                self._stock(sku, warehouse, self.world.rng.choice((0, 20, 100)))
 
     def _stock(self, sku: str, warehouse: str, on_hand: int) -> None:
         self.opening[sku, warehouse] = on_hand

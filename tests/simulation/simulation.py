@@ -13,6 +13,7 @@ from loguru import logger
 import chassis.context
 import chassis.deferred
 import chassis.ids
+import chassis.pipeline
 import chassis.relay
 import notification_service.domain.notification
 import notification_service.sending
@@ -92,10 +93,16 @@ class Simulation:
                 (chassis.context, "os", noise),
                 (chassis.relay, "aio_pika", SimpleNamespace(connect=self.shop.broker.connect)),
                 (chassis.relay, "POLL", times.relay_looks),
+                (chassis.relay, "CONFIRM_TIMEOUT", times.confirm),
+                (chassis.pipeline, "LONGEST_PAUSE", times.longest_pause),
+                (chassis.pipeline, "BATCH_ITEMS", times.batch),
                 (chassis.deferred, "LONGEST", times.longest_deferred),
                 (payment_service.domain.payment, "UNRESOLVED_AFTER", timedelta(seconds=times.unresolved_after)),
                 (payment_service.providers, "opened", self._provider),
                 (notification_service.domain.notification, "LONGEST_DELAY", timedelta(seconds=times.longest_mail)),
+                (notification_service.sending, "LEASE", timedelta(seconds=times.mail_lease)),
+                (notification_service.sending, "STEP", 0.45 * times.mail_lease),
+                (notification_service.sending, "RECORD", 0.4 * times.mail_lease),
                 (notification_service.sending, "_mailer", lambda _settings, _sender: self.post),
                 *self.bug(self.shop),
             ):
