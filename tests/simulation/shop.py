@@ -15,7 +15,7 @@ import order_service.main
 import payment_service.main
 from chassis.app import Parts, Service, opened
 from chassis.batch import Work
-from chassis.deferred import DeferredEvents
+from chassis.deferred import ATTEMPTS, STARTS, DeferredEvents
 from chassis.http import _Edge
 from chassis.idempotency import Claims
 from chassis.inbox import Inbox
@@ -148,11 +148,12 @@ class Shop:
         self.schemas["inventory_service"].tables["stock"].store((sku, warehouse), row)
 
     def retry_parked(self) -> None:
-        """What is parked is tried again, as a person would have it."""
+        """What is parked is put back for one more try, as ``dead retry`` puts it back."""
         for schema in self.schemas.values():
             for key, row in list(schema.tables["deferred"].rows.items()):
                 if row["state"] == "parked":
-                    again = {"state": "deferred", "attempts": 0, "not_before": self.world.now()}
+                    attempts = STARTS - 2 if row["careful"] else ATTEMPTS - 1
+                    again = {"state": "deferred", "attempts": attempts, "not_before": self.world.now()}
                     schema.tables["deferred"].store(key, row | again)
 
     # --- processes

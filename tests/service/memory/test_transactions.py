@@ -56,8 +56,8 @@ async def test_a_parcel_is_claimed_once(at):
     # then
     assert (first.fresh, again.fresh) == ({FIRST, SECOND}, {THIRD})
     async with at.order_service.transaction() as tx:
-        assert await Inbox(SCHEMA).knows(tx, FIRST)
-        assert not await Inbox(SCHEMA).knows(tx, UUID(int=1))
+        await DeferredEvents(SCHEMA).add(tx, [deferred(UUID(int=1))])
+        assert await Inbox(SCHEMA).unheard(tx, [FIRST, UUID(int=1), UUID(int=2)]) == {UUID(int=2)}
 
 
 @pytest.mark.parametrize("commits", [True, False])

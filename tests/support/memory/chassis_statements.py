@@ -28,7 +28,7 @@ def chassis_answers(service: str) -> Answers:
 
     return {
         inbox._claim: claim_parcels,
-        inbox._known: knows,
+        inbox._unheard: unheard,
         outbox._add: wake,
         deferred._add: add_deferred,
         deferred._take: take_deferred,
@@ -60,8 +60,11 @@ async def claim_parcels(tx: Transaction, messages: Sequence[UUID], subjects: Seq
     return [record("now", "fresh", "held_up")((tx.now, fresh, sorted(held_up & set(subjects))))]
 
 
-async def knows(tx: Transaction, message_id: UUID) -> list[Record]:
-    return [record("known")((1,))] if tx.get("inbox", (message_id,)) else []
+async def unheard(tx: Transaction, messages: Sequence[UUID]) -> list[Record]:
+    kept = {row["message_id"] for row in tx.all("deferred")}
+    discarded = {row["message_id"] for row in tx.all("acts") if row["act"] == "discard"}
+    new = [id_ for id_ in messages if id_ not in kept | discarded and tx.get("inbox", (id_,)) is None]
+    return [record("m")((id_,)) for id_ in new]
 
 
 async def add_parcels(tx: Transaction, *columns: Sequence[Any]) -> None:

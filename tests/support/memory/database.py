@@ -369,6 +369,7 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self, *, read_only: bool = False) -> AsyncIterator[Transaction]:
+        """As the product's, without its snapshots, which only people's commands ask for."""
         await self.network.ask(None)
         tx = Transaction(self.schema, self.network)
         try:
