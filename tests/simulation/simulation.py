@@ -4,6 +4,7 @@ import random
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from datetime import timedelta
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
@@ -15,10 +16,12 @@ import chassis.deferred
 import chassis.ids
 import chassis.pipeline
 import chassis.relay
+import chassis.worker
 import notification_service.domain.notification
 import notification_service.sending
 import payment_service.domain.payment
 import payment_service.providers
+from chassis.app import Loop
 from payment_service.providers import InProcess
 from tests.simulation.loop import Point
 from tests.simulation.people import People
@@ -92,6 +95,7 @@ class Simulation:
                 (chassis.ids, "os", noise),
                 (chassis.context, "os", noise),
                 (chassis.relay, "aio_pika", SimpleNamespace(connect=self.shop.broker.connect)),
+                (chassis.worker, "Loop", partial(Loop, every=times.looks)),
                 (chassis.relay, "POLL", times.relay_looks),
                 (chassis.relay, "CONFIRM_TIMEOUT", times.confirm),
                 (chassis.pipeline, "LONGEST_PAUSE", times.longest_pause),

@@ -12,7 +12,7 @@ from tests.simulation.world import Violation
 
 LONG = os.environ.get("ORDERMILL_LONG") == "1"
 ORDERS, CRASHES = (20_000, 100_000) if LONG else (5_000, 20_000)
-ORDERS_EACH = 80
+ORDERS_EACH = 100
 PARTS = 2
 
 
