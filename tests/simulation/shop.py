@@ -69,7 +69,7 @@ class Counts:
 class Shop:
     """The shop of one world. With a ``target`` its process is killed the first time that it waits there."""
 
-    def __init__(self, world: World, target: Point | None = None) -> None:
+    def __init__(self, world: World, target: str | None = None) -> None:
         self.world = world
         self.target = target
         self.counts = Counts()
@@ -240,8 +240,9 @@ class Shop:
             return
         world, faults = self.world, self.world.faults
         self.counts.seen[point] += 1
-        if world.happens(faults.killed) or point == self.target:
-            self.target = None if point == self.target else self.target
+        is_target = self.target is not None and str(point) == self.target
+        if world.happens(faults.killed) or is_target:
+            self.target = None if is_target else self.target
             self.counts.crashed[point] += 1
             self.counts.faults["killed"] += 1
             self._ended(process)

@@ -23,7 +23,6 @@ import payment_service.domain.payment
 import payment_service.providers
 from chassis.app import Loop
 from payment_service.providers import InProcess
-from tests.simulation.loop import Point
 from tests.simulation.people import People
 from tests.simulation.post import Post
 from tests.simulation.promises import Promises
@@ -45,7 +44,7 @@ class Simulation:
     """A shop, its people, its provider, under the faults of one seed."""
 
     def __init__(
-        self, seed: int, *, orders: int = 40, target: Point | None = None, bug: Bug = no_bug, patience: float = PATIENCE
+        self, seed: int, *, orders: int = 40, target: str | None = None, bug: Bug = no_bug, patience: float = PATIENCE
     ) -> None:
         self.world = World(seed)
         self.shop = Shop(self.world, target)

@@ -31,13 +31,13 @@ class Survived:
     def never_crashed(self) -> list[Point]:
         return sorted(self.seen.keys() - self.crashed.keys())
 
-    def add(self, seed: int, target: Point | None = None) -> None:
+    def add(self, seed: int, target: str | None = None) -> None:
         """Runs one seed; a broken promise says how to see it again."""
         try:
             simulation = Simulation(seed, orders=ORDERS_EACH, target=target).run()
         except Violation as violation:
-            at = f" with a crash at {target}" if target else ""
-            again = f"{violation}{at}; again: pytest tests/simulation --seed {seed}"
+            aimed = f" --crash-at '{target}'" if target else ""
+            again = f"{violation}; again: pytest tests/simulation --seed {seed}{aimed}"
             raise AssertionError(again) from None
         counts = simulation.shop.counts
         self.orders += len(simulation.people.told)
@@ -56,7 +56,7 @@ def survived(part: int) -> Survived:
             break
         total.add(seed)
     for point in total.never_crashed:
-        total.add(total.seen[point], point)
+        total.add(total.seen[point], str(point))
     return total
 
 
