@@ -9,7 +9,7 @@ from typing import Any
 from aiormq import spec
 from aiormq.exceptions import DeliveryError
 
-from chassis.broker import Consumer
+from chassis.broker import FINISHING, Consumer
 from tests.simulation.loop import PROCESS, Process
 from tests.simulation.world import World
 
@@ -95,6 +95,10 @@ class Channel:
 
     async def get_underlay_channel(self) -> "Channel":
         return self
+
+    @property
+    def is_closed(self) -> bool:
+        return self._lost.done()
 
     async def close(self) -> None:
         await self._broker.world.travel()
@@ -219,7 +223,7 @@ class Reader(Consumer):
             self.consuming = False
             subscription.cancel()
             if at_work and not subscription.ended:
-                await asyncio.wait(at_work, timeout=8)
+                await asyncio.wait(at_work, timeout=FINISHING)
             subscription.end()
 
     async def _handed(self, delivery: Delivery) -> None:

@@ -9,7 +9,7 @@ import gc
 import heapq
 from asyncio import events
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context, ContextVar, copy_context
 from pathlib import Path
 from random import Random
@@ -21,12 +21,23 @@ _PRODUCT = tuple(str(ROOT / package) for package in ("chassis", "contracts")) + 
     str(ROOT / f"{name}_service") for name in ("order", "inventory", "payment", "notification")
 )
 _UNWINDINGS = 50
+_STEPS = (AsyncGeneratorType, CoroutineType)
 
 PROCESS: ContextVar["Process | None"] = ContextVar("process", default=None)
 
 
 class Killed(BaseException):
     """What a killed process's coroutines are unwound with; nothing that they still do reaches anybody."""
+
+
+class Begins:
+    """A call that begins when it is awaited, and is nothing when nobody is left to await it."""
+
+    def __init__(self, call: Callable[..., Coroutine[Any, Any, Any]], *given: Any, **named: Any) -> None:
+        self._begin = lambda: call(*given, **named)
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self._begin().__await__()
 
 
 class Point(NamedTuple):
@@ -176,9 +187,9 @@ class Loop(asyncio.AbstractEventLoop):
             elif kind is GeneratorType:
                 awaited = awaited.gi_yieldfrom
                 continue
-            elif kind.__name__.startswith("async_generator"):  # it does not say whose step it is
+            elif kind.__name__.startswith(("async_generator", "coroutine_wrapper")):  # it does not say whose step it is
                 behind = gc.get_referents(awaited)
-                awaited = next((each for each in behind if type(each) is AsyncGeneratorType), None)
+                awaited = next((each for each in behind if type(each) in _STEPS), None)
                 continue
             else:
                 break

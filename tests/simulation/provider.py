@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -10,8 +10,10 @@ from uuid import UUID
 
 from payment_service.simulator import Replies, Work
 from payment_service.simulator_books import Charge, Reply, Return
+from tests.simulation.loop import Begins
 from tests.simulation.world import World
 
+Known = Callable[[Sequence[str]], Replies]
 DECLINES = {"tok_declined": "card_declined", "tok_poor": "insufficient_funds"}
 
 
@@ -31,16 +33,6 @@ class Returned:
     asked: Return
     order_id: UUID
     reply: Reply
-
-
-class Asked:
-    """A call that begins when it is awaited, and is nothing when nobody is left to await it."""
-
-    def __init__(self, call: Callable[[], Coroutine[Any, Any, Replies]]) -> None:
-        self._call = call
-
-    def __await__(self) -> Generator[Any, None, Replies]:
-        return self._call().__await__()
 
 
 class Provider:
@@ -66,22 +58,20 @@ class Provider:
         for one in asked:
             yield Work([one.key], self._asked([one.key], partial(self._book_return, one), self._known_returns))
 
-    def find(self, keys: Sequence[str]) -> Asked:
+    def find(self, keys: Sequence[str]) -> Begins:
         return self._asked(keys, lambda: None, self._known_charges)
 
-    def find_refunds(self, keys: Sequence[str]) -> Asked:
+    def find_refunds(self, keys: Sequence[str]) -> Begins:
         return self._asked(keys, lambda: None, self._known_returns)
 
-    def _asked(self, keys: Sequence[str], book: Callable[[], None], known: Callable[[Sequence[str]], Replies]) -> Asked:
-        return Asked(lambda: self._answered(keys, book, known))
+    def _asked(self, keys: Sequence[str], book: Callable[[], None], known: Known) -> Begins:
+        return Begins(self._answered, keys, book, known)
 
     async def tell(self, _post: object) -> bool:
         """It tells by itself, over the network, not from inside of the service."""
         return False
 
-    async def _answered(
-        self, keys: Sequence[str], book: Callable[[], None], known: Callable[[Sequence[str]], Replies]
-    ) -> Replies:
+    async def _answered(self, keys: Sequence[str], book: Callable[[], None], known: Known) -> Replies:
         world, faults = self.world, self.world.faults
         await world.travel(world.provider_takes)
         if world.happens(faults.call_lost):

@@ -21,11 +21,11 @@ from chassis.idempotency import Claims
 from chassis.inbox import Inbox
 from chassis.outbox import Outbox
 from chassis.pipeline import Pipeline
-from chassis.tasks import forever, running
+from chassis.tasks import forever
 from chassis.tokens import Caller
 from chassis.worker import Worker
 from tests.simulation.broker import Broker, Reader
-from tests.simulation.loop import PROCESS, Point, Process
+from tests.simulation.loop import PROCESS, Begins, Point, Process
 from tests.simulation.network import Wire
 from tests.simulation.world import World
 from tests.support.memory.database import Connection, Database, Schema, Transaction
@@ -182,11 +182,10 @@ class Shop:
     @asynccontextmanager
     async def _api(self, parts: Parts) -> AsyncIterator[None]:
         process = PROCESS.get()
-        async with opened(parts), running(forever("pipeline", parts.pipeline.run)):
+        async with opened(parts, Begins(forever, "pipeline", parts.pipeline.run)):
             self.apis[parts.service.name][process] = parts
             yield
             del self.apis[parts.service.name][process]
-            await parts.pipeline.close()
 
     @asynccontextmanager
     async def _worker(self, parts: Parts) -> AsyncIterator[None]:

@@ -22,7 +22,9 @@ import notification_service.sending
 import payment_service.domain.payment
 import payment_service.providers
 from chassis.app import Loop
+from chassis.tasks import forever
 from payment_service.providers import InProcess
+from tests.simulation.loop import Begins
 from tests.simulation.people import People
 from tests.simulation.post import Post
 from tests.simulation.promises import Promises
@@ -94,6 +96,7 @@ class Simulation:
                 (chassis.ids, "os", noise),
                 (chassis.context, "os", noise),
                 (chassis.relay, "aio_pika", SimpleNamespace(connect=self.shop.broker.connect)),
+                (chassis.worker, "forever", partial(Begins, forever)),
                 (chassis.worker, "Loop", partial(Loop, every=times.looks)),
                 (chassis.relay, "POLL", times.relay_looks),
                 (chassis.relay, "CONFIRM_TIMEOUT", times.confirm),
