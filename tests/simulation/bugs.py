@@ -172,7 +172,8 @@ def publish_without_outbox(shop: Shop) -> Iterator[Replacement]:
 def mark_before_confirm(_shop: Shop) -> Iterator[Replacement]:
     async def step(self, connection, publisher):
         rows = await connection.fetch(self._due)
-        await self._record([row["id"] for row in rows], self._mark, connection)
+        if rows:
+            await connection.execute(self._mark, *zip(*((row["id"], row["not_before"]) for row in rows), strict=True))
         await publisher.publish(rows)
         return bool(rows)
 

@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from datetime import UTC, datetime
 from uuid import UUID
 
 import asyncpg
@@ -195,12 +196,13 @@ async def test_due_parcels_come_in_order_until_they_are_marked_or_delayed(at):
         await tx.run(PARCELS, rows)
 
     # when
-    before = [row["id"] for row in await connection.fetch(relay._due)]
-    await connection.execute(relay._mark, [FIRST])
+    before = [(row["id"], row["not_before"]) for row in await connection.fetch(relay._due)]
+    long_ago = datetime(2020, 1, 1, tzinfo=UTC)
+    await connection.execute(relay._mark, [FIRST, SECOND], [before[0][1], long_ago])
     await connection.execute(relay._delay, [THIRD], 0.9)
 
     # then
-    assert before == [FIRST, SECOND, THIRD]
+    assert [id_ for id_, _ in before] == [FIRST, SECOND, THIRD]
     assert [row["id"] for row in await connection.fetch(relay._due)] == [SECOND]
     connection.terminate()
 

@@ -193,9 +193,11 @@ async def _parcels(tx: Transaction, ids: Sequence[UUID]) -> list[Row]:
     return await tx.locked("outbox", [row for id_ in sorted(ids) if (row := tx.get("outbox", (id_,)))])
 
 
-async def mark(tx: Transaction, ids: Sequence[UUID]) -> list[Record]:
+async def mark(tx: Transaction, ids: Sequence[UUID], read: Sequence[datetime]) -> list[Record]:
+    confirmed = set(zip(ids, read, strict=True))
     for row in await _parcels(tx, ids):
-        tx.put("outbox", row | {"published_at": tx.now})
+        if (row["id"], row["not_before"]) in confirmed:
+            tx.put("outbox", row | {"published_at": tx.now})
     return []
 
 
