@@ -154,11 +154,18 @@ def suspect(parts, keep, rows):
 
 
 async def test_an_event_that_two_accidents_have_hit_is_settled_apart_from_all_others(parts, suspect, left, rows):
-    parts.apart = lambda event: parts.pipeline.retry([event])
-    await suspect(refunded(amount=7))
+    tried = []
+
+    async def apart(event):
+        tried.append(event.key)
+        return await parts.pipeline.retry([event])
+
+    parts.apart = apart
+    innocent = await suspect(refunded(amount=7))
 
     await retry_deferred(parts)
 
+    assert tried == [innocent.key]
     assert await left() == []
     assert await rows("SELECT balance FROM $S.accounts") == [(7,)]
 
