@@ -117,19 +117,20 @@ class People:
                 self._told(customer, key, parse_typeid("ord", loads(answer.body)["id"]))
 
     async def _change_mind(self, customer: Caller, order_id: UUID) -> None:
-        if self.rng.random() < 0.25:
-            await self._see_confirmed(order_id)
+        if self.rng.random() < 0.4:
+            await self._see(order_id, self.rng.choice(("awaiting_payment", "confirmed")))
             await self._cancel(customer, order_id)
         while self.rng.random() < 0.2:
             await asyncio.sleep(self.rng.choice((0.1, 2, 10, 20)) * self.rng.random())
             await self._cancel(customer, order_id)
 
-    async def _see_confirmed(self, order_id: UUID) -> None:
+    async def _see(self, order_id: UUID, status: str) -> None:
         """Or lose patience."""
+        pause = self.rng.choice((0.05, 1))
         for _ in range(40):
-            await asyncio.sleep(self.rng.random())
-            if self.shop.row("order_service", "orders", order_id)["status"] == "confirmed":
+            if self.shop.row("order_service", "orders", order_id)["status"] == status:
                 break
+            await asyncio.sleep(self.rng.random() * pause)
 
     async def _cancel(self, customer: Caller, order_id: UUID) -> None:
         await self._until_answered(

@@ -6,7 +6,7 @@ from tests.simulation.bugs import BUGS
 from tests.simulation.simulation import Simulation
 from tests.simulation.world import Violation
 
-SEEDS = range(25)
+SEEDS = range(100)
 PATIENCE = 700.0
 NAMED = {
     "no tombstone in stock",
