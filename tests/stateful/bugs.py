@@ -153,9 +153,10 @@ def acknowledged_before_the_commit(monkeypatch):
 
 def marked_before_it_is_confirmed(monkeypatch):
     async def step(self, connection, publisher):
-        rows = await connection.fetch(self._due)
-        await self._record([row["id"] for row in rows], self._mark, connection)
-        return bool(rows) and bool(await publisher.publish(rows))
+        if not (rows := await connection.fetch(self._due)):
+            return False
+        await connection.execute(self._mark, *zip(*((row["id"], row["not_before"]) for row in rows), strict=True))
+        return bool(await publisher.publish(rows))
 
     monkeypatch.setattr(Relay, "step", step)
 

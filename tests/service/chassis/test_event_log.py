@@ -96,7 +96,7 @@ async def test_what_is_told_again_is_the_relays_again_and_noted(tell, log, datab
 async def test_what_may_have_been_committed_late_is_among_the_recent(tell, log, database, rows):
     await tell(0)
     parcel = await tell(1)
-    await rows("UPDATE $S.outbox SET created_at = now() - interval '20 s' WHERE id = $1 RETURNING 1", parcel)
+    await rows("UPDATE $S.outbox SET created_at = now() - interval '12 s' WHERE id = $1 RETURNING 1", parcel)
 
     async with database.transaction() as tx:
         assert await log.recent(tx) == {parcel}
