@@ -8,7 +8,9 @@ import pytest
 from chassis.worker import keep_house
 from tests.support import ledger_edge
 
-TODAY = datetime.now(UTC).date()
+
+def today():
+    return datetime.now(UTC).date()
 
 
 @pytest.fixture
@@ -38,7 +40,7 @@ async def partitions(rows):
 @pytest.fixture
 async def old_partitions(rows):
     """Partitions of three days ago and of yesterday, for the test alone."""
-    days = [TODAY - timedelta(days=3), TODAY - timedelta(days=1)]
+    days = [today() - timedelta(days=3), today() - timedelta(days=1)]
     for parent in ("outbox", "inbox"):
         for day in days:
             bounds = f"FROM (%L) TO (%L)', $S.first_id('{day}'), $S.first_id('{day + timedelta(days=1)}'))"
@@ -52,19 +54,19 @@ async def old_partitions(rows):
 
 
 async def test_partitions_of_the_next_two_days_are_there_and_expired_ones_go(parts, partitions, rows):
-    assert named("outbox", TODAY - timedelta(days=3)) in await partitions("outbox")
-    tomorrow = named("inbox", TODAY + timedelta(days=1))
+    assert named("outbox", today() - timedelta(days=3)) in await partitions("outbox")
+    tomorrow = named("inbox", today() + timedelta(days=1))
     await rows(f"DROP TABLE $S.{tomorrow}")
 
     assert await keep_house(parts) is False
 
-    days = [TODAY + timedelta(days=n) for n in (-1, 1, 2)]
+    days = [today() + timedelta(days=n) for n in (-1, 1, 2)]
     for parent in ("outbox", "inbox"):
         assert await partitions(parent) == {f"{parent}_default", *(named(parent, day) for day in days)}
 
 
 async def test_a_partition_with_an_unpublished_parcel_is_kept(parts, partitions, rows):
-    old = TODAY - timedelta(days=3)
+    old = today() - timedelta(days=3)
     await rows(
         "INSERT INTO $S.outbox (id, topic, events, count)"
         " VALUES ($S.first_id($1), 'order.created', '[]', 1) RETURNING 1",
@@ -81,7 +83,7 @@ async def test_a_partition_with_an_unpublished_parcel_is_kept(parts, partitions,
 
 
 async def test_ids_land_in_the_partition_of_their_day_and_old_and_foreign_ones_in_the_default(rows):
-    foreign, tomorrow = "00000000-0000-4000-8000-000000000000", TODAY + timedelta(days=1)
+    foreign, tomorrow = "00000000-0000-4000-8000-000000000000", today() + timedelta(days=1)
     await rows("INSERT INTO $S.inbox (message_id) VALUES ($1), ($S.first_id($2)) RETURNING 1", foreign, tomorrow)
 
     places = await rows("SELECT tableoid::regclass::text FROM $S.inbox ORDER BY message_id")
