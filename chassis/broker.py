@@ -34,21 +34,41 @@ def with_heartbeat(url: str) -> str:
 
 
 async def declare_topology(url: str, listeners: Mapping[str, Sequence[str]]) -> list[str]:
-    """Declares exchanges, queues and bindings; says which queues did not exist before.
+    """Declares exchanges, queues and bindings; says whose queues are new, until ``mark_told`` is called for them.
 
     ``url`` is of a user that may configure; ``listeners`` are the topics of each service. Limits and dead-lettering
     come by policy, since a queue's arguments cannot be changed later (6-facts.md, 16).
     """
-    async with asyncio.timeout(10):
-        connection = await aio_pika.connect(url)
-    async with connection:
+    async with await _connected(url) as connection:
         channel = await connection.channel()
         for service in sorted(set(TELLERS.values())):
             await channel.declare_exchange(exchange_of(service), aio_pika.ExchangeType.TOPIC, durable=True)
-        created = [service for service in listeners if not await _exists(connection, service)]
+        for service in listeners:
+            if not await _exists(connection, "queue", service):
+                await channel.exchange_delete(_mark_of(service))
         for service, topics in listeners.items():
             await _declare_queue(channel, service, topics)
-    return created
+        return [service for service in listeners if not await _exists(connection, "exchange", _mark_of(service))]
+
+
+async def mark_told(url: str, services: Sequence[str]) -> None:
+    """Notes at the broker that these services were told again what a queue that was lost has held.
+
+    Whoever is interrupted before this does it again; the mark, an exchange without bindings, goes with the queue.
+    """
+    async with await _connected(url) as connection:
+        channel = await connection.channel()
+        for service in services:
+            await channel.declare_exchange(_mark_of(service), durable=True)
+
+
+async def _connected(url: str) -> Any:
+    async with asyncio.timeout(10):
+        return await aio_pika.connect(url)
+
+
+def _mark_of(service: str) -> str:
+    return f"{service}.told"
 
 
 def exchange_of(service: str) -> str:
@@ -61,10 +81,10 @@ def dead_letters_of(service: str) -> str:
     return f"{service}.dead"
 
 
-async def _exists(connection: Any, queue: str) -> bool:
+async def _exists(connection: Any, kind: str, name: str) -> bool:
     channel = await connection.channel()
     try:
-        await channel.declare_queue(queue, passive=True)
+        await getattr(channel, f"declare_{kind}")(name, passive=True)
     except AMQPException:
         return False
     await channel.close()

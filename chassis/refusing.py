@@ -5,6 +5,7 @@ from pydantic_core import to_json
 from chassis.context import known_id
 from chassis.problems import Problem
 
+LENGTH_DIGITS = 9
 PROBES = frozenset({b"/livez", b"/readyz", b"/health", b"/metrics", b"/version"})
 _BODY = bytes(Problem("unavailable", "Too many requests are being worked on. Try again.").answer("<path>", "<id>").body)
 _HEAD = (
@@ -15,12 +16,12 @@ _HEAD = (
 _UNUSUAL = (b"\r\ntransfer-encoding:", b"\r\nexpect:", b"\r\nconnection:", b"\r\nupgrade:")
 
 
-def refusal(path: bytes, request_id: bytes, *, is_kept: bool = True) -> bytes:
-    """503 with Retry-After as problem details, and whether the connection is kept."""
+def refusal(path: bytes, request_id: bytes, *, is_kept: bool = True, is_head: bool = False) -> bytes:
+    """503 with Retry-After as problem details, and whether the connection is kept; HEAD is answered without a body."""
     known = known_id(request_id.decode("latin-1")).encode()
     instance = to_json(path.decode("ascii", "replace"))[1:-1]
     body = _BODY.replace(b"<path>", instance).replace(b"<id>", known)
-    return _HEAD % (len(body), known, b"keep-alive" if is_kept else b"close") + body
+    return _HEAD % (len(body), known, b"keep-alive" if is_kept else b"close") + (b"" if is_head else body)
 
 
 def at_a_glance(data: bytes) -> bytes | None:
@@ -32,7 +33,9 @@ def at_a_glance(data: bytes) -> bytes | None:
         return None
     path = data[: len(line)].split(b" ")[1].partition(b"?")[0]
     length = _value(head, b"\r\ncontent-length:")
-    if path in PROBES or len(data) != end + 4 + (int(length) if length.isdigit() else 0):
+    if path in PROBES or data.startswith(b"HEAD ") or len(length) > LENGTH_DIGITS:
+        return None
+    if len(data) != end + 4 + (int(length) if length.isdigit() else 0):
         return None
     return refusal(path, _value(data[:end], b"\r\nx-request-id:") or _value(data[:end], b"\r\nX-Request-ID:"))
 

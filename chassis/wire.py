@@ -16,6 +16,7 @@ from chassis.refusing import PROBES, at_a_glance, refusal
 from chassis.telemetry import REFUSED
 
 HEAD_LIMIT = 32 * 1024
+UNREAD_LIMIT = 64 * 1024
 PATIENCE = 30.0
 LINGER = 0.5  # for what is on its way already when the process ends, and LAST_PATIENCE for what has begun to come
 LAST_PATIENCE = 3.0
@@ -130,7 +131,8 @@ class Wire(HttpToolsProtocol):
         cycle.response_complete = True
         given = next((value for name, value in cycle.scope["headers"] if name == b"x-request-id"), b"")
         is_kept = cycle.keep_alive and not cycle.waiting_for_100_continue and not self._is_surplus
-        self._say_no(refusal(cycle.scope["raw_path"], given, is_kept=is_kept))
+        is_head = cycle.scope["method"] == "HEAD"
+        self._say_no(refusal(cycle.scope["raw_path"], given, is_kept=is_kept, is_head=is_head))
         if not is_kept:
             self.transport.close()
 
@@ -143,9 +145,13 @@ class Wire(HttpToolsProtocol):
         return answer is not None
 
     def _say_no(self, answer: bytes) -> None:
+        """Says no, and no more than a little to who does not listen: nothing else holds up what is refused."""
         REFUSED.inc()
-        self.transport.write(answer)
-        super().on_response_complete()
+        if self.transport.get_write_buffer_size() > UNREAD_LIMIT:
+            self.transport.abort()
+        else:
+            self.transport.write(answer)
+            super().on_response_complete()
 
     def shutdown(self) -> None:
         """The process ends: what is here or on its way is answered, what has begun to come is waited for a little."""

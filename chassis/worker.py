@@ -125,6 +125,7 @@ async def _unpack(parts: Parts, parcel: Deferred) -> None:
 
 
 async def _retry_carefully(parts: Parts, event: Deferred) -> None:
+    heartbeat.beat()
     async with parts.database.transaction() as tx:
         state = await parts.work.deferred.start(tx, event, apart=parts.apart is not None)
     if state == "parked":

@@ -18,7 +18,7 @@ from chassis.tasks import running
 from ordermill.process import die_with_parent
 from ordermill.services import load
 
-BEGINS_WITHIN = 60.0
+BEGINS_WITHIN = 30.0
 ENDS_WITHIN = 15.0
 BEGINS = b"begins\n"
 

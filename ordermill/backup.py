@@ -179,9 +179,10 @@ def keep(newest: int, of: Backup, tell: Tell) -> None:
         (old.folder / ABOUT).unlink()
         remove(old.folder)
     if of.archive:
-        oldest = beside[-newest:][0]
+        # The lowest, not the oldest: after a restore to an earlier time the log goes on from there.
+        lowest = min((each.first_segment for each in beside[-newest:]), key=archive.number)
         folder, program = archive.folder_of(of.archive, of.data), postgres.find_binaries() / "pg_archivecleanup"
-        postgres.run([str(program), str(folder), oldest.first_segment])
+        postgres.run([str(program), str(folder), lowest])
 
 
 def choose(folder: Path, until: datetime | None) -> Backup:

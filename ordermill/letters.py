@@ -148,13 +148,12 @@ async def story(databases: Mapping[str, Database], message_id: UUID, index: int 
 def each(service: str, letter: Letter) -> dict[str, Any]:
     """An item as a person and a program see it."""
     event = _event(letter.body)
-    order = event.get("data", {}).get("order_id") if isinstance(event, dict) else None
     return {
         "id": f"{letter.message_id}:{letter.index}",
         "service": service,
         "state": letter.state,
         "topic": letter.topic,
-        "order": typeid("ord", UUID(order)) if order else None,
+        "order": _order(event),
         "subject": letter.subject,
         "attempts": letter.attempts,
         "since": letter.created_at,
@@ -169,6 +168,15 @@ def _event(body: str) -> Any:
     """The event, or the text of a parcel that cannot be read."""
     try:
         read = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return body
     return read[0] if isinstance(read, list) and len(read) == 1 and isinstance(read[0], dict) else body
+
+
+def _order(event: Any) -> str | None:
+    """Which order it is about; what cannot be read says anything, or nothing."""
+    data = event.get("data") if isinstance(event, dict) else None
+    try:
+        return typeid("ord", UUID(data["order_id"])) if isinstance(data, dict) else None
+    except (KeyError, ValueError, AttributeError, TypeError):
+        return None

@@ -177,6 +177,7 @@ async def topology(state: "State") -> bool:
     heard = listeners()
     created = await broker.declare_topology(state.broker_url, heard)
     await retelling.tell_lost(state.database_url, {service: heard[service] for service in created})
+    await broker.mark_told(state.broker_url, created)
     return bool(created)
 
 

@@ -6,7 +6,7 @@ import aio_pika
 import pytest
 from aiormq.exceptions import AMQPError, ChannelAccessRefused
 
-from chassis.broker import dead_letters_of, declare_topology, exchange_of, with_heartbeat
+from chassis.broker import dead_letters_of, declare_topology, exchange_of, mark_told, with_heartbeat
 from contracts.catalogue import TELLERS
 from ordermill.setup import listeners
 from tests.support.eventually import eventually
@@ -34,13 +34,18 @@ async def as_service(shop, run_folder):
     await connection.close()
 
 
-async def test_what_is_missing_is_declared_and_what_was_lost_is_told(broker):
+async def test_a_queue_that_was_lost_is_new_until_it_is_marked_as_told(broker):
+    heard = {SERVICE: ("refund.failed",)}
+    await mark_told(broker.url, [SERVICE])
+    before = await declare_topology(broker.url, heard)
     await broker.channel.queue_delete(SERVICE)
 
-    first = await declare_topology(broker.url, {SERVICE: ("refund.failed",)})
-    second = await declare_topology(broker.url, {SERVICE: ("refund.failed",)})
+    first = await declare_topology(broker.url, heard)
+    interrupted = await declare_topology(broker.url, heard)
+    await mark_told(broker.url, [SERVICE])
+    marked = await declare_topology(broker.url, heard)
 
-    assert (first, second) == ([SERVICE], [])
+    assert (before, first, interrupted, marked) == ([], [SERVICE], [SERVICE], [])
 
 
 async def test_every_service_has_an_exchange_and_every_listener_a_queue_and_one_for_dead_letters(shop):

@@ -113,6 +113,43 @@ async def test_one_request_too_many_is_told_to_come_again_and_keeps_its_connecti
     assert (await read(reader))[2] == {"size": 2}
 
 
+async def test_head_is_refused_without_a_body_so_that_the_next_answer_is_its_own(edge):
+    await edge.busy()
+    reader, writer = await edge.connect()
+
+    writer.write(b"HEAD /orders HTTP/1.1\r\nhost: shop\r\n\r\n")
+    head = await reader.readuntil(b"\r\n\r\n")
+    writer.write(POST + b"content-length: 2\r\n\r\nab")
+    status, _, body = await read(reader)
+
+    assert head.startswith(b"HTTP/1.1 503 ")
+    assert (status, body["code"]) == (503, "unavailable")
+
+
+async def test_a_length_of_many_digits_is_no_length(edge):
+    await edge.busy()
+    reader, writer = await edge.connect()
+
+    writer.write(POST + b"content-length: " + b"9" * 5_000 + b"\r\n\r\n")
+    status, _, _ = await read(reader)
+
+    assert status == 400
+
+
+async def test_who_reads_no_refusal_is_told_little_and_let_go(edge):
+    edge.server.config.http_protocol_class.patience = 600
+    await edge.busy()
+    _, writer = await edge.connect()
+    one = POST + b"content-length: 2\r\n\r\nab"
+
+    async def let_go():
+        writer.write(one * 2_000)
+        await asyncio.sleep(0)
+        return writer.transport.is_closing()
+
+    await eventually(let_go)
+
+
 @pytest.mark.parametrize(
     "pieces",
     [

@@ -311,6 +311,21 @@ def test_only_as_many_backups_as_were_asked_for_are_kept_and_the_log_that_they_n
     assert cluster.numbers() == [1, 2]
 
 
+def test_after_a_restore_to_an_earlier_time_the_log_that_goes_on_from_there_is_kept(cluster):
+    # given: an older backup that begins later in the log, on the timeline that was given up
+    log = archive.folder_of(cluster.state.archive, cluster.data)
+    older, newer = (backup.take(cluster.state, cluster.state.root / "backups", print) for _ in range(2))
+    label = older.data / "backup_label"
+    label.write_text(label.read_text().replace(older.first_segment, "0000000100000000000000F0"))
+    cluster.archive_now()
+
+    # when
+    backup.keep(2, newer, print)
+
+    # then
+    assert newer.first_segment in {file.name for file in archive.segments(log)}
+
+
 def test_a_damaged_backup_is_noticed_before_anything_is_touched(stopped):
     [made] = backup.stored_in(stopped.state.root / "backups")
     with (made.data / "global" / "pg_filenode.map").open("ab") as file:
