@@ -19,7 +19,8 @@ class Admission:
     """The bounds of one process, and how far they are used.
 
     Attributes:
-        at_work: requests that are worked on at once. At 1 ms each it is also how many ms an answer takes at most.
+        at_work: requests that are worked on at once, more than a batch holds. At 1 ms each it is also how many ms an
+            answer takes at most.
         waiting: requests that wait for news at once; each looks at the database once a second.
         connections: that are open at once; on one more only probes are answered.
         onlookers: how many wait for news now.
@@ -27,7 +28,7 @@ class Admission:
         lag: seconds by which the event loop came late lately.
     """
 
-    at_work: int = 128
+    at_work: int = 256
     waiting: int = 500
     connections: int = 2_000
     onlookers: int = 0
