@@ -139,10 +139,11 @@ def _read(connection: socket.socket) -> dict[str, Any] | None:
 
 
 def _fork(connection: socket.socket, request: dict[str, Any]) -> dict[str, Any] | None:
+    """The request in the new process. None in this one, and where nobody waits: a process would be in nobody's care."""
     from ordermill.process import die_with_parent
 
     begin = die_with_parent(signal.SIGKILL)
-    if pid := os.fork():
+    if pid := -1 if _has_left(connection) else os.fork():
         with contextlib.suppress(OSError):
             connection.sendall(f"{pid}\n".encode())
         if request["listener"] is not None:
@@ -152,6 +153,18 @@ def _fork(connection: socket.socket, request: dict[str, Any]) -> dict[str, Any] 
     if begin:
         begin()
     return request
+
+
+def _has_left(connection: socket.socket) -> bool:
+    connection.settimeout(0)
+    try:
+        return connection.recv(1, socket.MSG_PEEK) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    finally:
+        connection.settimeout(PATIENCE)
 
 
 def become(request: Mapping[str, Any]) -> None:

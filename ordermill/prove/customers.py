@@ -12,7 +12,7 @@ from ordermill.prove.person import PLACE, GivenUp, Person, a_key
 
 Order = dict[str, Any]
 
-PAUSE = 0.05
+PAUSE = 0.02
 AT_ONCE = 4
 FOLLOWED_FOR = 12.0
 LOOKS_EACH = 0.8

@@ -14,7 +14,7 @@ PLACE = "/orders"
 LATER = {409, 429, 502, 503, 504}
 NOT_LATER = {"order_not_cancellable", "order_not_payable", "task_closed", "insufficient_stock", "stock_reserved"}
 UNAUTHORIZED = 401
-PAUSES = (0.3, 1.5)
+PAUSES = (0.2, 1.0)
 RECONNECTS_AFTER = 0.1
 PATIENCE = 90.0
 

@@ -48,7 +48,7 @@ FREE = -20.0  # a connection that is half open keeps the server from nothing
 WAYS = {
     Kind.KILL_PROCESS: Way(44),
     Kind.STOP_PROCESS: Way(14),
-    Kind.FREEZE_PROCESS: Way(14, (0.5, 6.0)),
+    Kind.FREEZE_PROCESS: Way(14, (0.5, 4.0)),
     Kind.RESTART_POSTGRES: Way(1, server="postgres", rest=5.0),
     Kind.KILL_POSTGRES: Way(1, server="postgres", rest=5.0),
     Kind.KILL_RABBITMQ: Way(1, server="rabbitmq", rest=14.0),

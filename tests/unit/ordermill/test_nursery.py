@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import sys
 
 import psutil
@@ -100,6 +101,21 @@ async def test_a_forked_process_serves_on_the_socket_that_outlived_the_one_befor
 
     assert answer.startswith(b"HTTP/1.1 200")
     await eventually(lambda: running.restarts == 1 and running.status == "ready")
+
+
+async def test_for_somebody_who_did_not_wait_nothing_is_forked(supervisor, state):
+    keeper = await supervisor.start_ready(plan.nursery(state))
+    os.kill(keeper.pid, signal.SIGSTOP)
+
+    # when: a request is given up while the nursery is frozen, and another one is made when it is not
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(plan.nursery_socket(state)))
+        connection.sendall(b'{"arguments": ["run"], "env": {}, "log": "' + str(state.log("twin")).encode() + b'"}\n')
+    os.kill(keeper.pid, signal.SIGCONT)
+    running = await supervisor.start_ready(a_mailbox(state))
+
+    assert [child.pid for child in psutil.Process(keeper.pid).children()] == [running.pid]
+    assert not state.log("twin").exists()
 
 
 async def test_without_a_nursery_nothing_is_forked(tmp_path):
