@@ -8,7 +8,7 @@ from loguru import logger
 
 from chassis import heartbeat
 from chassis.app import Apart, Loop, Parts, opened
-from chassis.broker import Consumer
+from chassis.consumer import Consumer
 from chassis.database import OUTAGE
 from chassis.deferred import UNREADABLE, Deferred
 from chassis.parcels import read, unpacked

@@ -7,9 +7,10 @@ from uuid import uuid4
 import aio_pika
 import pytest
 
-from chassis import broker as chassis_broker
+from chassis import consumer as chassis_consumer
 from chassis.app import opened
-from chassis.broker import Consumer, exchange_of
+from chassis.broker import exchange_of
+from chassis.consumer import Consumer
 from chassis.tasks import forever, running
 from tests.support.eventually import eventually
 from tests.support.ledger import SERVICE, not_refunded, refunded
@@ -17,7 +18,7 @@ from tests.support.ledger import SERVICE, not_refunded, refunded
 
 @pytest.fixture(autouse=True)
 def looks_often(monkeypatch):
-    monkeypatch.setattr(chassis_broker, "CHECK", 0.05)
+    monkeypatch.setattr(chassis_consumer, "CHECK", 0.05)
 
 
 @pytest.fixture
@@ -246,3 +247,16 @@ async def test_a_queue_that_nobody_reads_any_more_is_noticed(broker, consumer):
     async with await aio_pika.connect_robust(broker.url) as connection:
         with pytest.raises(ConnectionError, match="no consumer"):
             await consumer._watch(connection)
+
+
+async def test_a_consumer_that_ends_while_it_connects_leaves_no_connection_behind(consumer, cable):
+    before = asyncio.all_tasks()
+    cable.freeze()
+    run = asyncio.ensure_future(consumer.run())
+    await eventually(lambda: cable.carried)
+
+    run.cancel()
+    await asyncio.wait([run])
+
+    theirs = [task for task in asyncio.all_tasks() - before if "Cable" not in repr(task)]
+    assert not theirs

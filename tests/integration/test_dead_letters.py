@@ -8,9 +8,10 @@ import aio_pika
 import pytest
 from loguru import logger
 
-from chassis import broker as chassis_broker
+from chassis import consumer as chassis_consumer
 from chassis.app import opened
-from chassis.broker import Consumer, dead_letters_of, exchange_of
+from chassis.broker import dead_letters_of, exchange_of
+from chassis.consumer import Consumer
 from chassis.dead_letters import DeadLetters
 from chassis.ids import new_id
 from chassis.tasks import forever, running
@@ -28,7 +29,7 @@ GIVEN_UP = "dead-lettered by the broker: delivery_limit"
 
 @pytest.fixture(autouse=True)
 def looks_often(monkeypatch):
-    monkeypatch.setattr(chassis_broker, "CHECK", 0.05)
+    monkeypatch.setattr(chassis_consumer, "CHECK", 0.05)
 
 
 @pytest.fixture

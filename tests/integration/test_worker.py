@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from chassis import broker as chassis_broker
+from chassis import consumer as chassis_consumer
 from chassis import health, heartbeat
 from chassis import relay as chassis_relay
 from chassis import worker as chassis_worker
@@ -27,7 +27,7 @@ from tests.support.ledger import SERVICE, Credit, not_refunded, refunded
 
 @pytest.fixture(autouse=True)
 def looks_often(monkeypatch):
-    monkeypatch.setattr(chassis_broker, "CHECK", 0.05)
+    monkeypatch.setattr(chassis_consumer, "CHECK", 0.05)
     monkeypatch.setattr(chassis_relay, "POLL", 0.05)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from aiormq import spec
 from aiormq.exceptions import DeliveryError
 
-from chassis.broker import FINISHING, Consumer
+from chassis.consumer import FINISHING, Consumer
 from tests.simulation.loop import PROCESS, Process
 from tests.simulation.world import World
 

@@ -14,7 +14,7 @@ from uuid import UUID, uuid5
 
 from chassis.app import Loop, Parts
 from chassis.batch import Batch
-from chassis.broker import Consumer
+from chassis.consumer import Consumer
 from chassis.database import CONFLICT, OUTAGE
 from chassis.decisions import Cause, Decision, Rule, State
 from chassis.idempotency import Claims

@@ -11,7 +11,7 @@ import httpx2
 
 from chassis.api import api
 from chassis.app import opened, parts_of
-from chassis.broker import Consumer
+from chassis.consumer import Consumer
 from chassis.database import OUTAGE
 from chassis.pipeline import Unavailable
 from chassis.tasks import running

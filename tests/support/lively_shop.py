@@ -17,7 +17,7 @@ import httpx2
 
 from chassis.api import api
 from chassis.app import Parts, parts_of
-from chassis.broker import Consumer
+from chassis.consumer import Consumer
 from chassis.decisions import Cause
 from chassis.ids import new_id, parse_typeid, typeid
 from chassis.outbox import Told

@@ -1,6 +1,6 @@
 """A bug for every process that has this folder on its PYTHONPATH: a parcel is acknowledged before it is handled."""
 
-from chassis.broker import Consumer, RabbitMessage
+from chassis.consumer import Consumer, RabbitMessage
 
 
 async def receive(self, body: bytes, message: RabbitMessage) -> None:
