@@ -18,6 +18,7 @@ from contracts.envelope import CONTENT_TYPE, encode
 from tests.service.chassis.conftest import database, ledger_database, ledger_url, rows, service_url
 from tests.support import ledger, ledger_edge
 from tests.support.cable import Cable
+from tests.support.envelopes import enveloped
 from tests.support.eventually import eventually
 
 __all__ = ["database", "ledger_database", "ledger_url", "rows", "service_url"]
@@ -37,7 +38,7 @@ class Broker:
     ) -> UUID:
         """Publishes a parcel to the ledger's queue, as payment_service would."""
         parcel = parcel or new_id()
-        content = encode([ledger.enveloped(fact) for fact in facts]) if body is None else body
+        content = encode([enveloped(fact) for fact in facts]) if body is None else body
         message = aio_pika.Message(content, message_id=str(parcel), content_type=CONTENT_TYPE)
         exchange = await self.channel.get_exchange(exchange_of("payment_service"), ensure=False)
         await exchange.publish(message, topic or facts[0].topic)

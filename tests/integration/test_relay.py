@@ -13,8 +13,9 @@ from chassis.ids import new_id
 from chassis.relay import Relay
 from chassis.tasks import forever, running
 from contracts.envelope import CONTENT_TYPE, decode, encode
+from tests.support.envelopes import enveloped
 from tests.support.eventually import eventually
-from tests.support.ledger import SERVICE, Credit, enveloped, refunded
+from tests.support.ledger import SERVICE, Credit, refunded
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -14,13 +13,11 @@ from chassis.database import Bulk, Database, Statement, Transaction
 from chassis.decisions import Cause, Decision, Decisions, Key, State
 from chassis.deferred import DeferredEvents
 from chassis.idempotency import Claims
-from chassis.ids import new_id
 from chassis.inbox import Inbox
 from chassis.migrations import add_chassis_tables
 from chassis.outbox import Outbox
 from chassis.pipeline import Pipeline
 from chassis.store import Change, Rows, SqlStore, Store
-from contracts.envelope import Envelope, dataschema
 from contracts.orders import OrderShipped
 from contracts.payments import RefundFailed, RefundSucceeded
 from contracts.types import Money, OrderId, RefundId, UserId
@@ -165,18 +162,3 @@ def refunded(order_id: UUID | None = None, amount: int = 10) -> RefundSucceeded:
 def not_refunded(order_id: UUID | None = None, code: str = "poison") -> RefundFailed:
     amount = Money(amount=1, currency="EUR")
     return RefundFailed(order_id=OrderId(order_id or uuid4()), refund_id=RefundId(uuid4()), amount=amount, code=code)
-
-
-def enveloped(event: Any) -> Envelope[Any]:
-    return Envelope(
-        id=new_id(),
-        type=event.topic,
-        source="/payment_service",
-        subject=event.subject,
-        time=datetime(2026, 1, 1, tzinfo=UTC),
-        dataschema=dataschema(type(event)),
-        sequence="1",
-        correlationid="req_1",
-        causationid=uuid4(),
-        data=event,
-    )

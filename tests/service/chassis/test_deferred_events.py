@@ -14,8 +14,9 @@ from contracts.envelope import encode
 from contracts.orders import OrderCreated
 from contracts.types import OrderId, UserId
 from tests.support import ledger_edge
+from tests.support.envelopes import enveloped
 from tests.support.eventually import eventually
-from tests.support.ledger import Moody, enveloped, not_refunded, refunded
+from tests.support.ledger import Moody, not_refunded, refunded
 
 
 @pytest.fixture

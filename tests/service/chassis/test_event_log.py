@@ -9,7 +9,8 @@ from chassis.acts import Why
 from chassis.event_log import EventLog, Selection
 from chassis.ids import new_id
 from contracts.envelope import encode
-from tests.support.ledger import SERVICE, enveloped, refunded
+from tests.support.envelopes import enveloped
+from tests.support.ledger import SERVICE, refunded
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 ADD = """

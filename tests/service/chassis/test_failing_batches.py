@@ -14,8 +14,9 @@ from chassis.idempotency import Answer, Claim, KeyReused
 from chassis.ids import new_id
 from chassis.pipeline import Unavailable
 from chassis.tasks import running
+from tests.support.envelopes import enveloped
 from tests.support.eventually import eventually
-from tests.support.ledger import Credit, Debit, a_pipeline, enveloped, not_refunded, refunded
+from tests.support.ledger import Credit, Debit, a_pipeline, not_refunded, refunded
 
 
 @pytest.fixture(autouse=True)

@@ -11,8 +11,9 @@ from chassis.context import start
 from chassis.idempotency import Answer, Claim, KeyInUse, KeyReused
 from chassis.ids import new_id
 from chassis.pipeline import Unavailable
+from tests.support.envelopes import enveloped
 from tests.support.eventually import eventually
-from tests.support.ledger import SERVICE, Credit, Debit, Overdrawn, a_pipeline, enveloped, not_refunded, refunded
+from tests.support.ledger import SERVICE, Credit, Debit, Overdrawn, a_pipeline, not_refunded, refunded
 
 USER = UUID(int=1)
 

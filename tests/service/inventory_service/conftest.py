@@ -13,11 +13,10 @@ from chassis.app import Parts, opened, parts_of
 from chassis.ids import new_id
 from chassis.tasks import running
 from chassis.tokens import Caller, KeyPair, Role, Verifier, issue
-from contracts.envelope import Envelope, dataschema
 from contracts.event import Event
 from inventory_service.main import service
 from inventory_service.settings import Settings
-from tests.support.inventory_service import NOW
+from tests.support.envelopes import enveloped
 
 PAIR = KeyPair.new()
 TOKEN = "between services"
@@ -48,7 +47,7 @@ class Inventory:
 
     async def hear(self, *facts: Event, parts: Parts | None = None) -> None:
         """Settles one parcel with these facts, which are of one type."""
-        await (parts or self.parts).pipeline.handle(new_id(), [_envelope(fact) for fact in facts])
+        await (parts or self.parts).pipeline.handle(new_id(), [enveloped(fact) for fact in facts])
 
     async def stocked(self, sku="MUG-RED", on_hand=5) -> None:
         body = {"sku": sku, "name": sku.title(), "price": {"amount": 1299, "currency": "EUR"}}
@@ -75,21 +74,6 @@ class Inventory:
             for t, n in await self.rows("SELECT topic, count FROM inventory_service.outbox ORDER BY id")
             for _ in range(n)
         ]
-
-
-def _envelope(fact: Event) -> Envelope:
-    return Envelope(
-        id=new_id(),
-        type=fact.topic,
-        source="/order_service",
-        subject=fact.subject,
-        time=NOW,
-        dataschema=dataschema(type(fact)),
-        sequence="1",
-        correlationid="req_1",
-        causationid=new_id(),
-        data=fact,
-    )
 
 
 @pytest.fixture

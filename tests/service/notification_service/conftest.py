@@ -16,13 +16,13 @@ from chassis.app import Parts, opened, parts_of
 from chassis.ids import new_id, typeid
 from chassis.tasks import running
 from chassis.tokens import Caller, KeyPair, Role, issue
-from contracts.envelope import Envelope, dataschema
 from contracts.event import Event
 from notification_service.main import service
 from notification_service.settings import Settings
 from tests.support.database import a_copy
+from tests.support.envelopes import enveloped
 from tests.support.mailbox import Mailbox, mailbox
-from tests.support.notification_service import CUSTOMER, NOW
+from tests.support.notification_service import CUSTOMER
 
 ADDRESS = "jane@customer.example"
 SERVICE_TOKEN = "a service's token"
@@ -61,7 +61,7 @@ class Shop:
 
     async def hear(self, *facts: Event, event_id: UUID | None = None) -> None:
         for fact in facts:
-            await self.parts.pipeline.handle(new_id(), [an_envelope(fact, event_id)])
+            await self.parts.pipeline.handle(new_id(), [enveloped(fact, event_id)])
 
     async def rows(self, columns: str) -> list[tuple[object, ...]]:
         sql = f"SELECT {columns} FROM notification_service.notifications ORDER BY created_at, id"  # noqa: S608
@@ -75,21 +75,6 @@ class Shop:
     def signed_in(self, user_id: UUID = CUSTOMER, role: Role = Role.CUSTOMER) -> dict[str, str]:
         token = issue(KEYS, Caller(user_id, role, new_id()), issuer=self.parts.settings.issuer, now=time.time())
         return {"Authorization": f"Bearer {token}"}
-
-
-def an_envelope(fact: Event, event_id: UUID | None = None) -> Envelope[Event]:
-    return Envelope(
-        id=event_id or new_id(),
-        type=fact.topic,
-        source="/order_service",
-        subject=fact.subject,
-        time=NOW,
-        dataschema=dataschema(type(fact)),
-        sequence="1",
-        correlationid="req_1",
-        causationid=new_id(),
-        data=fact,
-    )
 
 
 @pytest.fixture

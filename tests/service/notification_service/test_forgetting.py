@@ -4,7 +4,8 @@ from chassis.ids import new_id
 from contracts.accounts import UserErased, UserRegistered
 from contracts.types import OrderId
 from notification_service import retention, sending
-from tests.service.notification_service.conftest import ADDRESS, an_envelope
+from tests.service.notification_service.conftest import ADDRESS
+from tests.support.envelopes import enveloped
 from tests.support.notification_service import CUSTOMER, order_confirmed, stock_low
 
 ERASED = UserErased(user_id=CUSTOMER, locale="en")
@@ -30,7 +31,7 @@ async def test_of_an_erased_user_only_that_mails_were_sent_is_kept(shop, mails):
 
 async def test_what_is_told_together_with_an_erasure_is_overwritten_too_and_what_comes_later_is_not_kept(shop):
     facts = (REGISTERED, order_confirmed(), ERASED)
-    together = [shop.parts.pipeline.handle(new_id(), [an_envelope(fact)]) for fact in facts]
+    together = [shop.parts.pipeline.handle(new_id(), [enveloped(fact)]) for fact in facts]
     await asyncio.gather(*together)
     await shop.hear(order_confirmed(order_id=OrderId(new_id())))
 

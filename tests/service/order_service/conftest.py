@@ -13,13 +13,13 @@ from chassis.api import api
 from chassis.app import Parts, parts_of
 from chassis.ids import new_id, parse_typeid
 from chassis.tokens import Caller, KeyPair, Role, Verifier, issue
-from contracts.envelope import Envelope, dataschema
 from contracts.event import Event
 from contracts.types import OrderId
 from order_service.main import service
 from order_service.settings import Settings
 from tests.support.database import a_copy
-from tests.support.order_service import NOW, TEA, euro, upserted
+from tests.support.envelopes import enveloped
+from tests.support.order_service import TEA, euro, upserted
 
 PAIR = KeyPair.new()
 TOKEN = "between services"
@@ -64,7 +64,7 @@ class Orders:
 
     async def hear(self, *facts: Event) -> None:
         """Settles one parcel with these facts, which are of one type."""
-        await self.parts.pipeline.handle(new_id(), [_envelope(fact) for fact in facts])
+        await self.parts.pipeline.handle(new_id(), [enveloped(fact) for fact in facts])
 
     async def rows(self, sql: str, *arguments) -> list[tuple]:
         async with self.parts.database.transaction() as tx:
@@ -74,21 +74,6 @@ class Orders:
         """The topics of all events in the order in which they were told."""
         rows = await self.rows("SELECT topic, count FROM order_service.outbox ORDER BY id")
         return [topic for topic, count in rows for _ in range(count)]
-
-
-def _envelope(fact: Event) -> Envelope:
-    return Envelope(
-        id=new_id(),
-        type=fact.topic,
-        source="/inventory_service",
-        subject=fact.subject,
-        time=NOW,
-        dataschema=dataschema(type(fact)),
-        sequence="1",
-        correlationid="req_1",
-        causationid=new_id(),
-        data=fact,
-    )
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from contracts.envelope import encode
 from contracts.stock import StockReleased
 from contracts.types import OrderId
 from ordermill import apart
-from tests.support.ledger import enveloped
+from tests.support.envelopes import enveloped
 
 SERVICE = "order_service"
 

@@ -13,7 +13,7 @@ from chassis.deferred import Deferred, DeferredEvents
 from chassis.ids import new_id, typeid
 from chassis.parcels import unreadable
 from chassis.tasks import running
-from contracts.envelope import Envelope, dataschema, encode
+from contracts.envelope import encode
 from contracts.orders import OrderCreated
 from contracts.types import OrderedLine, OrderId, UserId
 from ordermill import inside
@@ -21,6 +21,7 @@ from ordermill.audit import Kind, Question, audit
 from ordermill.errors import Exit, Failure
 from ordermill.seeds import at_work
 from tests.service.ordermill.conftest import started
+from tests.support.envelopes import enveloped
 from tests.support.eventually import eventually
 
 RESERVATIONS = "SELECT order_id FROM inventory_service.reservations ORDER BY order_id"
@@ -37,11 +38,7 @@ def an_order(order_id=None):
     """The event of an order that inventory_service rejects: there is no such product."""
     lines = (OrderedLine(line_no=1, sku="NOPE", quantity=1),)
     created = OrderCreated(order_id=OrderId(order_id or new_id()), customer_id=UserId(new_id()), lines=lines)
-    return Envelope(
-        id=new_id(), type=created.topic, source="/order_service", subject=created.subject,
-        time="2026-01-01T00:00:00Z", dataschema=dataschema(OrderCreated), sequence="1", correlationid="req_1",
-        causationid=new_id(), data=created,
-    )  # fmt: skip
+    return enveloped(created)
 
 
 @pytest.fixture

@@ -17,15 +17,14 @@ from chassis.ids import new_id, typeid
 from chassis.tasks import running
 from chassis.tokens import Caller, KeyPair, Role, Verifier, issue
 from chassis.worker import _looping
-from contracts.envelope import Envelope, dataschema
 from contracts.event import Event
 from contracts.orders import OrderCancellationRequested, PaymentRequested, RefundRequested
 from contracts.types import CancelPhase, CancelReason, Money, RefundReason
 from payment_service.main import service
 from payment_service.settings import Settings
 from tests.support.database import as_role
+from tests.support.envelopes import enveloped
 from tests.support.eventually import eventually
-from tests.support.payment_service import NOW
 
 PAIR = KeyPair.new()
 SCALE = 0.02
@@ -66,7 +65,7 @@ class Payments:
         return await self.call(method, path, role=Role.STAFF, **more)
 
     async def hear(self, *facts: Event) -> None:
-        await self.parts.pipeline.handle(new_id(), [_envelope(fact) for fact in facts])
+        await self.parts.pipeline.handle(new_id(), [enveloped(fact) for fact in facts])
 
     async def asked(self, method="tok_ok", attempt=1, amount=2598, order_id=None, customer_id=None) -> UUID:
         order_id = order_id or new_id()
@@ -132,21 +131,6 @@ class Payments:
             for subject in subjects
             if subject == str(order_id)
         ]
-
-
-def _envelope(fact: Event) -> Envelope:
-    return Envelope(
-        id=new_id(),
-        type=fact.topic,
-        source="/order_service",
-        subject=fact.subject,
-        time=NOW,
-        dataschema=dataschema(type(fact)),
-        sequence="1",
-        correlationid="req_1",
-        causationid=new_id(),
-        data=fact,
-    )
 
 
 @pytest.fixture

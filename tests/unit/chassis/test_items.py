@@ -11,7 +11,8 @@ from chassis.deferred import Deferred
 from chassis.ids import new_id
 from chassis.items import Again, Command, Item, Parcel
 from contracts.envelope import decode
-from tests.support.ledger import Credit, decisions, enveloped, refunded
+from tests.support.envelopes import enveloped
+from tests.support.ledger import Credit, decisions, refunded
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
