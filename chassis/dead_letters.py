@@ -46,12 +46,13 @@ _MINE = """
         JOIN unnest($1::uuid[], $2::int[], $3::uuid[]) AS v(message_id, index, act) USING (message_id, index)
         WHERE state = 'parked' ORDER BY d.message_id, d.index FOR UPDATE OF d SKIP LOCKED)
 """
-# A person's retry is one try: what fails again is parked again at once. What had killed a process is started once more.
+# A person's retry is one try: what fails again is parked again at once. What may have killed a process has had its
+# starts: it is started once more, apart from others where there is such a place.
 _RETRY = f"""
     WITH {_MINE},
     done AS (
         UPDATE $S.deferred d SET state = 'deferred', not_before = now(), attempts = CASE
-            WHEN d.index = {UNREADABLE} THEN attempts + 1 WHEN careful THEN {STARTS - 2} ELSE {ATTEMPTS - 1} END
+            WHEN d.index = {UNREADABLE} THEN attempts + 1 WHEN careful THEN {STARTS} ELSE {ATTEMPTS - 1} END
         FROM mine WHERE d.message_id = mine.message_id AND d.index = mine.index
         RETURNING mine.act, d.message_id, d.index, topic, subject, last_error),
     noted AS (

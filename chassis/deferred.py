@@ -61,7 +61,7 @@ WHERE d.message_id = v.m AND d.index = v.i AND d.state = 'deferred' RETURNING d.
 """
 _START = """
 UPDATE {service}.deferred SET attempts = attempts + 1,
-    state = CASE WHEN attempts + 1 >= {starts} THEN 'parked' ELSE state END,
+    state = CASE WHEN attempts + 1 = {starts} OR attempts > {starts} THEN 'parked' ELSE state END,
     last_error = 'its process died, or was stopped, at start ' || attempts + 1,
     not_before = now() + interval '{lease} s'
 WHERE message_id = $1 AND index = $2 AND state = 'deferred' AND not_before <= now() RETURNING state
@@ -129,8 +129,9 @@ class DeferredEvents:
     async def start(self, tx: Transaction, event: Deferred, *, apart: bool = False) -> str:
         """Counts a start of a careful event, to be committed before it runs: ``deferred``, or ``parked`` at the third.
 
-        Where it can be tried ``apart`` from all others, that is what it says instead from the third start on. ``gone``
-        when another process is done with it, or has started it in the last ten seconds.
+        What a person has put back has three starts behind it, and is parked at the second from then on. Where it can
+        be tried ``apart`` from all others, that is what it says from the third start on. ``gone`` when another process
+        is done with it, or has started it in the last ten seconds.
         """
         statement = self._start_apart if apart else self._start
         [(state,)] = await tx.sql(statement, event.message_id, event.index) or [("gone",)]

@@ -18,8 +18,9 @@ from chassis.tasks import forever, running
 from contracts.envelope import encode
 from tests.integration.conftest import TOPICS
 from tests.support.dying_worker import DEADLY
+from tests.support.envelopes import enveloped
 from tests.support.eventually import eventually
-from tests.support.ledger import SERVICE, enveloped, refunded
+from tests.support.ledger import SERVICE, refunded
 
 DEAD = dead_letters_of(SERVICE)
 BALANCES = "SELECT balance FROM $S.accounts ORDER BY balance"
@@ -235,7 +236,7 @@ async def test_an_event_that_goes_on_killing_is_parked_again_when_it_is_retried(
 
     async with worker.running():
         await retry((parcel, 0))
-        await sees("SELECT state, attempts FROM $S.deferred", ("parked", 3), within=120)
+        await sees("SELECT state, attempts FROM $S.deferred", ("parked", 5), within=120)
 
     assert worker.deaths[:1] == [137]
     await sees(BALANCES)

@@ -152,7 +152,7 @@ class Shop:
         for schema in self.schemas.values():
             for key, row in list(schema.tables["deferred"].rows.items()):
                 if row["state"] == "parked":
-                    attempts = STARTS - 2 if row["careful"] else ATTEMPTS - 1
+                    attempts = STARTS if row["careful"] else ATTEMPTS - 1
                     again = {"state": "deferred", "attempts": attempts, "not_before": self.world.now()}
                     schema.tables["deferred"].store(key, row | again)
 

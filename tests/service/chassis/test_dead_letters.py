@@ -12,7 +12,8 @@ from chassis.tasks import running
 from chassis.worker import retry_deferred
 from contracts.envelope import encode
 from tests.support import ledger_edge
-from tests.support.ledger import SERVICE, enveloped, not_refunded, refunded
+from tests.support.envelopes import enveloped
+from tests.support.ledger import SERVICE, not_refunded, refunded
 
 letters = DeadLetters(SERVICE)
 BALANCES = "SELECT balance FROM $S.accounts ORDER BY balance"
@@ -133,6 +134,41 @@ async def test_what_had_killed_a_process_is_started_alone_and_once_more(parts, p
         states.append(await parts.work.deferred.start(tx, (await parts.work.deferred.due(tx, 1))[0]))
 
     assert states == ["deferred", "parked"]
+
+
+async def test_what_had_killed_a_process_is_started_apart_from_others_at_once_where_that_is_possible(
+    parts, park, letter, rows
+):
+    tried = []
+
+    async def apart(event):
+        tried.append((event.key, await rows(BALANCES)))
+        return await parts.pipeline.retry([event])
+
+    parts.apart = apart
+    [key] = await park(refunded(amount=7), careful=True)
+    await letter("retry", [key], "cli:ann")
+
+    await retry_deferred(parts)
+
+    assert tried == [(key, [])]
+    assert await rows(BALANCES) == [(7,)]
+    assert await letter("fates", [key]) == {key: Fate.SETTLED}
+
+
+async def test_what_had_killed_a_process_and_does_so_again_apart_from_others_is_parked_again(parts, park, letter):
+    async def apart(_event):
+        return False
+
+    parts.apart = apart
+    [key] = await park(refunded(), careful=True)
+    await letter("retry", [key], "cli:ann")
+
+    await retry_deferred(parts)
+
+    assert await letter("fates", [key]) == {key: Fate.PARKED}
+    [found] = await letter("find", key[0])
+    assert found.last_error == "its process died at start 4, apart from others"
 
 
 async def test_a_parcel_that_can_be_read_at_last_has_each_of_its_events_once(parts, letter, rows, database):

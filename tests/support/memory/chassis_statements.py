@@ -118,7 +118,7 @@ async def start_deferred(tx: Transaction, message_id: UUID, index: int) -> list[
     if (row := await _deferred(tx, message_id, index, due=True)) is None:
         return []
     attempts = row["attempts"] + 1
-    state = "parked" if attempts >= STARTS else row["state"]
+    state = "parked" if attempts == STARTS or attempts > STARTS + 1 else row["state"]
     error = f"its process died, or was stopped, at start {attempts}"
     later = tx.now + timedelta(seconds=LEASE)
     tx.put("deferred", row | {"attempts": attempts, "state": state, "last_error": error, "not_before": later})
