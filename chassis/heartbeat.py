@@ -15,8 +15,9 @@ ALLOWED = 60.0  # no wait is longer: a transaction is cut after 12 s, mails are 
 class Heart:
     """When a loop last came round; None while it has nothing to do, however long that takes."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, longest: float) -> None:
         self.name = name
+        self.longest = longest
         self.last: float | None = monotonic()
 
 
@@ -25,9 +26,12 @@ _ours: ContextVar[Heart | None] = ContextVar("ours", default=None)
 
 
 @contextmanager
-def beating(name: str) -> Iterator[None]:
-    """Around a loop, which has to say ``beat()`` in each turn and ``rest()`` before it waits for work."""
-    heart = Heart(name)
+def beating(name: str, *, longest: float = 0.0) -> Iterator[None]:
+    """Around a loop, which has to say ``beat()`` in each turn and ``rest()`` before it waits for work.
+
+    A turn that may rightly take ``longest`` seconds is given a minute more.
+    """
+    heart = Heart(name, longest)
     token = _ours.set(heart)
     _beating.add(heart)
     try:
@@ -51,10 +55,14 @@ def rest() -> None:
 
 def ages() -> dict[str, float]:
     """For each loop of this process the seconds since it came round; 0 while it has nothing to do."""
-    now = monotonic()
-    return {heart.name: 0.0 if heart.last is None else now - heart.last for heart in _beating}
+    return {heart.name: _age(heart) for heart in _beating}
 
 
 def stuck() -> dict[str, str]:
     """The loops of this process that are stuck, by name, and for how long."""
-    return {name: f"stuck for {age:.0f} s" for name, age in sorted(ages().items()) if age > ALLOWED}
+    late = sorted((heart.name, _age(heart)) for heart in _beating if _age(heart) > ALLOWED + heart.longest)
+    return {name: f"stuck for {age:.0f} s" for name, age in late}
+
+
+def _age(heart: Heart) -> float:
+    return 0.0 if heart.last is None else monotonic() - heart.last

@@ -9,9 +9,11 @@ from datetime import UTC, datetime, timedelta
 from loguru import logger
 from prometheus_client import Gauge
 
+from chassis import heartbeat
 from chassis.tasks import forever, running
 from ordermill.audit import Kind, Question, Verdict, audit
 from ordermill.audit.settings import Settings
+from ordermill.audit.snapshot import LONGEST
 
 BROKEN = Gauge("ordermill_invariant_broken", "Rows that break a promise, as the last audit saw.", ["id", "of"])
 AUDITED_AT = Gauge("ordermill_audit_time_seconds", "When the last audit ended, in seconds since 1970.", ["of"])
@@ -65,14 +67,20 @@ class Auditor:
 
     async def _look_again(self) -> None:
         told = self._settings
-        while True:
-            took = await self.look(RECENT, Question(frozenset({Kind.ALWAYS}), recent=told.recent))
-            await asyncio.sleep(max(told.every.total_seconds(), SHARE * took))
+        with heartbeat.beating("audit", longest=LONGEST):
+            while True:
+                heartbeat.beat()
+                took = await self.look(RECENT, Question(frozenset({Kind.ALWAYS}), recent=told.recent))
+                heartbeat.rest()
+                await asyncio.sleep(max(told.every.total_seconds(), SHARE * took))
 
     async def _look_daily(self) -> None:
-        while True:
-            await asyncio.sleep(self._until_whole(datetime.now(UTC)).total_seconds())
-            await self.look(WHOLE, Question(frozenset(Kind), rest=self._settings.rest))
+        with heartbeat.beating("whole audit", longest=LONGEST):
+            while True:
+                heartbeat.rest()
+                await asyncio.sleep(self._until_whole(datetime.now(UTC)).total_seconds())
+                heartbeat.beat()
+                await self.look(WHOLE, Question(frozenset(Kind), rest=self._settings.rest))
 
     def _until_whole(self, now: datetime) -> timedelta:
         today = datetime.combine(now.date(), self._settings.whole_at, self._settings.whole_at.tzinfo or UTC)

@@ -1,12 +1,14 @@
 """The auditor's process: gauges of what changed lately and, once a day, of everything; health as a worker's."""
 
+import asyncio
 from datetime import UTC, datetime, time, timedelta
 
 import httpx2
 import pytest
 from loguru import logger
 
-from ordermill.audit import INVARIANTS, Kind
+from chassis import health, heartbeat
+from ordermill.audit import INVARIANTS, Kind, watching
 from ordermill.audit.settings import Settings
 from ordermill.audit.watching import Auditor
 from ordermill.host import application
@@ -16,6 +18,10 @@ from tests.support.eventually import eventually
 
 def settings(url, **given):
     return Settings(database_url=as_role(url, "auditor"), **given)
+
+
+def soon(after):
+    return (datetime.now(UTC) + after).timetz()
 
 
 @pytest.fixture
@@ -82,8 +88,7 @@ async def test_it_answers_for_its_health_as_a_worker_does(day, monkeypatch, path
 async def test_everything_is_audited_once_a_day(shop):
     # given
     await shop.sql("UPDATE order_service.orders SET refunded_total = 1 WHERE id = '{confirmed}'".format(**shop.orders))  # noqa: S608 -- our own words
-    soon = (datetime.now(UTC) + timedelta(seconds=0.3)).timetz()
-    told = settings(shop.url, every=timedelta(days=1), whole_at=soon, rest=timedelta(seconds=1))
+    told = settings(shop.url, every=timedelta(days=1), whole_at=soon(timedelta(seconds=0.3)), rest=timedelta(seconds=1))
     auditor = Auditor(told)
 
     async def is_seen() -> bool:
@@ -96,6 +101,46 @@ async def test_everything_is_audited_once_a_day(shop):
     # then
     # What was parked on purpose is parked: nobody told the auditor.
     assert {key for key, count in auditor._seen.items() if count} == {("P5", "whole"), ("E8", "whole")}
+
+
+@pytest.fixture
+def never_ends(monkeypatch):
+    """Audits that began and do not end, and no patience with them."""
+    begun = []
+
+    async def audit(_url, question):
+        begun.append(Kind.DRAINED in question.kinds)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(watching, "audit", audit)
+    monkeypatch.setattr(watching, "LONGEST", 0.0)
+    monkeypatch.setattr(heartbeat, "ALLOWED", 0.2)
+    return begun
+
+
+async def test_an_auditor_that_is_stuck_is_not_alive_and_one_that_waits_for_its_time_is(never_ends):
+    auditor = Auditor(Settings(database_url="postgresql://x", whole_at=soon(timedelta(hours=12))))
+
+    async with auditor.running():
+        await eventually(lambda: heartbeat.stuck() != {})
+        stuck, alive = heartbeat.stuck(), health.alive()
+
+    assert (set(stuck), alive.status_code, never_ends) == ({"audit"}, 503, [False])
+
+
+async def test_an_auditor_whose_look_at_everything_is_stuck_is_not_alive(never_ends):
+    auditor = Auditor(Settings(database_url="postgresql://x", whole_at=soon(timedelta(seconds=0.1))))
+
+    async with auditor.running():
+        await eventually(lambda: "whole audit" in heartbeat.stuck())
+
+
+async def test_an_auditor_is_given_as_long_as_an_audit_may_take(never_ends, monkeypatch):
+    monkeypatch.setattr(watching, "LONGEST", 900.0)
+
+    async with Auditor(Settings(database_url="postgresql://x")).running():
+        await eventually(lambda: heartbeat.ages().get("audit", 0.0) > 2 * heartbeat.ALLOWED)
+        assert heartbeat.stuck() == {}
 
 
 async def test_a_database_that_is_away_is_the_reason_why_it_is_not_ready():

@@ -31,6 +31,15 @@ async def test_a_loop_that_has_nothing_to_do_is_not_stuck():
         assert stuck() == {}
 
 
+async def test_a_loop_whose_turns_may_take_long_is_given_that_time():
+    with beating("audit", longest=0.1), beating("relay"):
+        await asyncio.sleep(0.1)
+        assert set(stuck()) == {"relay"}
+
+        await asyncio.sleep(0.1)
+        assert set(stuck()) == {"relay", "audit"}
+
+
 async def test_a_loop_that_has_ended_is_forgotten():
     with beating("relay"):
         pass
