@@ -15,6 +15,7 @@ from ordermill.errors import Exit, Failure
 
 EVERY = 60
 SEGMENTS_A_LOG = 256
+SEGMENT_BITS = 24
 _SEGMENT = re.compile(r"[0-9A-F]{24}")
 _ENDED = re.compile(r"^(\d+)\t([0-9A-F]+)/([0-9A-F]+)\t", re.MULTILINE)
 _HISTORY = re.compile(r"([0-9A-F]{8})\.history")
@@ -86,12 +87,23 @@ def histories(folders: Iterable[Path]) -> Iterator[tuple[int, datetime, Path]]:
             yield int(match[1], 16), datetime.fromtimestamp(file.stat().st_mtime, UTC), file
 
 
-def live_at(until: datetime, folders: Iterable[Path], first: int) -> int:
-    """The timeline that the shop lived on at a time, of those that came after the first.
+def live_at(until: datetime | None, folders: Iterable[Path], first: int) -> int:
+    """The timeline that the shop lived on at a time, or lives on, of those that came after the first.
 
     The newest one would be wrong: whoever restored to 10:00 and now wants 10:05 must get what was given up.
     """
-    return max([first, *(number for number, born_at, _ in histories(folders) if born_at <= until)])
+    return max([first, *(number for number, born_at, _ in histories(folders) if until is None or born_at <= until)])
+
+
+def goes_through(history: str, timeline: int, place: int) -> bool:
+    """Whether a timeline with this history has the log of an older one up to a place in it."""
+    ends = {int(line[1]): place_of(line[2], line[3]) for line in _ENDED.finditer(history)}
+    return timeline in ends and place <= ends[timeline]
+
+
+def place_of(high: str, low: str) -> int:
+    """A place in the log as PostgreSQL writes it, two hexadecimal numbers, as one number."""
+    return int(high, 16) << 32 | int(low, 16)
 
 
 def number(segment: str) -> int:
@@ -106,15 +118,11 @@ def missing(archived: Iterable[str], elsewhere: Iterable[str], first: str, lates
     PostgreSQL would stop at the gap and call that the latest.
     """
     timeline, history = latest
-    ends = [(int(line[1]), _place(line[2], line[3])) for line in _ENDED.finditer(history)]
+    ends = [(int(line[1]), place_of(line[2], line[3]) >> SEGMENT_BITS) for line in _ENDED.finditer(history)]
     last = max((number(name) for name in archived if int(name[:8], 16) == timeline), default=0)
     there = {*archived, *elsewhere}
     wanted = (_name(each, ends, timeline) for each in range(number(first), last + 1))
     return next((name for name in wanted if name not in there), None)
-
-
-def _place(high: str, low: str) -> int:
-    return int(high, 16) * SEGMENTS_A_LOG + (int(low, 16) >> 24)
 
 
 def _name(number: int, ends: list[tuple[int, int]], timeline: int) -> str:

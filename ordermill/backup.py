@@ -73,6 +73,12 @@ class Backup:
         """The timeline that the shop lived on."""
         return int(self.first_segment[:8], 16)
 
+    @property
+    def complete_at(self) -> int:
+        """The place in the log up to which a restore has to read for this copy to be whole."""
+        [*_, last] = json.loads((self.data / "backup_manifest").read_text())["WAL-Ranges"]
+        return archive.place_of(*last["End-LSN"].split("/"))
+
     def about(self) -> dict[str, Any]:
         """What a person or a program is told."""
         return asdict(self)
@@ -185,10 +191,10 @@ def keep(newest: int, of: Backup, tell: Tell) -> None:
         postgres.run([str(program), str(folder), lowest])
 
 
-def choose(folder: Path, until: datetime | None) -> Backup:
-    """The backup in this folder, or the newest of those in it that ended before a time.
+def choose(folder: Path, until: datetime | None, is_past: Callable[[Backup], bool]) -> Backup:
+    """The backup in this folder, or the newest of those in it that ended before a time and lie in its past.
 
-    Raises Failure when there is none, or none that is old enough.
+    Raises Failure when there is none, none that is old enough, or only such as an earlier restore has given up.
     """
     found = [Backup.read(folder)] if (folder / ABOUT).exists() else stored_in(folder)
     if not found:
@@ -198,4 +204,8 @@ def choose(folder: Path, until: datetime | None) -> Backup:
     if not early_enough:
         cause = f"The backup in {found[0].folder} ended at {found[0].ended_at:%F %T}Z, after the time to restore to."
         raise Failure(cause, "Name an older backup, or a later time.")
-    return early_enough[-1]
+    past = next((backup for backup in reversed(early_enough) if is_past(backup)), None)
+    if past is None:
+        cause = f"The backup in {early_enough[-1].folder} lies in a future that an earlier restore has given up."
+        raise Failure(cause, "Name an older backup, or a time before that restore.")
+    return past

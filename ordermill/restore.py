@@ -56,17 +56,17 @@ def restore(state: State, folder: Path, until: datetime | None, archived: Path |
     """
     began = time.monotonic()
     with state.lock():
-        chosen = backup.choose(folder, until)
-        archived = archived or state.archive or chosen.archive
         root = accounts.reachable_folder(state.root / "postgres", accounts.unprivileged())
+        archived = archived or state.archive
+        chosen = backup.choose(folder, until, lambda each: _is_past(each, until, _places(root, each, archived)))
         asyncio.run(_nobody_serves(root / "data", root / DRAFT))
         _same_version(chosen)
         backup.verify(postgres.find_binaries(), chosen.data, tell)
         draft = _draft(root, chosen, tell)
-        log = archive.folder_of(archived, draft) if archived else None
+        log = _log(chosen, archived)
         if not log:
             tell("Its log was not archived: only what this checkout still has of it comes back.")
-        settings = _settings(root, draft, chosen, until, log)
+        settings = _settings(chosen, until, log, _places(root, chosen, archived))
         tell(f"replaying the log to {until or LATEST}")
         reached = asyncio.run(_replay(state, chosen, draft, settings, tell))
         aside = _take_over(state, root, chosen)
@@ -98,29 +98,47 @@ def _draft(root: Path, chosen: Backup, tell: Tell) -> Path:
     accounts.remove(draft)
     tell(f"copying {chosen.folder}")
     shutil.copytree(chosen.data, draft, symlinks=True)
-    for file in _kept_log(root, draft, chosen.first_segment):
+    for file in _kept_log(root, chosen):
         shutil.copy2(file, draft / "pg_wal" / file.name)
     (draft / "recovery.signal").touch()
     return draft
 
 
-def _kept_log(root: Path, draft: Path, first: str) -> Iterator[Path]:
+def _kept_log(root: Path, chosen: Backup) -> Iterator[Path]:
     """The log of this cluster in the data folders here, each segment last from where its timeline was lived on."""
-    for folder in _clusters(root, draft):
+    first = chosen.first_segment
+    for folder in _clusters(root, chosen):
         yield from (file for file in archive.segments(folder) if archive.number(file.name) >= archive.number(first))
         yield from (file for _, _, file in archive.histories([folder]))
 
 
-def _clusters(root: Path, draft: Path) -> list[Path]:
+def _places(root: Path, chosen: Backup, archived: Path | None) -> list[Path]:
+    """Where this cluster's log is: in the archive, and in the data folders here."""
+    log = _log(chosen, archived)
+    return [*([log] if log else []), *_clusters(root, chosen)]
+
+
+def _log(chosen: Backup, archived: Path | None) -> Path | None:
+    folder = archived or chosen.archive
+    return archive.folder_of(folder, chosen.data) if folder else None
+
+
+def _clusters(root: Path, chosen: Backup) -> list[Path]:
     """Where this cluster's log is beside the archive: of the data folder, then of those put aside, the newest first."""
     folders = [root / "data", *sorted(root.glob(f"data.{ASIDE}-*"), reverse=True)]
     here = [folder for folder in folders if (folder / "global" / "pg_control").exists()]
-    return [folder / "pg_wal" for folder in here if archive.identifier(folder) == archive.identifier(draft)]
+    return [folder / "pg_wal" for folder in here if archive.identifier(folder) == archive.identifier(chosen.data)]
 
 
-def _settings(root: Path, draft: Path, chosen: Backup, until: datetime | None, log: Path | None) -> dict[str, str]:
+def _is_past(chosen: Backup, until: datetime | None, places: list[Path]) -> bool:
+    """Whether the timeline to restore to has gone through all of a backup, which may lie behind a branch of it."""
+    timeline = archive.live_at(until, places, chosen.timeline)
+    history = next((file.read_text() for number, _, file in archive.histories(places) if number == timeline), "")
+    return timeline == chosen.timeline or archive.goes_through(history, chosen.timeline, chosen.complete_at)
+
+
+def _settings(chosen: Backup, until: datetime | None, log: Path | None, places: list[Path]) -> dict[str, str]:
     fetching = archive.fetching(log) | {"hot_standby": "off", "recovery_target_action": "'promote'"}
-    places = [*([log] if log else []), *_clusters(root, draft)]
     if until is None:
         _no_gap(log, places, chosen)
         return fetching | {"recovery_target_timeline": "'latest'"}

@@ -132,6 +132,10 @@ def _restored(cluster, until=None, folder=None, log=None):
     return restore(State.open(cluster.state.root), folder or cluster.state.root / "backups", until, log, print)
 
 
+def _any(_backup):
+    return True
+
+
 def _now():
     return datetime.now(UTC)
 
@@ -176,6 +180,42 @@ def test_a_moment_is_back_and_a_later_one_that_was_given_up_by_then_can_still_be
     assert first == [1, 2]
     assert second == [1, 2, 3]
     assert cluster.numbers() == [1, 2, 3]
+
+
+def test_a_backup_of_a_future_that_was_given_up_is_chosen_only_for_a_time_in_that_future(cluster):
+    # given
+    folder = cluster.state.root / "backups"
+    [first] = backup.stored_in(folder)
+    cluster.add(2)
+    early = _now()
+    cluster.add(3)
+    given_up = backup.take(cluster.state, folder, print)
+    cluster.add(4)
+    late = _now()
+    cluster.add(5)
+    cluster.end(signal.SIGKILL)
+    _restored(cluster, early)
+    cluster.start()
+    cluster.add(6)
+    now = _now()
+    cluster.add(7)
+    cluster.end(signal.SIGKILL)
+
+    # when
+    with pytest.raises(Failure, match="a future that an earlier restore has given up"):
+        _restored(cluster, folder=given_up.folder)
+    to_a_time = _restored(cluster, now)
+    to_a_time_of_that_future = _restored(cluster, late)
+    cluster.start()
+    then = cluster.numbers()
+    cluster.end(signal.SIGKILL)
+    to_latest = _restored(cluster)
+    cluster.start()
+
+    # then
+    chosen = [done.backup for done in (to_a_time, to_a_time_of_that_future, to_latest)]
+    assert chosen == [first.folder, given_up.folder, given_up.folder]
+    assert then == cluster.numbers() == [1, 2, 3, 4]
 
 
 def test_with_nothing_left_but_backup_and_archive_the_shop_is_back_up_to_the_last_archived_segment(cluster, archived):
@@ -285,12 +325,12 @@ def test_a_time_before_the_end_of_the_backup_is_refused_and_the_newest_that_is_o
     shutil.copy2(second.folder / "backup.json", interrupted)
 
     assert backup.stored_in(folder) == [first, second]
-    assert backup.choose(folder, None) == second
-    assert backup.choose(folder, second.ended_at) == second
-    assert backup.choose(folder, first.ended_at) == first
-    assert backup.choose(first.folder, None) == first
+    assert backup.choose(folder, None, _any) == second
+    assert backup.choose(folder, second.ended_at, _any) == second
+    assert backup.choose(folder, first.ended_at, _any) == first
+    assert backup.choose(first.folder, None, _any) == first
     with pytest.raises(Failure, match="after the time to restore to") as told:
-        backup.choose(folder, first.ended_at.replace(year=2000))
+        backup.choose(folder, first.ended_at.replace(year=2000), _any)
     assert told.value.mend == "Name an older backup, or a later time."
 
 
@@ -429,6 +469,16 @@ def test_the_log_of_an_older_timeline_counts_only_up_to_where_the_next_one_began
     assert archive.missing([*one, *two], ["000000020000000000000005"], one[0], (2, history)) is None
     assert archive.missing(one, [], one[0], (2, history)) is None
     assert archive.number("0000000100000001000000FF") == 511
+
+
+def test_a_timeline_has_the_log_of_those_before_it_up_to_where_each_ended():
+    history = "1\t0/43F1530\tbefore 21:54\n3\t1/5000000\tbefore 22:54\n"
+
+    assert archive.goes_through(history, 1, 0x43F1530)
+    assert not archive.goes_through(history, 1, 0x43F1531)
+    assert archive.goes_through(history, 3, 0x1_0000_0000)
+    assert not archive.goes_through(history, 2, 0x1000000)
+    assert not archive.goes_through("", 1, 0)
 
 
 @pytest.mark.parametrize(
