@@ -132,7 +132,7 @@ class Gateway:
             raise Failure(cause, "Set ORDERMILL_TOKEN to an access token or an API key.")
         if role == "customer":
             return await self._new_customer()
-        return Caller(self.http, account=Account(demo_address(role), State.open().secret(f"demo.{role}")))
+        return Caller(self.http, account=Account(demo_address(role), State.open().demo_password(role)))
 
     async def _new_customer(self) -> Caller:
         account = Account(demo_address(f"customer-{secrets.token_hex(6)}"), secrets.token_urlsafe(24))

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 PASSWORD_LENGTHS = range(8, 129)
+START = "Start the shop with: make up"
+ADMINISTRATOR = "Give its administrator's address: ORDERMILL_BROKER_URL"
+WHOSE = "Say whose settings these are: --service"
+UPGRADE = "Bring it up to date: ordermill upgrade"
 
 
 def settings() -> Mapping[str, str]:
@@ -56,14 +60,10 @@ async def databases(told: Mapping[str, str], service: str | None = None) -> "Asy
 
 async def seed(told: Mapping[str, str], products: int) -> None:
     """The first products with their stock, and in a local shop the demo accounts. Safe to repeat."""
-    from contracts.types import Role
     from ordermill import seeds
 
-    await reaching(seeds.seed_products(told, products))
-    if told.get("ORDERMILL_PROFILE") == "local":
-        state = State.open()
-        passwords = {role: state.secret(f"demo.{role}") for role in (Role.STAFF, Role.ADMIN)}
-        await reaching(seeds.seed_accounts(told, passwords))
+    state = State.open() if told.get("ORDERMILL_PROFILE") == "local" else None
+    await reaching(seeds.seed(told, state, products))
 
 
 async def create_admin(told: Mapping[str, str], email: str, password: str) -> None:
@@ -91,23 +91,52 @@ async def create_admin(told: Mapping[str, str], email: str, password: str) -> No
         raise Failure(cause, "Write it like ann@example.com") from None
 
 
-async def reaching(work: Awaitable[T]) -> T:
-    """The result of work in a database; that it does not answer, or refuses, is said to a person."""
+async def reaching(work: Awaitable[T], *, refused: str = WHOSE, missing: str = UPGRADE) -> T:
+    """The result of work in a database or at the broker; that one does not answer, or refuses, is said to a person.
+
+    `refused` mends a refusal of PostgreSQL, `missing` the lack of a schema.
+    """
+    try:
+        return await work
+    except (Failure, BrokenPipeError):  # whoever read our output has left: the database is not to blame
+        raise
+    except Exception as failure:
+        if told := _of_rabbitmq(failure) or _of_postgres(_driven(failure), refused, missing):
+            raise told from None
+        raise
+
+
+def _driven(failure: Exception) -> BaseException:
+    """What the driver raised, below what SQLAlchemy made of it."""
+    from sqlalchemy.exc import DBAPIError
+
+    return (isinstance(failure, DBAPIError) and failure.orig and failure.orig.__cause__) or failure
+
+
+def _of_rabbitmq(failure: Exception) -> Failure | None:
+    from aiormq import exceptions as amqp
+
+    if isinstance(failure, amqp.InvalidFrameError):  # all that aiormq says when the broker will not open the host
+        return Failure("RabbitMQ refuses: it has no such virtual host.", ADMINISTRATOR)
+    if isinstance(failure, (amqp.AuthenticationError, amqp.ProbableAuthenticationError, amqp.AMQPChannelError)):
+        return Failure(f"RabbitMQ refuses: {failure.args[-1]}.", ADMINISTRATOR)
+    if isinstance(failure, amqp.AMQPConnectionError):
+        return Failure("RabbitMQ does not answer.", START, Exit.NOT_RUNNING)
+    return None
+
+
+def _of_postgres(failure: BaseException, refused: str, missing: str) -> Failure | None:
     import asyncpg
 
     from chassis.database import OUTAGE
     from chassis.pipeline import Unavailable
 
-    try:
-        return await work
-    except BrokenPipeError:  # whoever read our output has left: the database is not to blame
-        raise
-    except (Unavailable, *OUTAGE):
-        cause = "PostgreSQL does not answer."
-        raise Failure(cause, "Start the shop with: make up", Exit.NOT_RUNNING) from None
-    except (asyncpg.InsufficientPrivilegeError, asyncpg.InvalidAuthorizationSpecificationError) as refused:
-        cause = f"PostgreSQL refuses: {refused}."
-        raise Failure(cause, "Say whose settings these are: --service") from None
-    except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError) as missing:
-        cause = f"The schema is not up to date: {missing}."
-        raise Failure(cause, "Bring it up to date: ordermill upgrade") from None
+    if isinstance(failure, (Unavailable, *OUTAGE)):
+        return Failure("PostgreSQL does not answer.", START, Exit.NOT_RUNNING)
+    if isinstance(failure, (asyncpg.InsufficientPrivilegeError, asyncpg.InvalidAuthorizationSpecificationError)):
+        return Failure(f"PostgreSQL refuses: {failure}.", refused)
+    if isinstance(failure, asyncpg.InvalidCatalogNameError):
+        return Failure(f"PostgreSQL refuses: {failure}.", "Correct the address of the database, or create it.")
+    if isinstance(failure, (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError)):
+        return Failure(f"The schema is not up to date: {failure}.", missing)
+    return None

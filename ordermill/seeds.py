@@ -12,6 +12,7 @@ from inventory_service.domain.product import CreateProduct
 from inventory_service.domain.stock import AdjustStock
 from inventory_service.seeds import seed_catalogue
 from ordermill.services import load
+from ordermill.state import State
 
 PRODUCTS = 24
 DOMAIN = "ordermill.example"
@@ -20,6 +21,13 @@ DOMAIN = "ordermill.example"
 def address(role: Role) -> str:
     """The demo account of a role."""
     return f"{role}@{DOMAIN}"
+
+
+async def seed(environment: Mapping[str, str], state: State | None, products: int = PRODUCTS) -> None:
+    """The products, and the demo accounts with the passwords that this checkout keeps for them, where there is one."""
+    await seed_products(environment, products)
+    if state:
+        await seed_accounts(environment, {role: state.demo_password(role) for role in (Role.STAFF, Role.ADMIN)})
 
 
 @asynccontextmanager
@@ -32,7 +40,7 @@ async def at_work(name: str, environment: Mapping[str, str]) -> AsyncIterator[Pa
         await parts.pipeline.close()
 
 
-async def seed_products(environment: Mapping[str, str], count: int = PRODUCTS) -> int:
+async def seed_products(environment: Mapping[str, str], count: int) -> int:
     """Adds those of the first ``count`` products that are missing and fills empty shelves; says how many it added."""
     async with at_work("inventory_service", environment) as parts:
         async with parts.database.transaction(read_only=True) as tx:

@@ -12,7 +12,6 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from chassis import broker, migrations
 from chassis.app import Service
-from contracts.types import Role
 from ordermill import retelling, seeds
 from ordermill.rabbitmq import password_hash
 from ordermill.services import SERVICES, load
@@ -109,7 +108,7 @@ async def prepare(state: "State", on_progress: Callable[[str], None]) -> None:
 
 
 async def fill_replica(state: "State") -> None:
-    """An empty replica of the products asks for them."""
+    """The replica of the products asks for those that it lacks."""
     told = environment(state) | {"ORDERMILL_INVENTORY_SERVICE_DATABASE_URL": state.database_url}
     await retelling.fill_replica(told)
 
@@ -162,9 +161,7 @@ async def _revision(url: str, service: str) -> str | None:
 
 async def seed(state: "State") -> None:
     """Demo products and accounts, unless they are there."""
-    told = environment(state)
-    await seeds.seed_products(told)
-    await seeds.seed_accounts(told, {role: state.secret(f"demo.{role}") for role in (Role.STAFF, Role.ADMIN)})
+    await seeds.seed(environment(state), state)
 
 
 def listeners() -> dict[str, tuple[str, ...]]:

@@ -77,6 +77,10 @@ class State:
             _write(self.root / "secrets.json", kept, mode=0o600)
         return str(kept[name])
 
+    def demo_password(self, role: str) -> str:
+        """The password of the demo account of a role."""
+        return self.secret(f"demo.{role}")
+
     def keep_secret(self, name: str, value: str) -> str:
         """Keep a secret that somebody else made (a private key) unless there is one already; the kept one."""
         kept = _read(self.root / "secrets.json")

@@ -1,6 +1,7 @@
 """Accounts over HTTP: registration, oneself, the administration of users, contacts, and the public keys."""
 
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
@@ -50,10 +51,7 @@ async def register_user(edge: Edge, body: Registration) -> Response:
 
 @router.get("/auth/me", operation_id="getMe", responses=problems(*_TOKEN))
 async def get_me(edge: Edge, caller: Customer, response: Response) -> UserView:
-    async with edge.read() as tx:
-        user = found(await store.find_user(tx, caller.user_id))
-    response.headers["ETag"] = etag(user.version)
-    return UserView.model_validate(user)
+    return await _shown(edge, response, caller.user_id)
 
 
 @router.patch(
@@ -109,10 +107,7 @@ async def list_users(
 
 @router.get("/users/{user_id}", operation_id="getUser", responses=problems(*_TOKEN, "forbidden", "not_found"))
 async def get_user(edge: Edge, _caller: Admin, user_id: UserRef, response: Response) -> UserView:
-    async with edge.read() as tx:
-        user = found(await store.find_user(tx, user_id))
-    response.headers["ETag"] = etag(user.version)
-    return UserView.model_validate(user)
+    return await _shown(edge, response, user_id)
 
 
 @router.patch(
@@ -138,6 +133,13 @@ async def get_jwks(edge: Edge, response: Response) -> KeysView:
     own: Own = edge.parts.own
     response.headers["Cache-Control"] = "public, max-age=60"
     return KeysView.model_validate({"keys": [pair.public_jwk for pair in await own.keys.all()]})
+
+
+async def _shown(edge: Edge, response: Response, user_id: UUID) -> UserView:
+    async with edge.read() as tx:
+        user = found(await store.find_user(tx, user_id))
+    response.headers["ETag"] = etag(user.version)
+    return UserView.model_validate(user)
 
 
 def _account(user: User, status: int = 200) -> Answer:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from ordermill.errors import Exit, Failure
 from ordermill.services import chosen
 
 if TYPE_CHECKING:
     from ordermill.state import State
 
+OWNER = "Give its owner's address: ORDERMILL_DATABASE_URL"
 _progress = Console(stderr=True)
 OneService = Annotated[str, typer.Option("--service", "-s", help="Whose schema.")]
 AnyService = Annotated[str | None, typer.Option("--service", "-s", help="Whose schema; all of them by default.")]
@@ -28,11 +28,9 @@ def _state() -> "State":
 
 
 def _run(work: Coroutine[Any, Any, object], done: str) -> None:
-    try:
-        asyncio.run(work)
-    except OSError as outage:
-        message = f"The server does not answer: {outage}."
-        raise Failure(message, "Start the shop with: make up", Exit.NOT_RUNNING) from None
+    from ordermill import inside
+
+    asyncio.run(inside.reaching(work, refused=OWNER, missing="Make it: ordermill initdb"))
     _progress.print(done)
 
 

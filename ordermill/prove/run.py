@@ -142,7 +142,7 @@ class _Proof:
                 return Person(http, self._ledger, account, Random(random.getrandbits(64)))  # noqa: S311
 
             customers = [person(an_account(f"customer-{number}")) for number in range(self._run.clients)]
-            staff = {"email": address(Role.STAFF), "password": state.secret("demo.staff")}
+            staff = {"email": address(Role.STAFF), "password": state.demo_password(Role.STAFF)}
             clerks = [person(staff) for _ in range(CLERKS)]
             await asyncio.gather(*(each.register() for each in customers), *(each.sign_in() for each in clerks))
             async with asyncio.timeout(READY_WITHIN):
