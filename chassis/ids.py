@@ -3,6 +3,7 @@
 import os
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from hashlib import sha256
 from typing import Annotated
@@ -29,6 +30,11 @@ def derived_id(cause: UUID, *labels: object) -> UUID:
     """
     digest = sha256(cause.bytes + "\0".join(map(str, labels)).encode()).digest()
     return _uuid7(cause.int >> 80, int.from_bytes(digest[:10], "big"))
+
+
+def made_at(value: UUID) -> datetime:
+    """When a UUIDv7 was made; of a derived one, when the first of its causes was."""
+    return datetime.fromtimestamp((value.int >> 80) / 1000, UTC)
 
 
 def _uuid7(milliseconds: int, noise: int) -> UUID:

@@ -1,7 +1,7 @@
 """The inbox: which parcels were handled, remembered in the transaction of their effect."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime, time
 from typing import NamedTuple
 from uuid import UUID
 
@@ -34,6 +34,11 @@ class Inbox:
               AND NOT EXISTS (SELECT 1 FROM {service}.deferred WHERE message_id = m)
               AND NOT EXISTS (SELECT 1 FROM {service}.acts WHERE message_id = m AND act = 'discard')
         """  # noqa: S608 -- as above
+        self._kept_since = f"""
+            SELECT least((now() AT TIME ZONE 'UTC')::date - 1, min(to_date(right(relname, 8), 'YYYYMMDD')) + 1)
+            FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
+            WHERE inhparent = '{service}.inbox'::regclass AND relname ~ '_[0-9]{{8}}$'
+        """  # noqa: S608 -- as above
 
     async def claim(self, tx: Transaction, messages: Sequence[UUID], subjects: Sequence[str]) -> Claimed:
         """Takes the parcels for this transaction; one that another transaction holds is waited for."""
@@ -43,3 +48,8 @@ class Inbox:
     async def unheard(self, tx: Transaction, messages: Sequence[UUID]) -> set[UUID]:
         """Those of the parcels that were neither handled, nor kept because they cannot be read, nor then discarded."""
         return {row[0] for row in await tx.sql(self._unheard, messages)}
+
+    async def kept_since(self, tx: Transaction) -> datetime:
+        """From when on it is known of a parcel, and will be for a day, whether it was handled: days are forgotten."""
+        [(day,)] = await tx.sql(self._kept_since)
+        return datetime.combine(day, time(), UTC)

@@ -16,7 +16,7 @@ from chassis.relay import Relay
 from chassis.tasks import forever, running, side_by_side
 
 DEFERRED_AT_ONCE = 100
-KEPT_DAYS = {"local": 1, "production": 30}
+KEPT_DAYS = {"local": 2, "production": 31}
 HOUR = 3600.0
 UNCOUNT = 0.2
 FINISHING = 3.0

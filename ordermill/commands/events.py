@@ -4,7 +4,7 @@ import asyncio
 import json
 import sys
 from contextlib import aclosing
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum, auto
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
@@ -117,7 +117,9 @@ def _age(order: UUID | None) -> datetime | None:
     """When an order was placed, as its id says, and a little earlier: nothing is told about it before."""
     if order is None or order.version != UUID_WITH_TIME:
         return None
-    return datetime.fromtimestamp((order.int >> 80) / 1000, UTC) - timedelta(minutes=5)
+    from chassis.ids import made_at
+
+    return made_at(order) - timedelta(minutes=5)
 
 
 def _line(form: Form, event: dict[str, Any]) -> None:

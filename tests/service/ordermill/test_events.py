@@ -9,12 +9,13 @@ from cloudevents.core.formats.json import JSONFormat
 
 from chassis.event_log import PAGE, Selection
 from chassis.ids import new_id, typeid
-from contracts.envelope import Envelope, dataschema, encode
+from contracts.envelope import encode
 from contracts.orders import OrderCreated, OrderShipped
 from contracts.stock import StockReleased
 from contracts.types import OrderedLine, OrderId, UserId
 from ordermill import event_stream, inside, retelling
 from tests.service.ordermill.conftest import started
+from tests.support.envelopes import enveloped
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 ADD = """
@@ -34,7 +35,7 @@ def tell(ask):
 
     async def tell(second, *events, service="order_service", at=None):
         at = at or NOON + timedelta(seconds=second)
-        envelopes = [enveloped(event, service, at) for event in events]
+        envelopes = [enveloped(event, at=at, source=service) for event in events]
         parcel = envelopes[0].id
         await ask(
             ADD.format(service),
@@ -43,13 +44,6 @@ def tell(ask):
         return parcel
 
     return tell
-
-
-def enveloped(event, service, at):
-    return Envelope(
-        id=new_id(), type=event.topic, source=f"/{service}", subject=event.subject, time=at,
-        dataschema=dataschema(type(event)), sequence="1", correlationid="req_1", causationid=new_id(), data=event,
-    )  # fmt: skip
 
 
 def created(order=None):
@@ -125,7 +119,7 @@ async def test_an_export_is_cloud_events_a_line_each_the_oldest_first(ordermill,
 
 
 async def test_of_an_export_no_more_than_a_page_is_held(tell, told, ask):
-    body = encode([enveloped(created(), "order_service", NOON)]).decode()
+    body = encode([enveloped(created(), at=NOON)]).decode()
     await ask(MANY, body, PAGE + 50, NOON)
 
     async with inside.databases(told) as databases:
@@ -280,9 +274,22 @@ async def test_an_empty_replica_asks_for_the_products_when_the_schemas_are_migra
     assert (empty.code, first.code, nothing) == (0, 0, [])
     assert await ask(told_again) == [(6,)]
     assert await ask(acts) == [("migration", "republish")]
-    await ask("INSERT INTO order_service.products VALUES ('MUG', 'Mug', 1, 'EUR', true, 1)")
+    await ask("INSERT INTO order_service.products SELECT sku, name, 1, 'EUR', true, 1 FROM inventory_service.products")
     await ordermill("upgrade")
     assert await ask(told_again) == [(6,)]
+
+
+async def test_a_replica_whose_filling_was_interrupted_asks_for_the_products_that_it_lacks(ordermill, ask, tell):
+    await ordermill("seed", "--products", "3")
+    [(first,), *rest] = await ask("SELECT sku FROM inventory_service.products ORDER BY sku")
+    await ask("INSERT INTO order_service.products VALUES ($1, 'heard before', 1, 'EUR', true, 1)", first)
+    await ask("DELETE FROM inventory_service.outbox")
+
+    ended = await ordermill("upgrade", "--service", "order_service")
+
+    assert ended.code == 0
+    [(events,)] = await ask("SELECT events FROM inventory_service.outbox WHERE topic = 'product.upserted'")
+    assert sorted((event["subject"],) for event in json.loads(events)) == rest
 
 
 async def test_what_a_lost_queue_held_is_told_again_by_the_same_function(tell, ask, shop_database):

@@ -1,10 +1,16 @@
 """The topology step of a broker that lost its data: what its listeners have not handled is told again."""
 
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
 import asyncpg
 import pytest
 
-from chassis.ids import new_id
+from chassis.ids import derived_id, new_id
 from ordermill.retelling import tell_lost
+from ordermill.services import SERVICES
+
+TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(minutes=1)
 
 
 @pytest.fixture
@@ -59,3 +65,61 @@ async def test_its_relay_is_woken(shop_database, database, told):
 
     await database.execute("SELECT 1")
     assert woken == [True]
+
+
+@pytest.fixture
+def keeps(database):
+    """Makes the oldest day that a service's inbox keeps, so many days ago."""
+
+    async def keeps(service, days):
+        await database.execute(
+            f"CREATE TABLE {service}.inbox_{(TODAY - timedelta(days=days)):%Y%m%d} PARTITION OF {service}.inbox"
+            f" FOR VALUES FROM ({service}.first_id(current_date - {days}))"
+            f" TO ({service}.first_id(current_date - {days} + 1))"
+        )
+
+    return keeps
+
+
+@pytest.fixture
+def told_of(database):
+    """A parcel about what was caused so many days ago, told so many days ago."""
+
+    async def told_of(caused, told):
+        parcel = derived_id(UUID(int=int((TODAY - timedelta(days=caused)).timestamp() * 1000) << 80), caused, told)
+        await database.execute(
+            "INSERT INTO order_service.outbox (id, topic, events, count, created_at, published_at)"
+            " VALUES ($1, 'order.created', '[]', 1, $2, now())",
+            parcel, TODAY - timedelta(days=told),
+        )  # fmt: skip
+        return parcel
+
+    return told_of
+
+
+@pytest.mark.parametrize("service", ["inventory_service", "payment_service"])
+async def test_what_an_inbox_forgets_within_a_day_is_not_told_again_to_whomever(
+    shop_database, database, keeps, told_of, service
+):
+    """Also of a listener whose queue was not lost: it hears what is told again, too."""
+    for each in SERVICES:
+        await keeps(each, 4 if each == service else 9)
+    forgotten, kept, today = [await told_of(days, days) for days in (4, 3, 0)]
+
+    await tell_lost(shop_database, {"inventory_service": ("order.created",)})
+
+    rows = await database.fetch("SELECT id FROM order_service.outbox WHERE published_at IS NULL ORDER BY id")
+    assert [row["id"] for row in rows] == [kept, today]
+    assert forgotten not in {kept, today}
+
+
+async def test_of_causes_older_than_what_is_kept_inboxes_forget_nothing(shop_database, database, keeps, told_of):
+    for each in SERVICES:
+        await keeps(each, 4)
+    before_its_day_went, after = await told_of(40, 37), await told_of(40, 1)
+
+    await tell_lost(shop_database, {"inventory_service": ("order.created",)})
+
+    rows = await database.fetch("SELECT id FROM order_service.outbox WHERE published_at IS NULL")
+    assert [row["id"] for row in rows] == [after]
+    assert before_its_day_went != after

@@ -1,6 +1,7 @@
 """Identifiers: UUIDv7 inside, TypeIDs outside, derived ids that a repetition derives again."""
 
 import time
+from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID, uuid4
 
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis.strategies import uuids
 from pydantic import BaseModel, ValidationError
 
-from chassis.ids import OrderRef, TypeId, derived_id, new_id, parse_typeid, typeid
+from chassis.ids import OrderRef, TypeId, derived_id, made_at, new_id, parse_typeid, typeid
 
 ORDER = UUID("019a0000-0000-7000-8000-000000000001")
 AS_TEXT = "ord_01k8000000e008000000000001"
@@ -26,6 +27,12 @@ def test_a_new_id_is_a_uuid_of_version_seven_that_begins_with_the_time():
 
     assert (made.version, made.variant) == (7, "specified in RFC 4122")
     assert before <= made.int >> 80 <= after
+
+
+def test_an_id_and_what_is_derived_from_it_say_when_it_was_made():
+    made = UUID("019b7000-0000-7000-8000-000000000001")
+
+    assert made_at(made) == made_at(derived_id(made, "order.created")) == datetime(2025, 12, 30, 16, 3, 26, 848000, UTC)
 
 
 def test_two_new_ids_differ():
