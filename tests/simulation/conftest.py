@@ -1,5 +1,6 @@
 """``--seed N`` replays one seed, and nothing else of the simulation."""
 
+import gc
 import sys
 from collections.abc import Iterator
 
@@ -18,8 +19,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(autouse=True, scope="module")
 def unmeasured() -> Iterator[None]:
-    """No coverage is counted here: what a line does shows elsewhere, and this runs each of them a million times."""
+    """No coverage is counted here: what a line does shows elsewhere, and this runs each of them a million times.
+
+    Nor is garbage looked for in what was imported.
+    """
     tracing = sys.gettrace()
     sys.settrace(None)
+    gc.freeze()
     yield
+    gc.unfreeze()
     sys.settrace(tracing)

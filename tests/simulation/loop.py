@@ -80,6 +80,7 @@ class Loop(asyncio.AbstractEventLoop):
         self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
         self._count = 0
         self._product: dict[CodeType, str | None] = {}
+        self._points: dict[tuple[CodeType, int | None], Point] = {}
 
     # --- processes
 
@@ -199,7 +200,13 @@ class Loop(asyncio.AbstractEventLoop):
                 if file is not None:
                     found = (file, frame, code)
             awaited = inner
-        return found and Point(found[0], found[1].f_lineno, found[2].co_qualname)
+        if found is None:
+            return None
+        file, frame, code = found
+        place = code, frame.f_lineno
+        if place not in self._points:
+            self._points[place] = Point(file, frame.f_lineno, code.co_qualname)
+        return self._points[place]
 
     def _file(self, code: CodeType) -> str | None:
         ours = code.co_filename.startswith(_PRODUCT)
