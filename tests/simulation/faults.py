@@ -15,7 +15,7 @@ class Faults:
     """Probabilities. Without arguments nothing goes wrong."""
 
     # of a process, each time that one of its tasks comes to rest
-    killed: float = _often(0, 0.01, 0.02, 0.04, 0.06)
+    killed: float = _often(0, 0.02, 0.04, 0.06, 0.08)
     stopped: float = _often(0, 0, 0.0005, 0.002)
     frozen: float = _often(0, 0, 0.0005, 0.002)
     # of a statement or a commit
