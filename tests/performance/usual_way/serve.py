@@ -1,7 +1,11 @@
-"""Starts the usual way: tables, products and stock, then an api and a worker process, until SIGTERM. See README.md."""
+"""Starts the usual way: tables, products and stock, then an api and a worker process, until SIGTERM.
+
+It ends, too, when whoever started it has ended. See README.md.
+"""
 
 import asyncio
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -92,7 +96,7 @@ def stop(_number: int, _frame: FrameType | None) -> None:
 
 def serve() -> None:
     signal.signal(signal.SIGTERM, stop)
-    children: list[Child] = []
+    parent, children = os.getppid(), list[Child]()
     try:
         asyncio.run(prepare())
         children += [worker := start_worker(), api := start_api()]
@@ -100,7 +104,7 @@ def serve() -> None:
         wait_for_api(api)
         sys.stdout.write(json.dumps({"processes": {"api": api.pid, "worker": worker.pid}}) + "\n")
         sys.stdout.flush()
-        while all(child.poll() is None for child in children):
+        while os.getppid() == parent and all(child.poll() is None for child in children):
             time.sleep(0.2)
     finally:
         end(children)
