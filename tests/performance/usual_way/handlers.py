@@ -1,6 +1,7 @@
 """What happens to an order, its stock and its mail, event by event: a transaction a message, with its inbox row."""
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -57,7 +58,7 @@ async def reserve_stock(told: Told[OrderCreated]) -> None:
     logger.info("order.created: stock decided for order {}", event.order_id)
 
 
-def shortages(wanted: Counter[str], stocks: list[Stock]) -> tuple[Shortage, ...]:
+def shortages(wanted: Counter[str], stocks: Sequence[Stock]) -> tuple[Shortage, ...]:
     available = {stock.sku: stock.on_hand - stock.reserved for stock in stocks}
     return tuple(
         Shortage(sku=sku, requested=quantity, available=available.get(sku, 0))
@@ -66,7 +67,7 @@ def shortages(wanted: Counter[str], stocks: list[Stock]) -> tuple[Shortage, ...]
     )
 
 
-def hold(session: AsyncSession, event: OrderCreated, wanted: Counter[str], stocks: list[Stock]) -> StockReserved:
+def hold(session: AsyncSession, event: OrderCreated, wanted: Counter[str], stocks: Sequence[Stock]) -> StockReserved:
     held = tuple(Allocation(sku=stock.sku, quantity=wanted[stock.sku], warehouse="main") for stock in stocks)
     for stock in stocks:
         quantity = wanted[stock.sku]

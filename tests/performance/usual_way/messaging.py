@@ -19,7 +19,7 @@ from tests.performance.usual_way.tables import Inbox, Outbox, now
 PREFETCH = 20
 RELAYED_AT_ONCE = 100
 POLLED_EACH = 0.1
-TAKE = insert(Inbox.__table__).on_conflict_do_nothing()
+TAKE = insert(Inbox.metadata.tables["inbox"]).on_conflict_do_nothing().returning(Inbox.event_id)
 E = TypeVar("E", bound=Event)
 NACK = AckPolicy.NACK_ON_ERROR  # acknowledged when the handler has returned, so after the commit
 
@@ -54,8 +54,8 @@ async def declare_dead_letters() -> None:
 
 async def is_new(session: AsyncSession, event: Told[Any], consumer: str) -> bool:
     """Whether this consumer has not handled the event; noted in the transaction of the effect."""
-    taken = await session.execute(TAKE, {"event_id": event.id, "consumer": consumer})
-    return taken.rowcount == 1
+    taken = await session.scalar(TAKE, {"event_id": event.id, "consumer": consumer})
+    return taken is not None
 
 
 def tell(session: AsyncSession, event: Event) -> None:

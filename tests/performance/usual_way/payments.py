@@ -109,4 +109,5 @@ async def ask_provider(key: str, order_id: UUID, token: str, amount: int, curren
     }
     async with Session.begin() as session:
         added = insert(ProviderCharge).values(**fresh).on_conflict_do_nothing().returning(ProviderCharge)
-        return await session.scalar(added) or await session.get_one(ProviderCharge, key)
+        charged = await session.scalar(added)
+        return await session.get_one(ProviderCharge, key) if charged is None else charged

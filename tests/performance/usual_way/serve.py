@@ -75,7 +75,7 @@ def wait_for_api(api: Child) -> None:
 def answers() -> bool:
     try:
         with urlopen(f"http://localhost:{settings.port}/readyz", timeout=5) as answer:
-            return answer.status == 200
+            return bool(answer.status == 200)
     except (URLError, OSError):
         return False
 
