@@ -28,6 +28,7 @@ class Supervisor:
         self.processes: dict[str, Running] = {}
         self.stopping = asyncio.Event()
         self._guards: dict[str, asyncio.Task[None]] = {}
+        self._put_aside: set[str] = set()
 
     async def start(self, spec: Spec) -> Running:
         """Start a process and guard it from now on; it need not be ready yet."""
@@ -64,6 +65,15 @@ class Supervisor:
         while running.restarts == before:  # noqa: ASYNC110  a restart is counted, not announced
             await asyncio.sleep(FIRST_DELAY / 4)
         await self.wait_ready(running)
+
+    async def put_aside(self, name: str) -> Spec:
+        """End a process and leave it ended; what to `start` when it shall run again."""
+        running = self.find(name)
+        self._put_aside.add(name)
+        await _end(running)
+        await self._guards.pop(name)
+        self._put_aside.remove(name)
+        return self.processes.pop(name).spec
 
     def find(self, name: str) -> Running:
         """The process of a name."""
@@ -110,7 +120,7 @@ class Supervisor:
             care.cancel()
             running.kill_group()
             self.watch.remove(child.pid)
-            if self.stopping.is_set():
+            if self.stopping.is_set() or running.spec.name in self._put_aside:
                 return
             delay = 0.0 if running.became_ready.is_set() else _longer(delay)
             running.became_ready.clear()

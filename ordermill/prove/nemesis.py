@@ -16,7 +16,8 @@ from uuid import UUID
 from ordermill.prove import parcels
 from ordermill.prove.line import Choice, Flow
 from ordermill.prove.schedule import POISON, Fault, Kind
-from ordermill.prove.stage import SERVERS, Stage
+from ordermill.prove.stage import Stage
+from ordermill.stage import SERVERS
 
 Back = tuple[str, int | None]  # what has to be ready again, and under another pid than this
 Act = Callable[[Fault, Random], Awaitable[Back]]

@@ -1,0 +1,87 @@
+"""`bench`: throughput, latency and cost of a shop of its own, under load that comes as clients' does."""
+
+import asyncio
+import sys
+from enum import StrEnum, auto
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ordermill.errors import Exit, Failure
+from ordermill.options import seconds
+from ordermill.output import Form, Output, as_json
+from ordermill.state import Layout, default_root
+
+HALF = "half"
+
+
+class Scenarios(StrEnum):
+    """What is done to it."""
+
+    NORMAL = auto()
+    HOT = auto()
+    BACKLOG = auto()
+    MILLION = auto()
+    MIXED = auto()
+    SLOW = auto()
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(bench)
+
+
+def rate(text: str) -> float | str:
+    """Orders a second: `900`, or `half`."""
+    try:
+        return HALF if text == HALF else float(text)
+    except ValueError:
+        message = f"{text!r} is no rate; write orders a second, for example 900, or half."
+        raise typer.BadParameter(message) from None
+
+
+def bench(  # noqa: PLR0913  each option is a parameter
+    *,
+    scenario: Annotated[Scenarios, typer.Option(help="What is done to the shop.")] = Scenarios.NORMAL,
+    orders: Annotated[int | None, typer.Option(min=10, help="Orders a phase; 20000, of a backlog 100000.")] = None,
+    clients: Annotated[int, typer.Option(min=1, max=240, help="Each orders again as soon as it is answered.")] = 64,
+    at: Annotated[
+        Any, typer.Option("--rate", parser=rate, metavar="N|half", help="Orders a second, whatever is answered.")
+    ] = "0",
+    skus: Annotated[int, typer.Option(min=2, help="How many products are on sale.")] = 2_000,
+    customers: Annotated[int, typer.Option(min=1, help="How many accounts order.")] = 50,
+    stored: Annotated[int, typer.Option(min=10, help="Of scenario million: orders stored before.")] = 1_000_000,
+    layout: Annotated[Layout, typer.Option(help="Its processes: two, or each service's own.")] = "packed",
+    patience: Annotated[Any, typer.Option(parser=seconds, metavar="TIME", help="How long nothing may move.")] = "60",
+    home: Annotated[Path | None, typer.Option(help="Where the measured shop keeps its state.")] = None,
+    form: Output = Form.TABLE,
+) -> None:
+    """Measure a fresh shop of its own; it ends when every order has settled and the audit finds nothing (else: 9)."""
+    from ordermill.bench.orders import Scenario
+    from ordermill.bench.run import Run, bench
+
+    run = Run(
+        home=(home or default_root() / "bench").resolve(), scenario=Scenario(scenario), layout=layout,
+        orders=orders or (100_000 if scenario is Scenarios.BACKLOG else 20_000), clients=clients,
+        rate=0.0 if at == HALF else at, half=at == HALF, skus=skus, customers=customers, stored=stored,
+        patience=patience,
+    )  # fmt: skip
+    _judge(asyncio.run(bench(run, _tell)), form)
+
+
+def _tell(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
+def _judge(report: dict[str, Any], form: Form) -> None:
+    from ordermill.bench.report import show
+
+    if form is Form.JSON:
+        as_json(report)
+    else:
+        show(report)
+    if broken := report["audit"]["broken"]:
+        cause = f"Broken: {', '.join(each['id'] for each in broken)}."
+        mend = f"Read the rows above and the logs in {report['asked']['home']}/log."
+        raise Failure(cause, mend, Exit.AUDIT_BROKEN)

@@ -1,0 +1,119 @@
+"""A shop of its own in a folder of its own, for commands that do to a shop what nobody would do to the one in use."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import asyncpg
+
+from ordermill import control, launch, plan
+from ordermill.erlang import ensure_installation
+from ordermill.errors import Failure
+from ordermill.ports import find_free, start_of
+from ordermill.process import Running
+from ordermill.shop import Setup, Shop
+from ordermill.state import Layout, State
+
+SERVERS = ("postgres", "rabbitmq")
+LOOKS_EACH = 0.05
+
+
+class Steps:
+    """The steps between the servers and the services, where the services are told something else."""
+
+    def __init__(self, steps: Setup, change: Callable[[State, dict[str, str]], dict[str, str]]) -> None:
+        self._steps = steps
+        self._change = change
+        self.definitions = steps.definitions
+        self.prepare = steps.prepare
+        self.topology = steps.topology
+        self.seed = steps.seed
+
+    def environment(self, state: State) -> dict[str, str]:
+        return self._change(state, self._steps.environment(state))
+
+
+class Stage:
+    """A running shop, and its parts by name."""
+
+    def __init__(self, shop: Shop) -> None:
+        self.state = shop.state
+        self.note = shop.progress
+        self.shop = shop
+
+    @property
+    def ours(self) -> list[str]:
+        """The names of the processes that are no servers."""
+        return sorted(name for name, running in self.processes.items() if running.spec.listed and name not in SERVERS)
+
+    @property
+    def restarts(self) -> dict[str, int]:
+        """How often each process came back."""
+        return {name: running.restarts for name, running in sorted(self.processes.items()) if running.restarts}
+
+    @property
+    def processes(self) -> dict[str, Running]:
+        return self.shop.supervisor.processes
+
+    def process(self, name: str) -> Running:
+        return self.shop.supervisor.find(name)
+
+    def is_ready(self, name: str) -> bool:
+        return self.process(name).became_ready.is_set()
+
+    async def until_ready(self, name: str, other_than: int | None = None) -> None:
+        """Returns when a process answers, and is not the one of that pid any more."""
+        while not await self._is_back(name, other_than):  # noqa: ASYNC110 -- another process announces nothing
+            await asyncio.sleep(LOOKS_EACH)
+
+    async def _is_back(self, name: str, other_than: int | None) -> bool:
+        running = self.process(name)
+        return running.pid not in {None, other_than} and self.is_ready(name) and await running.spec.ready()
+
+    async def until_all_ready(self) -> None:
+        await asyncio.gather(*(self.until_ready(name) for name in (*SERVERS, *self.ours)))
+
+    def rabbitmqctl(self) -> tuple[Path, Mapping[str, str]]:
+        """The program that commands the broker, and its environment."""
+        return ensure_installation(self.note).home / "sbin" / "rabbitmqctl", self.process("rabbitmq").spec.env
+
+    @asynccontextmanager
+    async def database(self) -> AsyncIterator[asyncpg.Connection]:
+        """A connection of the owner."""
+        connection = await asyncpg.connect(self.state.database_url, timeout=5, command_timeout=30)
+        try:
+            yield connection
+        finally:
+            connection.terminate()
+
+
+@contextmanager
+def a_fresh_place(home: Path, layout: Layout, why: str) -> Iterator[State]:
+    """Where a fresh shop starts; its folder stays. Raises Failure with the reason when it is to use other servers."""
+    _refuse_foreign_servers(why)
+    state = State.open(home, layout)
+    with state.lock():
+        launch.forget(state)
+        plan.choose_ports(state, find_free(None, start_of(home), set()))
+        state.keep_layout()
+        yield state
+
+
+@asynccontextmanager
+async def at_work(shop: Shop) -> AsyncIterator[None]:
+    """The shop runs, and ends with the block."""
+    async with control.serving(shop.state, {"ps": shop.describe}):
+        try:
+            await shop.start()
+            yield
+        finally:
+            await shop.supervisor.stop()
+            plan.nursery_socket(shop.state).unlink(missing_ok=True)
+
+
+def _refuse_foreign_servers(why: str) -> None:
+    given = [name for name in ("ORDERMILL_DATABASE_URL", "ORDERMILL_BROKER_URL") if os.environ.get(name)]
+    if given:
+        raise Failure(why, f"Leave out {' and '.join(given)}.")
