@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ import asyncpg
 
 from ordermill import control, launch, plan
 from ordermill.erlang import ensure_installation
-from ordermill.errors import Failure
+from ordermill.errors import Exit, Failure
 from ordermill.ports import find_free, start_of
 from ordermill.process import Running
 from ordermill.shop import Setup, Shop
@@ -74,6 +75,16 @@ class Stage:
 
     async def until_all_ready(self) -> None:
         await asyncio.gather(*(self.until_ready(name) for name in (*SERVERS, *self.ours)))
+
+    async def control_broker(self, *words: str) -> str:
+        """What RabbitMQ says to a command of its own. Raises Failure with what it says against it."""
+        program, environment = self.rabbitmqctl()
+        child = await asyncio.create_subprocess_exec(program, "-q", *words, env=environment, stdout=PIPE, stderr=PIPE)
+        said, against = await child.communicate()
+        if child.returncode:
+            cause = f"rabbitmqctl {words[0]} failed: {against.decode()[-200:].strip()}"
+            raise Failure(cause, f"Read {self.state.log('rabbitmq')}", Exit.STEP_FAILED)
+        return said.decode()
 
     def rabbitmqctl(self) -> tuple[Path, Mapping[str, str]]:
         """The program that commands the broker, and its environment."""

@@ -73,7 +73,7 @@ class Counters:
         grown = differences(after.batches, before.batches)
         orders, posts = await self._database.fetchrow(_POSTS, before.at)
         items = {service: grown[f"{service} items"] / count for service, count in _counts(grown).items() if count}
-        return {"POST /orders": orders / max(posts, 1), **items}
+        return {**({"POST /orders": orders / posts} if posts else {}), **items}
 
 
 def _counts(grown: dict[str, float]) -> dict[str, float]:

@@ -66,6 +66,7 @@ class Measuring:
             **figures,
             "seconds": {"workers_ready": _rounded(ready - began), "settled": _rounded(settled - began)},
             "confirmed_per_second": round(len(moments) / (settled - began), 1),
+            "drained_per_second": _rate(moments),
             "rates_by_tenth": rates(moments, min(moments, default=0.0)),
         }
 
@@ -124,6 +125,12 @@ def confirmation(marked: Mapping[str, Sequence[Any]], confirmed: Mapping[UUID, f
     accepted = {parse_typeid("ord", order_id): moment for order_id, (moment, *_) in marked.items()}
     times = [max(0.0, confirmed[order_id] - moment) for order_id, moment in accepted.items() if order_id in confirmed]
     return {"accepted_to_confirmed_ms": spread_ms(times), "marked": len(accepted), "seen_confirmed": len(times)}
+
+
+def _rate(moments: Sequence[float]) -> float:
+    """How many a second from the first one to the last one."""
+    lasted = max(moments, default=0.0) - min(moments, default=0.0)
+    return round(len(moments) / lasted, 1) if lasted else 0.0
 
 
 def _spoken(asked: Mapping[str, float]) -> str:

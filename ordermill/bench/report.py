@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -25,6 +26,11 @@ def show(report: Report) -> None:
             sys.stdout.write(f"\n{phase['name']}, confirmed a second in each tenth: {said}\n")
     if report["growth"]:
         sys.stdout.write(f"\nan order costs {report['growth']:.2f} times what it costs in an empty shop\n")
+    if beside := report["ratio"]:
+        more, less = (_number(beside[name]) for name in ("orders_per_second", "cpu_per_order"))
+        sys.stdout.write(
+            f"\n{more} times the orders a second of {phases[-1]['name']}, for {less} times less CPU each\n"
+        )
     _show_audit(report["audit"])
 
 
@@ -34,7 +40,7 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
     load = " ".join(map(str, machine["load_average"]))
     yield "machine", f"{machine['cpus']} × {machine['model']}, {machine['memory_gb']} GB, load average {load}"
     yield "PostgreSQL", ", ".join(f"{name} {value}" for name, value in kept["postgres"].items())
-    yield "RabbitMQ", ", ".join(f"{name} {kind}" for name, kind in kept["queues"].items())
+    yield "RabbitMQ", ", ".join(f"{count} {kind} queues" for kind, count in Counter(kept["queues"].values()).items())
     yield "settings", ", ".join(f"{name}={value}" for name, value in asked["settings"].items())
     yield "limits", asked["limits"]
 
@@ -81,6 +87,7 @@ _MEASURES: Mapping[str, Callable[[Figures], Any]] = {
     "seconds until settled": lambda phase: phase["seconds"]["settled"],
     "accepted a second": lambda phase: phase["accepted_per_second"],
     "confirmed a second": lambda phase: phase["confirmed_per_second"],
+    "  from the first one on": lambda phase: phase["drained_per_second"],
     "POST, ms: p50 / p95 / p99": lambda phase: _spread(phase["post_ms"]),
     "accepted → confirmed, ms: p50 / p95 / p99": lambda phase: _spread(phase["accepted_to_confirmed_ms"]),
     "  of so many marked orders": lambda phase: str(phase["seen_confirmed"]),

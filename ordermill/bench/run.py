@@ -11,12 +11,13 @@ from typing import Any
 from ordermill import accounts
 from ordermill.audit import Kind, Question, Told, Verdict, audit
 from ordermill.bench import cpu
+from ordermill.bench.beside import Beside, compared, measured
 from ordermill.bench.counters import Counters
 from ordermill.bench.figures import ratio
 from ordermill.bench.generator import a_generator
 from ordermill.bench.measuring import Figures, Measuring, Note
 from ordermill.bench.orders import Scenario, bodies, shelves
-from ordermill.bench.people import customers
+from ordermill.bench.people import Customers, customers
 from ordermill.bench.rest import Rest
 from ordermill.bench.stage import a_stage, durability, fill, settings, start, stop_workers
 from ordermill.bench.watching import marks, watching
@@ -45,6 +46,7 @@ class Run:
     customers: int = 50
     stored: int = 1_000_000
     patience: float = 60.0
+    beside: Beside | None = None
 
     @property
     def load(self) -> dict[str, float]:
@@ -77,24 +79,47 @@ async def _on(stage: Stage, run: Run, note: Note) -> dict[str, Any]:
     note(f"filling {run.skus} shelves, signing in {run.customers} customers")
     await fill(stage, shelves(run.scenario, run.skus))
     kept = await durability(stage)
-    async with _measuring(stage, run, note) as measuring:
-        await measuring.phase("warm-up", orders=min(WARM_UP, run.orders), clients=run.clients)
-        phases = await _PHASES.get(run.scenario, _plain)(run, stage, measuring)
-    note("auditing")
-    verdicts = await audit(auditor_url(stage.state), Question(frozenset(Kind), told=measuring.told))
+    async with customers(stage.state.url("gateway"), run.customers) as people:
+        async with _measuring(stage, run, people, note) as measuring:
+            await measuring.phase("warm-up", orders=min(WARM_UP, run.orders), clients=run.clients)
+            phases = await _PHASES.get(run.scenario, _plain)(run, stage, measuring)
+        note("auditing")
+        verdicts = await audit(auditor_url(stage.state), Question(frozenset(Kind), told=measuring.told))
+        theirs = await _beside(run, stage, people, note)
     return {
         "asked": _asked(run),
         "durability": kept,
-        "phases": phases,
+        "phases": [*phases, *theirs],
         "growth": _growth(run, phases),
+        "ratio": compared(phases[0], theirs[0]) if theirs else None,
         "restarts": stage.restarts,
         "audit": _audited(verdicts, measuring.told),
     }
 
 
+async def _beside(run: Run, stage: Stage, people: Customers, note: Note) -> list[Figures]:
+    """The same orders taken another way, while the shop's own workers rest, and its edges have nothing to do."""
+    if run.beside is None:
+        return []
+    note(f"{run.beside.folder.name}: {run.beside.orders} orders, {run.beside.clients} clients")
+    await stop_workers(stage)
+    on_sale = shelves(run.scenario, run.skus)
+    return [await measured(run.beside, stage, on_sale, people, _bodies(run))]
+
+
+def _bodies(run: Run) -> list[str]:
+    return bodies(run.scenario, [shelf.sku for shelf in shelves(run.scenario, run.skus)], run.orders)
+
+
 def _asked(run: Run) -> dict[str, Any]:
-    asked = {name: value for name, value in vars(run).items() if name != "home"}
-    return {**asked, "home": str(run.home), "settings": settings(run.scenario), "limits": LIMITS}
+    asked = {name: value for name, value in vars(run).items() if name not in {"home", "beside"}}
+    return {
+        **asked,
+        "home": str(run.home),
+        "warm_up": min(WARM_UP, run.orders),
+        "settings": settings(run.scenario),
+        "limits": LIMITS,
+    }
 
 
 def _audited(verdicts: Sequence[Verdict], told: Sequence[Told]) -> dict[str, Any]:
@@ -108,13 +133,11 @@ def _audited(verdicts: Sequence[Verdict], told: Sequence[Told]) -> dict[str, Any
 
 
 @asynccontextmanager
-async def _measuring(stage: Stage, run: Run, note: Note) -> AsyncIterator[Measuring]:
+async def _measuring(stage: Stage, run: Run, people: Customers, note: Note) -> AsyncIterator[Measuring]:
     state, marked = stage.state, marks(run.orders)
     cancel_each = CANCELLED if run.scenario is Scenario.MIXED else 0
-    ordered = bodies(run.scenario, [shelf.sku for shelf in shelves(run.scenario, run.skus)], run.orders)
     async with (
-        customers(state.url("gateway"), run.customers) as people,
-        a_generator(state.port("gateway"), people, ordered, marked, cancel_each) as generator,
+        a_generator(state.port("gateway"), people, _bodies(run), marked, cancel_each) as generator,
         watching(state.database_url, marked) as watch,
         stage.database() as database,
     ):

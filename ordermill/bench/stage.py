@@ -103,10 +103,5 @@ async def durability(on: Stage) -> dict[str, Any]:
 
 
 async def _queues(on: Stage) -> dict[str, str]:
-    program, environment = on.rabbitmqctl()
-    child = await asyncio.create_subprocess_exec(
-        program, "-q", "list_queues", "name", "type", "--no-table-headers",
-        env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
-    out, _ = await child.communicate()
-    return dict(line.split("\t", 1) for line in out.decode().splitlines() if "\t" in line)
+    told = await on.control_broker("list_queues", "name", "type", "--no-table-headers")
+    return dict(line.split("\t", 1) for line in told.splitlines() if "\t" in line)

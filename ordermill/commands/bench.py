@@ -52,11 +52,16 @@ def bench(  # noqa: PLR0913  each option is a parameter
     customers: Annotated[int, typer.Option(min=1, help="How many accounts order.")] = 50,
     stored: Annotated[int, typer.Option(min=10, help="Of scenario million: orders stored before.")] = 1_000_000,
     layout: Annotated[Layout, typer.Option(help="Its processes: two, or each service's own.")] = "packed",
+    beside: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Another way to take the same orders, measured beside.")
+    ] = None,
+    beside_orders: Annotated[int, typer.Option(min=10, help="How many orders take that way.")] = 2_000,
     patience: Annotated[Any, typer.Option(parser=seconds, metavar="TIME", help="How long nothing may move.")] = "60",
     home: Annotated[Path | None, typer.Option(help="Where the measured shop keeps its state.")] = None,
     form: Output = Form.TABLE,
 ) -> None:
     """Measure a fresh shop of its own; it ends when every order has settled and the audit finds nothing (else: 9)."""
+    from ordermill.bench.beside import Beside
     from ordermill.bench.orders import Scenario
     from ordermill.bench.run import Run, bench
 
@@ -64,7 +69,7 @@ def bench(  # noqa: PLR0913  each option is a parameter
         home=(home or default_root() / "bench").resolve(), scenario=Scenario(scenario), layout=layout,
         orders=orders or (100_000 if scenario is Scenarios.BACKLOG else 20_000), clients=clients,
         rate=0.0 if at == HALF else at, half=at == HALF, skus=skus, customers=customers, stored=stored,
-        patience=patience,
+        patience=patience, beside=Beside(beside.resolve(), beside_orders, clients, patience) if beside else None,
     )  # fmt: skip
     _judge(asyncio.run(bench(run, _tell)), form)
 
