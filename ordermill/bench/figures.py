@@ -1,6 +1,5 @@
 """Figures of a sorted or unsorted heap of values; pure."""
 
-from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 
 SHARES = {"p50": 0.50, "p95": 0.95, "p99": 0.99, "max": 1.0}
@@ -43,8 +42,3 @@ def per(amounts: Mapping[str, float], count: float, scale: float = 1.0) -> dict[
 def ratio(one: float | None, other: float | None) -> float | None:
     """How many times the other is in the one; None where one of them is not known."""
     return round(one / other, 2) if one is not None and other else None
-
-
-def share_below(values: Sequence[float], limit: float) -> float:
-    """The share of values below a limit; 1 of nothing."""
-    return bisect_left(sorted(values), limit) / len(values) if values else 1.0

@@ -1,5 +1,6 @@
 """One shop under load, measured: phases of orders, each until everything has settled, and the drain of a backlog."""
 
+import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from uuid import UUID
 import asyncpg
 
 from chassis.ids import parse_typeid
+from ordermill import tables
 from ordermill.audit import Told
 from ordermill.bench.counters import Counters, Reading, usage
 from ordermill.bench.figures import rates, spread_ms
@@ -71,18 +73,21 @@ class Measuring:
         }
 
     async def _load(self, asked: Mapping[str, float]) -> Figures:
-        tally = await self.generator.phase(self._progress(), **asked)
+        with tables.bar("orders accepted", int(asked["orders"])) as move:
+            tally = await self.generator.phase(self._telling(move), **asked)
         for order_id, (_, key, person) in tally["marked"].items():
             self.told.append(Told(parse_typeid("ord", order_id), self.people.all[person].id, key))
         return tally
 
-    def _progress(self) -> Callable[[int], None]:
-        told_at = time.monotonic()
+    def _telling(self, move: Callable[[int], None]) -> Callable[[int], None]:
+        """Shows how many were accepted: on a terminal at once, elsewhere with a line now and then."""
+        due = time.monotonic() + TELLS_EACH
 
         def tell(accepted: int) -> None:
-            nonlocal told_at
-            if time.monotonic() > told_at + TELLS_EACH:
-                told_at = time.monotonic()
+            nonlocal due
+            move(accepted)
+            if time.monotonic() > due and not sys.stderr.isatty():
+                due = time.monotonic() + TELLS_EACH
                 self.note(f"  {accepted} orders accepted")
 
         return tell

@@ -43,6 +43,8 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
     yield "RabbitMQ", ", ".join(f"{count} {kind} queues" for kind, count in Counter(kept["queues"].values()).items())
     yield "settings", ", ".join(f"{name}={value}" for name, value in asked["settings"].items())
     yield "limits", asked["limits"]
+    if report["restarts"]:
+        yield "CAME BACK MEANWHILE", _counted(report["restarts"])
 
 
 def _lines(phases: Sequence[Figures]) -> Iterator[tuple[str, ...]]:
