@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -53,17 +54,18 @@ class Measuring:
         """Orders that nobody works on."""
         self.note(f"{name}: {_spoken(asked)}")
         before, tally = await self.counters.read(), await self._load(asked)
-        return {"name": name, **_accepted(tally), **usage(before, await self.counters.read(), tally["accepted"])}
+        used = usage(before, await self.counters.read(), tally["accepted"])
+        return {"name": name, "began_at": before.at, **_accepted(tally), **used}
 
-    async def drain(self, name: str, orders: int, start: Callable[[], Awaitable[None]]) -> Figures:
-        """What became of a backlog once the workers were started; the rates are of each tenth of it."""
-        self.note(f"{name}: {orders} orders")
+    async def drain(self, name: str, backlog: Figures, start: Callable[[], Awaitable[None]]) -> Figures:
+        """What becomes of accepted orders once the workers are started; the rates are of each tenth of them."""
+        self.note(f"{name}: {backlog['accepted']} orders")
         before, began = await self.counters.read(), time.monotonic()
         await start()
         ready = time.monotonic()
         settled = await self.rest.settled(lambda: len(self.watch.confirmed))
         moments = [row[0] for row in await self.database.fetch(_CONFIRMED_AT, before.at)]
-        figures = await self._settled(name, before, orders)
+        figures = await self._settled(name, before, backlog["accepted"], backlog["began_at"])
         return {
             **figures,
             "seconds": {"workers_ready": _rounded(ready - began), "settled": _rounded(settled - began)},
@@ -93,7 +95,7 @@ class Measuring:
         return tell
 
     async def _figures(self, name: str, before: Reading, tally: Figures, settled: float) -> Figures:
-        figures = await self._settled(name, before, tally["accepted"])
+        figures = await self._settled(name, before, tally["accepted"], before.at)
         confirmed = figures["outcome"].get("confirmed", 0)
         return {
             **figures,
@@ -107,13 +109,14 @@ class Measuring:
             **confirmation(tally["marked"], self.watch.confirmed),
         }
 
-    async def _settled(self, name: str, before: Reading, orders: int) -> Figures:
+    async def _settled(self, name: str, before: Reading, orders: int, placed_since: datetime) -> Figures:
         await self.rest.rested(before.at)
         after = await self.counters.read()
         batches = await self.counters.batches(before, after)
         return {
             "name": name,
-            "outcome": await self.rest.statuses(before.at),
+            "began_at": before.at,
+            "outcome": await self.rest.statuses(placed_since),
             **usage(before, after, orders),
             "batches": {of: round(items, 1) for of, items in batches.items()},
         }

@@ -159,7 +159,7 @@ async def _backlog(run: Run, stage: Stage, measuring: Measuring) -> list[Figures
     """Orders that are accepted while no worker runs, and the workers that find them."""
     workers = await stop_workers(stage)
     accepted = await measuring.accept("accepting, workers stopped", orders=run.orders, **run.load)
-    drained = await measuring.drain("draining", accepted["accepted"], lambda: start(stage, workers))
+    drained = await measuring.drain("draining", accepted, lambda: start(stage, workers))
     return [accepted, drained]
 
 
