@@ -17,7 +17,7 @@ HALF = "half"
 
 
 class Scenarios(StrEnum):
-    """What is done to it."""
+    """What is done to the shop."""
 
     NORMAL = auto()
     HOT = auto()
@@ -40,38 +40,52 @@ def rate(text: str) -> float | str:
         raise typer.BadParameter(message) from None
 
 
+Scenario = Annotated[Scenarios, typer.Option(help="What is done to the shop.")]
+Orders = Annotated[int | None, typer.Option(min=10, help="Orders a phase; 20000, of a backlog 100000.")]
+Clients = Annotated[int, typer.Option(min=1, max=240, help="Each orders again as soon as it is answered.")]
+Rate = Annotated[
+    Any, typer.Option("--rate", parser=rate, metavar="N|half", help="Orders a second, whatever is answered.")
+]
+Skus = Annotated[int, typer.Option(min=2, help="How many products are on sale.")]
+Customers = Annotated[int, typer.Option(min=1, help="How many accounts order.")]
+Stored = Annotated[int, typer.Option(min=100, help="Of scenario million: how many orders are stored before.")]
+Processes = Annotated[Layout, typer.Option("--layout", help="Two processes for all services, or two a service.")]
+Folder = Annotated[
+    Path | None, typer.Option("--beside", metavar="FOLDER", help="Another way to take the same orders, measured too.")
+]
+BesideOrders = Annotated[int, typer.Option(min=10, help="How many orders take that way.")]
+Patience = Annotated[Any, typer.Option(parser=seconds, metavar="TIME", help="For how long nothing may move.")]
+Home = Annotated[Path | None, typer.Option(help="Where the measured shop keeps its state.")]
+
+
 def bench(  # noqa: PLR0913  each option is a parameter
     *,
-    scenario: Annotated[Scenarios, typer.Option(help="What is done to the shop.")] = Scenarios.NORMAL,
-    orders: Annotated[int | None, typer.Option(min=10, help="Orders a phase; 20000, of a backlog 100000.")] = None,
-    clients: Annotated[int, typer.Option(min=1, max=240, help="Each orders again as soon as it is answered.")] = 64,
-    at: Annotated[
-        Any, typer.Option("--rate", parser=rate, metavar="N|half", help="Orders a second, whatever is answered.")
-    ] = "0",
-    skus: Annotated[int, typer.Option(min=2, help="How many products are on sale.")] = 2_000,
-    customers: Annotated[int, typer.Option(min=1, help="How many accounts order.")] = 50,
-    stored: Annotated[int, typer.Option(min=10, help="Of scenario million: orders stored before.")] = 1_000_000,
-    layout: Annotated[Layout, typer.Option(help="Its processes: two, or each service's own.")] = "packed",
-    beside: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Another way to take the same orders, measured beside.")
-    ] = None,
-    beside_orders: Annotated[int, typer.Option(min=10, help="How many orders take that way.")] = 2_000,
-    patience: Annotated[Any, typer.Option(parser=seconds, metavar="TIME", help="How long nothing may move.")] = "60",
-    home: Annotated[Path | None, typer.Option(help="Where the measured shop keeps its state.")] = None,
+    scenario: Scenario = Scenarios.NORMAL,
+    orders: Orders = None,
+    clients: Clients = 64,
+    at: Rate = "0",
+    skus: Skus = 2_000,
+    customers: Customers = 50,
+    stored: Stored = 1_000_000,
+    layout: Processes = "packed",
+    beside: Folder = None,
+    beside_orders: BesideOrders = 2_000,
+    patience: Patience = "60",
+    home: Home = None,
     form: Output = Form.TABLE,
 ) -> None:
     """Measure a fresh shop of its own; it ends when every order has settled and the audit finds nothing (else: 9)."""
-    from ordermill.bench.beside import Beside
-    from ordermill.bench.orders import Scenario
-    from ordermill.bench.run import Run, bench
+    from ordermill.bench import beside as other
+    from ordermill.bench import orders as of
+    from ordermill.bench import run
 
-    run = Run(
-        home=(home or default_root() / "bench").resolve(), scenario=Scenario(scenario), layout=layout,
+    asked = run.Run(
+        home=(home or default_root() / "bench").resolve(), scenario=of.Scenario(scenario), layout=layout,
         orders=orders or (100_000 if scenario is Scenarios.BACKLOG else 20_000), clients=clients,
         rate=0.0 if at == HALF else at, half=at == HALF, skus=skus, customers=customers, stored=stored,
-        patience=patience, beside=Beside(beside.resolve(), beside_orders, clients, patience) if beside else None,
+        patience=patience, beside=other.Beside(beside.resolve(), beside_orders, clients, patience) if beside else None,
     )  # fmt: skip
-    _judge(asyncio.run(bench(run, _tell)), form)
+    _judge(asyncio.run(run.bench(asked, _tell)), form)
 
 
 def _tell(line: str) -> None:
