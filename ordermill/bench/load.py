@@ -20,6 +20,7 @@ from ordermill.bench.connection import Connection, Order
 from ordermill.bench.figures import spread_ms
 
 TICK = 0.001
+LOOKS_EACH = 0.02
 PATIENCE = 30.0
 TELLS_EACH = 0.5
 CONNECTIONS = 240
@@ -157,7 +158,7 @@ class Load:
                 else:
                     self._waiting.append(order)
             made = due
-            await asyncio.sleep(TICK)
+            await asyncio.sleep(max(TICK, began + made / rate - time.monotonic()))
 
     async def _until_answered(self) -> None:
         """Returns when every request has its answer, or when for long none has come."""
@@ -167,7 +168,7 @@ class Load:
                 seen, since = tally.answered, time.monotonic()
             if time.monotonic() > since + PATIENCE:
                 break
-            await asyncio.sleep(TICK)
+            await asyncio.sleep(LOOKS_EACH)
         self._left = 0
         self._waiting.clear()
 

@@ -134,7 +134,7 @@ def _audited(verdicts: Sequence[Verdict], told: Sequence[Told]) -> dict[str, Any
 
 @asynccontextmanager
 async def _measuring(stage: Stage, run: Run, people: Customers, note: Note) -> AsyncIterator[Measuring]:
-    state, marked = stage.state, marks(run.orders)
+    state, marked = stage.state, marks(run.stored if run.scenario is Scenario.MILLION else run.orders)
     cancel_each = CANCELLED if run.scenario is Scenario.MIXED else 0
     async with (
         a_generator(state.port("gateway"), people, _bodies(run), marked, cancel_each) as generator,
@@ -168,7 +168,8 @@ async def _million(run: Run, _stage: Stage, measuring: Measuring) -> list[Figure
     empty = await measuring.phase("empty shop", orders=run.orders, **run.load)
     each = max(1, run.stored // CHUNKS)
     stored = [
-        await measuring.phase(f"{each * chunk} stored", orders=each, clients=run.clients) for chunk in range(CHUNKS)
+        await measuring.phase(f"{each * chunk} to {each * (chunk + 1)}", orders=each, clients=run.clients)
+        for chunk in range(CHUNKS)
     ]
     return [empty, *stored, await measuring.phase(f"{run.stored} stored", orders=run.orders, **run.load)]
 
