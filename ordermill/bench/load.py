@@ -185,7 +185,7 @@ async def _tell(load: Load) -> None:
 
 
 async def main() -> None:
-    """Works on phases until its input ends; tokens are renewed while a phase runs."""
+    """Works on one phase after the other until its input ends; tokens are renewed while a phase runs."""
     loop, running = asyncio.get_running_loop(), set[asyncio.Task[None]]()
     load = Load(json.loads(await loop.run_in_executor(None, sys.stdin.readline)))
     telling = loop.create_task(_tell(load))
@@ -198,6 +198,7 @@ async def main() -> None:
         if "heads" in told:
             load.heads = told["heads"]
         else:
+            await asyncio.gather(*running)
             running = {loop.create_task(work(told))}
     telling.cancel()
     await asyncio.gather(telling, *running, return_exceptions=True)

@@ -303,3 +303,21 @@ def _runs(pid):
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+async def test_a_process_that_is_put_aside_stays_ended_until_it_is_started_again(supervisor, notes, tmp_path):
+    spec = Spec("sleeper", (sys.executable, "-c", SLEEPS), tmp_path / "log")
+    first = (await supervisor.start_ready(spec)).pid
+
+    aside = await supervisor.put_aside("sleeper")
+
+    assert (aside, supervisor.processes, psutil.pid_exists(first)) == (spec, {}, False)
+    again = await supervisor.start_ready(aside)
+    assert again.pid not in {None, first}
+    os.kill(again.pid, signal.SIGKILL)
+    await eventually(lambda: _is_counted(again))
+    assert [note.partition(" ended")[0] for note in notes] == ["sleeper"]
+
+
+async def _is_counted(running):
+    return running.restarts == 1
