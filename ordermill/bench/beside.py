@@ -26,6 +26,7 @@ from ordermill.bench.generator import Generator, a_generator
 from ordermill.bench.orders import Shelf
 from ordermill.bench.people import Customers
 from ordermill.errors import Exit, Failure
+from ordermill.process import die_with_parent
 from ordermill.stage import Stage
 from ordermill.state import checkout
 
@@ -130,7 +131,7 @@ async def _serving(folder: Path, stage: Stage, url: str, shelves: Sequence[Shelf
         child = await asyncio.create_subprocess_exec(
             sys.executable, folder / "serve.py",
             env=_told(stage, url, shelves), cwd=checkout(), stdin=DEVNULL, stdout=PIPE, stderr=output,
-            start_new_session=True,
+            start_new_session=True, preexec_fn=die_with_parent(signal.SIGTERM),
         )  # fmt: skip
     try:
         yield await _processes(child, folder, log)

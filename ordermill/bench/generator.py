@@ -46,7 +46,7 @@ async def a_generator(
     """A load generator in a process of its own, whose customers keep valid tokens. It ends with the block."""
     child = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "ordermill.bench.load",
-        stdin=PIPE, stdout=PIPE, limit=LONGEST_LINE, cwd=checkout(),
+        stdin=PIPE, stdout=PIPE, limit=LONGEST_LINE, cwd=checkout(), start_new_session=True,
     )  # fmt: skip
     generator = Generator(child)
     job = {"port": port, "heads": people.heads, "bodies": bodies, "marked": marked, "cancel_each": cancel_each}
