@@ -309,7 +309,8 @@ async def test_a_process_that_is_put_aside_stays_ended_until_it_is_started_again
     spec = Spec("sleeper", (sys.executable, "-c", SLEEPS), tmp_path / "log")
     first = (await supervisor.start_ready(spec)).pid
 
-    aside = await supervisor.put_aside("sleeper")
+    async with asyncio.timeout(20):
+        aside = await supervisor.put_aside("sleeper")
 
     assert (aside, supervisor.processes, psutil.pid_exists(first)) == (spec, {}, False)
     again = await supervisor.start_ready(aside)
