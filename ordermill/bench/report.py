@@ -10,6 +10,7 @@ from ordermill import tables
 
 Report = Mapping[str, Any]
 Figures = Mapping[str, Any]
+NOISY = 0.1  # the share of the machine
 
 
 def show(report: Report) -> None:
@@ -31,6 +32,9 @@ def show(report: Report) -> None:
         sys.stdout.write(
             f"\n{more} times the orders a second of {phases[-1]['name']}, for {less} times less CPU each\n"
         )
+    if busy := [phase["name"] for phase in phases if phase["noise"].get("others", 0.0) > NOISY]:
+        said = "other processes kept the machine busy, so rates are lower than they could be"
+        sys.stdout.write(f"\n{said}: {', '.join(busy)}\n")
     _show_audit(report["audit"])
 
 

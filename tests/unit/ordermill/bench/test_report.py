@@ -51,7 +51,15 @@ def test_a_column_is_a_phase_and_what_a_phase_does_not_know_stays_empty(capsys):
     assert "RabbitMQ 2 quorum queues" in lines
     assert "draining, confirmed a second in each tenth: " + " ".join(["4000"] * 10) in lines
     assert lines[-1] == "audit: 36 promises, 0 broken"
-    assert not any(line.startswith(("cancellations", "CAME BACK")) for line in lines)
+    assert not any(line.startswith(("cancellations", "CAME BACK", "other processes")) for line in lines)
+
+
+def test_a_phase_that_was_disturbed_is_named(capsys):
+    noisy = {**SATURATED, "noise": {"idle": 0.0, "steal": 0.0, "others": 0.4}}
+
+    lines = shown(capsys, phases=[noisy, DRAINED])
+
+    assert "other processes kept the machine busy, so rates are lower than they could be: saturated" in lines
 
 
 def test_what_was_compared_and_what_came_back_is_said(capsys):
