@@ -18,6 +18,7 @@ from chassis.admission import Crowded
 from chassis.app import Parts, Service, opened
 from chassis.boundary import Boundary
 from chassis.database import OUTAGE
+from chassis.hot import HotRoute
 from chassis.idempotency import KeyInUse, KeyReused
 from chassis.openapi import DocumentedAPI
 from chassis.pipeline import Unavailable
@@ -64,6 +65,8 @@ def api(parts: Parts) -> FastAPI:
     app.include_router(service.internal, include_in_schema=False)
     app.include_router(_probes(parts), include_in_schema=False)
     _answer_problems(app, service)
+    if service.hot:
+        app.add_middleware(HotRoute, hot=service.hot, path=PREFIX + service.hot.path, parts=parts, handlers=app)
     app.add_middleware(Boundary, service=service.name)
     return app
 

@@ -3,10 +3,11 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx2
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
+from pydantic import BaseModel
 from sqlalchemy import MetaData
 
 from chassis.batch import Work
@@ -64,6 +65,17 @@ class Loop:
     woken: bool = True
 
 
+class Hot(NamedTuple):
+    """A route that is served without FastAPI's machinery where nothing about a request is unusual.
+
+    ``endpoint`` is called as ``endpoint(body, caller, edge, key, prefer)``; FastAPI's route calls the same.
+    """
+
+    path: str
+    body: type[BaseModel]
+    endpoint: Callable[..., Awaitable[Response]]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Service:
     """A service as its ``main`` describes it. Nothing is opened before it runs.
@@ -72,6 +84,7 @@ class Service:
         router: routes under ``/api/v1``; ``internal`` ones need the service token, ``unversioned`` ones have no prefix.
         refusals: the code of ``chassis.problems`` for each refusal of the domain.
         own: opens what only this service needs; its value is ``Parts.own``.
+        hot: the busiest POST of ``router``.
     """
 
     name: str
@@ -85,6 +98,7 @@ class Service:
     refusals: Mapping[type[Exception], str] = field(default_factory=dict)
     loops: tuple[Loop, ...] = ()
     own: Callable[[Parts], AbstractAsyncContextManager[Any]] | None = None
+    hot: Hot | None = None
 
 
 Peers = Mapping[str, httpx2.AsyncClient]

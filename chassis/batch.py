@@ -12,8 +12,10 @@ from chassis.database import OUTAGE, Transaction
 from chassis.decisions import Cause, Decisions, Key, State
 from chassis.deferred import DeferredEvents
 from chassis.idempotency import Answer, Claim, Claims, Scope, Taken, again
+from chassis.ids import typeid
 from chassis.inbox import Claimed, Inbox
 from chassis.items import Again, Command, Entry, Item, Parcel
+from chassis.logging import Line
 from chassis.outbox import Outbox, Told
 from chassis.store import Change, Store
 from contracts.envelope import Envelope
@@ -24,6 +26,18 @@ class Settled(NamedTuple):
 
     item: Item
     outcome: str
+
+    def line(self) -> Line:
+        """What the log says of it. Where it is about an order, the line says which."""
+        body, cause = self.item.body, self.item.cause
+        told = {
+            "outcome": self.outcome,
+            "request_id": cause.correlation_id,
+            "trace_id": (cause.traceparent or "")[3:35],
+        }
+        if isinstance(order_id := getattr(body, "order_id", None), UUID):
+            told["order_id"] = typeid("ord", order_id)
+        return type(body).__name__, told
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chassis import context
+from chassis.logging import Line, info_each
 from chassis.problems import Problem
 from chassis.telemetry import REQUEST_SECONDS, REQUESTS
 
@@ -30,6 +31,7 @@ class Boundary:
     def __init__(self, app: ASGIApp, service: str) -> None:
         self._app = app
         self._service = service
+        self._lines: list[Line] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
@@ -67,9 +69,16 @@ class Boundary:
         REQUESTS.labels(self._service, method, exchange.status).inc()
         REQUEST_SECONDS.labels(self._service).observe(seconds)
         if path not in _QUIET:
-            logger.bind(
-                service=self._service, method=method, path=path, status=exchange.status, ms=round(seconds * 1000, 1)
-            ).info("request")
+            if not self._lines:
+                asyncio.get_running_loop().call_soon(self._log)
+            about = context.current.get()
+            told = {"method": method, "path": path, "status": exchange.status, "ms": round(seconds * 1000, 1)}
+            self._lines.append(("request", {**told, **(about.told() if about else {})}))
+
+    def _log(self) -> None:
+        """Requests that were answered in one go, as those of one batch are, are logged in one go."""
+        lines, self._lines = self._lines, []
+        info_each(self._service, lambda: lines)
 
 
 class _Exchange:

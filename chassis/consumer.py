@@ -39,14 +39,14 @@ class Consumer:
 
     def broker(self) -> RabbitBroker:
         """A FastStream broker with two subscribers: the service's queue, and its dead letters, which are drained."""
-        broker = RabbitBroker(self._url, logger=None, graceful_timeout=FINISHING, fail_fast=True)
+        broker = RabbitBroker(self._url, logger=None, graceful_timeout=FINISHING, fail_fast=True, apply_types=False)
         for name, receive in ((self.service, self.receive), (dead_letters_of(self.service), self.receive_dead)):
             queue = RabbitQueue(name, declare=False, durable=True)
             subscriber = broker.subscriber(
                 queue,
                 channel=Channel(prefetch_count=PREFETCH),
                 ack_policy=AckPolicy.MANUAL,
-                decoder=_raw,
+                decoder=_whole,
                 no_reply=True,
             )
             subscriber(receive)
@@ -89,18 +89,18 @@ class Consumer:
             await channel.close()
         return all(queue.declaration_result.consumer_count for queue in queues)
 
-    async def receive(self, body: bytes, message: RabbitMessage) -> None:
+    async def receive(self, message: RabbitMessage) -> None:
         """Settles one parcel and acknowledges it. Nothing is ever rejected: what fails lives on in the database."""
         raw = message.raw_message
-        await self.settle(str(raw.message_id), str(raw.routing_key), body, redelivered=bool(raw.redelivered))
+        await self.settle(str(raw.message_id), str(raw.routing_key), message.body, redelivered=bool(raw.redelivered))
         await message.ack()
 
-    async def receive_dead(self, body: bytes, message: RabbitMessage) -> None:
+    async def receive_dead(self, message: RabbitMessage) -> None:
         """Parks what the broker gave up, and acknowledges it then. Dead letters are drained, never browsed."""
         raw = message.raw_message
         death = Death.of(raw.headers, str(raw.routing_key))
         logger.error("{} gave up a parcel of {} and it is parked", death.cause, death.topic)
-        await self.settle_dead(str(raw.message_id), death, body)
+        await self.settle_dead(str(raw.message_id), death, message.body)
         await message.ack()
 
     async def settle(self, message_id: str, topic: str, body: bytes, *, redelivered: bool) -> None:
@@ -180,6 +180,6 @@ async def _take_no_more(broker: RabbitBroker) -> None:
             await queue.cancel(tag)
 
 
-async def _raw(message: Any) -> bytes:
-    body: bytes = message.body
-    return body
+async def _whole(message: Any) -> Any:
+    """What a subscriber is given: the parcel's bytes are read by whoever knows its topic."""
+    return message

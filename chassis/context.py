@@ -1,6 +1,6 @@
 """The request or item that is being worked on: its id, trace and order, for logs and for what is told."""
 
-import os
+import random
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from re import compile as pattern
@@ -24,6 +24,11 @@ class Context:
         """The 32 hex digits of the trace."""
         return self.traceparent[3:35]
 
+    def told(self) -> dict[str, str]:
+        """What a line of the log says of it."""
+        told = {"request_id": self.request_id, "trace_id": self.trace_id}
+        return {**told, "order_id": self.order_id} if self.order_id else told
+
 
 current: ContextVar[Context | None] = ContextVar("current", default=None)
 
@@ -41,7 +46,8 @@ def known_id(request_id: str | None) -> str:
 
 def new_traceparent() -> str:
     """A new sampled trace (W3C Trace Context, version 00)."""
-    return f"00-{os.urandom(16).hex()}-{os.urandom(8).hex()}-01"
+    noise = f"{random.getrandbits(192):048x}"
+    return f"00-{noise[:32]}-{noise[32:]}-01"
 
 
 def about_order(order_id: str) -> None:

@@ -164,6 +164,10 @@ async def _prepare(connection: asyncpg.Connection) -> None:
     )
 
 
+async def _as_it_is(_connection: asyncpg.Connection) -> None:
+    """A transaction leaves nothing behind on its connection; asyncpg would ask the server to make sure, each time."""
+
+
 class Database:
     """A service's connections to its own schema.
 
@@ -180,8 +184,9 @@ class Database:
     async def open(self) -> None:
         """Connects lazily: a database that is down is no reason not to start."""
         self._pool = asyncpg.create_pool(
-            self.url, min_size=0, max_size=self._size, max_inactive_connection_lifetime=0, timeout=5, init=_prepare
-        )
+            self.url, min_size=0, max_size=self._size, max_inactive_connection_lifetime=0, timeout=5, init=_prepare,
+            reset=_as_it_is,
+        )  # fmt: skip
         await self._pool
 
     async def close(self) -> None:

@@ -1,6 +1,6 @@
 """What routes are written with: the caller, headers, answers, and the edge, which hands commands to the pipeline."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from hmac import compare_digest
 from re import compile as pattern
@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from fastapi import Depends, Header, Request, Response
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel, ConfigDict, SecretStr, field_validator
+from starlette.datastructures import Headers
+from starlette.types import Scope
 
 from chassis import context
 from chassis.database import Transaction
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
     from chassis.app import Parts
 
 __all__ = [
-    "Admin", "Answer", "Body", "Caller", "Customer", "Edge", "IdempotencyKey", "IfMatch", "Listing", "Page", "Paging",
-    "ServiceCaller", "Staff", "View", "etag", "found", "listing",
+    "Admin", "Answer", "Body", "Caller", "Customer", "Edge", "IdempotencyKey", "IfMatch", "Listing", "Page",
+    "Paging", "ServiceCaller", "Staff", "View", "etag", "found", "listing",
 ]  # fmt: skip
 
 Found = TypeVar("Found")
@@ -75,7 +77,16 @@ def found(thing: Found | None) -> Found:
     return thing
 
 
-def _key(idempotency_key: Annotated[str | None, Header(max_length=300)] = None) -> str:
+async def _key(idempotency_key: Annotated[str | None, Header(max_length=300)] = None) -> str:
+    return bare_key(idempotency_key)
+
+
+def bare_key(idempotency_key: str | None) -> str:
+    """The idempotency key in a header, with or without quotes.
+
+    Raises:
+        Problem: when there is none, or it is malformed.
+    """
     if idempotency_key is None:
         code = "idempotency_key_missing"
         raise Problem(code, "Send a new value in the header Idempotency-Key with every new request.")
@@ -90,7 +101,7 @@ def _key(idempotency_key: Annotated[str | None, Header(max_length=300)] = None) 
     return bare
 
 
-def _if_match(if_match: Annotated[str | None, Header()] = None) -> int:
+async def _if_match(if_match: Annotated[str | None, Header()] = None) -> int:
     if if_match is None:
         code = "precondition_required"
         raise Problem(code, "Send the ETag that you have seen in If-Match.")
@@ -106,14 +117,19 @@ IfMatch = Annotated[int, Depends(_if_match)]
 
 async def _caller(request: Request, _documented: Annotated[object, Depends(_bearer)] = None) -> Caller:
     parts: Parts = request.app.state.parts
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    caller = await parts.verifier.verify(token.strip() if scheme.lower() == "bearer" else "")
+    caller = await parts.verifier.verify(bearer(request.headers.get("authorization", "")))
     request.scope["caller"] = caller
     return caller
 
 
-def _at_least(*roles: Role) -> Callable[[Caller], Caller]:
-    def check(caller: Annotated[Caller, Depends(_caller)]) -> Caller:
+def bearer(authorization: str) -> str:
+    """The token in a header Authorization, empty when it holds none."""
+    scheme, _, token = authorization.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def _at_least(*roles: Role) -> Callable[[Caller], Awaitable[Caller]]:
+    async def check(caller: Annotated[Caller, Depends(_caller)]) -> Caller:
         if caller.role not in roles:
             code = "forbidden"
             raise Problem(code)
@@ -122,7 +138,7 @@ def _at_least(*roles: Role) -> Callable[[Caller], Caller]:
     return check
 
 
-def _service(request: Request) -> None:
+async def _service(request: Request) -> None:
     parts: Parts = request.app.state.parts
     expected = f"Bearer {parts.settings.service_token.get_secret_value()}"
     if not compare_digest(request.headers.get("authorization", "").encode(), expected.encode()):
@@ -139,9 +155,14 @@ ServiceCaller = Annotated[None, Depends(_service)]
 class _Edge:
     """A request's way into its service."""
 
-    def __init__(self, request: Request) -> None:
-        self.request = request
-        self.parts: Parts = request.app.state.parts
+    def __init__(self, scope: Scope, parts: "Parts") -> None:
+        self.scope = scope
+        self.parts = parts
+
+    @property
+    def headers(self) -> Headers:
+        """The request's headers."""
+        return Headers(scope=self.scope)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Transaction]:
@@ -152,7 +173,7 @@ class _Edge:
     def tagged(self, view: BaseModel, version: int) -> Response:
         """The view with its version's ETag; 304 without a body when the client has that version (If-None-Match)."""
         tag = etag(version)
-        seen = {each.strip().removeprefix("W/") for each in self.request.headers.get("if-none-match", "").split(",")}
+        seen = {each.strip().removeprefix("W/") for each in self.headers.get("if-none-match", "").split(",")}
         if seen & {tag, "*"}:
             return Response(status_code=304, headers={"ETag": tag})
         return respond(Answer(view, headers={"ETag": tag}))
@@ -171,9 +192,9 @@ class _Edge:
         Raises:
             Exception: the domain's refusal, or why the pipeline cannot take it now.
         """
-        caller: Caller | None = self.request.scope.get("caller")
+        caller: Caller | None = self.scope.get("caller")
         claim = (
-            Claim(caller.user_id, operation, key, fingerprint(self.request.url.path, body))
+            Claim(caller.user_id, operation, key, fingerprint(self.scope["path"], body))
             if caller and key and body
             else None
         )
@@ -200,7 +221,16 @@ class _Edge:
         return respond(await self.run(command, render, key=key, operation=operation, body=body))
 
 
-Edge = Annotated[_Edge, Depends(_Edge)]
+def edge_of(scope: Scope, parts: "Parts") -> _Edge:
+    """A request's way into its service."""
+    return _Edge(scope, parts)
+
+
+async def _edge(request: Request) -> _Edge:
+    return edge_of(request.scope, request.app.state.parts)
+
+
+Edge = Annotated[_Edge, Depends(_edge)]
 
 
 def respond(answer: Answer) -> Response:

@@ -7,11 +7,13 @@ from datetime import UTC, datetime
 from functools import partial
 from hashlib import sha256
 from typing import Annotated
-from uuid import UUID
+from uuid import UUID, SafeUUID
 
 from pydantic_core import core_schema
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]
+_SHIFTS = range(120, -1, -10)
 _VALUES = {letter: value for value, letter in enumerate(_ALPHABET)}
 _VERSION = 0x7 << 76
 _VARIANT = 0b10 << 62
@@ -39,13 +41,21 @@ def made_at(value: UUID) -> datetime:
 
 def _uuid7(milliseconds: int, noise: int) -> UUID:
     high = milliseconds << 80 | _VERSION | (noise >> 64 & 0xFFF) << 64
-    return UUID(int=high | _VARIANT | noise & (1 << 62) - 1)
+    return _uuid(high | _VARIANT | noise & (1 << 62) - 1)
+
+
+def _uuid(number: int) -> UUID:
+    """What ``UUID(int=number)`` makes, in half the time: a service makes ten for an order."""
+    made = object.__new__(UUID)
+    object.__setattr__(made, "int", number)
+    object.__setattr__(made, "is_safe", SafeUUID.unknown)
+    return made
 
 
 def typeid(prefix: str, value: UUID) -> str:
     """The id as clients see it: prefix, underscore, 26 characters of Crockford's base32."""
     number = value.int
-    return f"{prefix}_{''.join(_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5))}"
+    return f"{prefix}_{''.join([_PAIRS[number >> shift & 1023] for shift in _SHIFTS])}"
 
 
 def parse_typeid(prefix: str, text: str) -> UUID:

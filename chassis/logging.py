@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import Callable, Iterable
 from traceback import format_tb
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,10 @@ if TYPE_CHECKING:
     from loguru import Message, Record
 
 _LEVELS = {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}
-_TEXT = "{time:HH:mm:ss.SSS} {level.name[0]} {extra[service]} {extra[_text]}{extra[_failure]}\n"
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | {0x2028: "\\u2028", 0x2029: "\\u2029"}
+_UNTOLD = {"service", "trace_id"}
+
+Line = tuple[str, dict[str, Any]]
 
 
 def set_up(service: str, *, level: str = "INFO", form: str = "json") -> None:
@@ -25,36 +28,58 @@ def set_up(service: str, *, level: str = "INFO", form: str = "json") -> None:
     """
     logger.remove()
     logger.configure(extra={"service": service}, patcher=_with_context)
-    if form == "json":
-        logger.add(_write_json, level=level, diagnose=False, backtrace=False)
-    else:
-        logger.add(sys.stderr, level=level, format=lambda _: _TEXT, diagnose=False, backtrace=False)
+    write = _write_json if form == "json" else _write_text
+    logger.add(write, level=level, format=lambda _: "", diagnose=False, backtrace=False)
     logging.basicConfig(handlers=[_Intercept()], level=logging.WARNING, force=True)
+
+
+def info_each(service: str, each: Callable[[], Iterable[Line]]) -> None:
+    """Logs many lines, each a message and its fields, in one go: loguru costs as much for one as for all of them.
+
+    ``each`` is called when something listens to the level.
+    """
+    logger.bind(service=service, each=each).info("")
 
 
 def _with_context(record: "Record") -> None:
     extra = record["extra"]
-    if context := current.get():
-        extra.setdefault("request_id", context.request_id)
-        extra.setdefault("trace_id", context.trace_id)
-        if context.order_id:
-            extra.setdefault("order_id", context.order_id)
-    told = (f"{key}={value}" for key, value in extra.items() if key not in {"service", "trace_id"})
-    # Clients choose parts of it, paths for one: they must not write lines of their own, or move the cursor.
-    extra["_text"] = " ".join((record["message"], *told)).translate(_CONTROLS)
-    extra["_failure"] = "".join(f"\n{part}" for part in _failure(record).values())
+    if (context := current.get()) and "each" not in extra:
+        for name, value in context.told().items():
+            extra.setdefault(name, value)
+
+
+def lines(record: "Record") -> Iterable[Line]:
+    """The lines that a record stands for, each a message and its fields."""
+    extra = dict(record["extra"])
+    if (each := extra.pop("each", None)) is None:
+        return [(record["message"], extra)]
+    return ((message, {**extra, **fields}) for message, fields in each())
 
 
 def _write_json(message: "Message") -> None:
     record = message.record
-    line: dict[str, Any] = {
-        "time": record["time"].isoformat(timespec="milliseconds"),
-        "level": record["level"].name.lower(),
-        "message": record["message"],
-        **{key: value for key, value in record["extra"].items() if key not in {"_text", "_failure"}},
-        **_failure(record),
-    }
-    sys.stderr.buffer.write(to_json(line, fallback=str) + b"\n")
+    head = {"time": record["time"].isoformat(timespec="milliseconds"), "level": record["level"].name.lower()}
+    failure = _failure(record)
+    _write(
+        to_json({**head, "message": text, **fields, **failure}, fallback=str) + b"\n" for text, fields in lines(record)
+    )
+
+
+def _write_text(message: "Message") -> None:
+    record = message.record
+    head = f"{record['time']:%H:%M:%S}.{record['time'].microsecond // 1000:03} {record['level'].name[0]}"
+    tail = "".join(f"\n{part}" for part in _failure(record).values())
+    _write(f"{head} {fields['service']} {_text(text, fields)}{tail}\n".encode() for text, fields in lines(record))
+
+
+def _text(text: str, fields: dict[str, Any]) -> str:
+    """Clients choose parts of it, paths for one: they must not write lines of their own, or move the cursor."""
+    told = (f"{key}={value}" for key, value in fields.items() if key not in _UNTOLD)
+    return " ".join((text, *told)).translate(_CONTROLS)
+
+
+def _write(lines: Iterable[bytes]) -> None:
+    sys.stderr.buffer.write(b"".join(lines))
     sys.stderr.flush()
 
 

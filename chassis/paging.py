@@ -69,7 +69,7 @@ def _decode(cursor: str) -> list[Any]:
     return values
 
 
-def _page(
+async def _page(
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     cursor: Annotated[str | None, Query(max_length=512)] = None,
     created_after: AwareDatetime | None = None,

@@ -6,23 +6,24 @@ Natural batching, no timer: whatever queued up while the last batch was settled 
 import asyncio
 import random
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from math import inf
 from typing import Any
-from uuid import UUID
 
 from loguru import logger
 
 from chassis import heartbeat, telemetry
-from chassis.batch import Batch, Work
+from chassis.batch import Batch, Settled, Work
 from chassis.context import Context, new_traceparent, start
 from chassis.database import CONFLICT, OUTAGE, Database, Transaction
 from chassis.deferred import Deferred
 from chassis.idempotency import Answer, Claim
-from chassis.ids import new_id, typeid
-from chassis.items import Again, Command, Entry, Item, Parcel
+from chassis.ids import new_id
+from chassis.items import Again, Command, Entry, Parcel
+from chassis.logging import info_each
 from chassis.tasks import Signal
 from contracts.envelope import Envelope, decode
 
@@ -200,20 +201,12 @@ class Pipeline:
         for entry in batch.entries:
             if not entry.settled.done():
                 entry.settled.set_result(batch.outcomes.get(entry))
-        for item, outcome in batch.settled:
-            self._tell(item, outcome)
+        for (kind, outcome), count in Counter((type(item.body).__name__, how) for item, how in batch.settled).items():
+            telemetry.ITEMS.labels(self.service, kind, outcome).inc(count)
+        info_each(self.service, partial(map, Settled.line, tuple(batch.settled)))
         telemetry.BATCH.labels(self.service).observe(sum(entry.size for entry in batch.entries))
         telemetry.BATCH_SECONDS.labels(self.service).observe(seconds)
         self.committed.fire()
-
-    def _tell(self, item: Item, outcome: str) -> None:
-        """One line and one count for each decision. Where it is about an order, the line says which."""
-        kind, cause = type(item.body).__name__, item.cause
-        telemetry.ITEMS.labels(self.service, kind, outcome).inc()
-        told = {"outcome": outcome, "request_id": cause.correlation_id, "trace_id": (cause.traceparent or "")[3:35]}
-        if isinstance(order_id := getattr(item.body, "order_id", None), UUID):
-            told["order_id"] = typeid("ord", order_id)
-        logger.bind(service=self.service, **told).info(kind)
 
     async def _interrupted(self, entries: Sequence[Entry], cause: BaseException) -> None:
         """Nothing is rerun: callers are told to ask again, facts wait here in their order for a new transaction."""

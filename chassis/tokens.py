@@ -37,6 +37,7 @@ _LONGEST = 4096
 _SHAPE = pattern(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{86}")
 _ALGORITHM = "ES256"
 _ASK_AGAIN = 5.0
+_NOBODY: tuple[None, int] = (None, 0)
 _ASK_AGAIN_AFTER_FAILURE = 0.5
 
 
@@ -177,14 +178,18 @@ class Verifier:
             TokenExpired: when it was ours.
             KeysUnavailable: when it names a key that may be new, and auth_service does not answer.
         """
-        if checked := self._checked.get(token):
-            caller, expires = checked
-            if expires <= self._now():
+        return self.known(token) or await self._check(token)
+
+    def known(self, token: str) -> Caller | None:
+        """The caller behind a token that was checked before and is still good."""
+        caller, expires = self._checked.get(token, _NOBODY)
+        if caller is not None:
+            if expires > self._now():
+                self._checked.move_to_end(token)
+            else:
                 del self._checked[token]
-                raise TokenExpired
-            self._checked.move_to_end(token)
-            return caller
-        return await self._check(token)
+                caller = None
+        return caller
 
     async def _check(self, token: str) -> Caller:
         if not token:

@@ -37,7 +37,7 @@ class Worker:
         parts, name = self.parts, self.parts.service.name
         loops = (
             *parts.service.loops,
-            Loop("deferred", retry_deferred),
+            Loop("deferred", retry_deferred, woken=False),
             Loop("housekeeping", keep_house, every=HOUR, woken=False),
         )
         relay, pipeline = forever(f"{name} relay", self.relay.run), forever(f"{name} pipeline", parts.pipeline.run)

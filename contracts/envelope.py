@@ -63,6 +63,7 @@ def decode(topic: str, body: bytes) -> list[Envelope[Event]]:
     return _parcel(Event.registry[topic]).validate_json(body)
 
 
+@cache
 def dataschema(event: type[Event]) -> str:
     """Name and version of an event's schema in ``contracts/``."""
     return f"/contracts/{event.topic}/{event.schema_version}"

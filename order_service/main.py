@@ -3,8 +3,8 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from chassis.app import Loop, Parts, Service
-from order_service import deadlines, handlers, replica, routes, store, tables
+from chassis.app import Hot, Loop, Parts, Service
+from order_service import deadlines, handlers, replica, routes, schemas, store, tables
 from order_service.availability import Availability
 from order_service.domain.cancellation import OrderNotCancellable
 from order_service.domain.life import OrderNotPayable
@@ -41,4 +41,5 @@ service = Service(
         Loop("replica", replica.measure, every=10.0, woken=False),
     ),
     own=_availability,
+    hot=Hot("/orders", schemas.OrderCreate, routes.create_order),
 )

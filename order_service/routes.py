@@ -48,13 +48,13 @@ async def _named(order_id: OrderRef) -> UUID:
     return order_id
 
 
-def _seconds(prefer: Annotated[str | None, Header()] = None) -> int:
+def _seconds(prefer: str | None) -> int:
     match = _WAIT.search(prefer or "")
     return min(int(match[1]), LONGEST_WAIT) if match else 0
 
 
 OrderNamed = Annotated[UUID, Depends(_named)]
-Seconds = Annotated[int, Depends(_seconds)]
+Prefer = Annotated[str | None, Header()]
 
 
 def _owner(caller: Caller) -> UserId | None:
@@ -110,7 +110,7 @@ async def create_quote(body: schemas.QuoteCreate, edge: Edge) -> schemas.Quote:
     ),
 )  # fmt: skip
 async def create_order(
-    body: schemas.OrderCreate, caller: Customer, edge: Edge, key: IdempotencyKey, seconds: Seconds
+    body: schemas.OrderCreate, caller: Customer, edge: Edge, key: IdempotencyKey, prefer: Prefer = None
 ) -> Response:
     terms = edge.parts.settings
     command = body.command(new_id(), caller.user_id, terms.pay_by, terms.settle_by)
@@ -118,7 +118,7 @@ async def create_order(
     # Not the id made above: under a key that was used before, this is the first request's answer, about its order.
     _, _, reference = answer.headers["Location"].rpartition("/")
     about_order(reference)
-    return await _after_waiting(edge, answer, parse_typeid("ord", reference), seconds)
+    return await _after_waiting(edge, answer, parse_typeid("ord", reference), _seconds(prefer))
 
 
 @router.get("/orders", operation_id="listOrders", responses=problems("token_missing", "cursor_invalid"))

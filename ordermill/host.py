@@ -162,5 +162,13 @@ def run(names: Sequence[str], role: str, port: int, host: str = "127.0.0.1") -> 
         timeout_keep_alive=65,
         timeout_graceful_shutdown=GRACE,
     )
+    _rarely_look_for_garbage()
     Server(config).run(ports.inherited())
     gc.freeze()  # Looking for garbage in all that the services imported would hold up the end.
+
+
+def _rarely_look_for_garbage() -> None:
+    """What is loaded stays; what work leaves behind is freed by reference counts, but for the cycles of failures."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)

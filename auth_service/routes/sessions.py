@@ -67,7 +67,7 @@ async def _sign_in(edge: Edge, email: str, password: str) -> Response:
         user_id=user.id,
         proved=user.password_hash,
         digest=_digest(refresh_token),
-        client=edge.request.headers.get("user-agent", "")[:200] or None,
+        client=edge.headers.get("user-agent", "")[:200] or None,
         lasts=settings.refresh_for,
     )
     return await edge.submit(command, await _tokens(edge, refresh_token))

@@ -209,13 +209,13 @@ class Order:
 
     @property
     def fulfilment_status(self) -> FulfilmentStatus:
+        if not self.shipments:
+            return FulfilmentStatus.UNFULFILLED
         left = Counter[str]()
         for line in self.lines:
             left[line.sku] += line.quantity
         for shipment in self.shipments:
             left.subtract({line.sku: line.quantity for line in shipment.lines})
-        if not self.shipments:
-            return FulfilmentStatus.UNFULFILLED
         if any(quantity > 0 for quantity in left.values()):
             return FulfilmentStatus.PARTIALLY_SHIPPED
         if any(shipment.delivered_at is None for shipment in self.shipments):

@@ -144,6 +144,10 @@ class Delivery:
     def raw_message(self) -> Letter:
         return self.letter
 
+    @property
+    def body(self) -> bytes:
+        return self.letter.body
+
     async def ack(self) -> None:
         subscription, world = self.subscription, self.subscription.broker.world
         await world.travel()
@@ -228,4 +232,4 @@ class Reader(Consumer):
 
     async def _handed(self, delivery: Delivery) -> None:
         with suppress(Exception):  # FastStream logs what a handler raises
-            await self.receive(delivery.letter.body, delivery)  # type: ignore[arg-type]
+            await self.receive(delivery)  # type: ignore[arg-type]

@@ -34,7 +34,7 @@ async def _jwks() -> dict[str, object]:
     return {"keys": [dict(PAIR.public_jwk)]}
 
 
-async def comes_to(ask, expected, within: float = 10.0):
+async def comes_to(ask, expected, within: float = 30.0):
     """Returns as soon as the answer is what is expected."""
 
     async def is_so() -> bool:
@@ -94,7 +94,7 @@ class Payments:
         [payment] = listed.json()["data"]
         return payment
 
-    async def reaches(self, order_id: UUID, status: str, within: float = 10.0) -> dict:
+    async def reaches(self, order_id: UUID, status: str, within: float = 30.0) -> dict:
         async def ask():
             return (await self.of_order(order_id))["status"]
 

@@ -11,13 +11,19 @@ from starlette.responses import PlainTextResponse
 
 from chassis import context
 from chassis.boundary import BODY_LIMIT, Boundary
+from chassis.logging import lines
 
 
 @pytest.fixture
 def logged():
-    lines = []
-    sink = logger.add(lines.append, level="DEBUG", format="{level} {message} {extra}")
-    yield lines
+    told = []
+
+    def keep(message):
+        failure = {"exception": repr(message.record["exception"])} if message.record["exception"] else {}
+        told.extend((text, {**fields, **failure}) for text, fields in lines(message.record))
+
+    sink = logger.add(keep, level="DEBUG", format="")
+    yield told
     logger.remove(sink)
 
 
@@ -121,7 +127,7 @@ async def test_a_failure_is_answered_without_its_text_and_logged_with_it(logged)
 
     assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
     assert "hunter2" not in answer.text
-    assert any("a request failed" in line and "hunter2" in line for line in logged)
+    assert any(text == "a request failed" and "hunter2" in fields["exception"] for text, fields in logged)
 
 
 async def test_a_failure_after_the_answer_has_begun_adds_nothing_to_it(logged):
@@ -143,11 +149,25 @@ async def test_a_failure_after_the_answer_has_begun_adds_nothing_to_it(logged):
 async def test_each_request_is_one_line(logged):
     await asked(echo, headers=JSON, content=b"{}", path="/orders?secret=1")
 
-    [line] = logged
-    assert "'method': 'POST'" in line
-    assert "'path': '/orders'" in line
-    assert "'status': 200" in line
-    assert "secret" not in line
+    await asyncio.sleep(0)
+    [(message, told)] = logged
+    assert (message, told["method"], told["path"], told["status"]) == ("request", "POST", "/orders", 200)
+    assert told["request_id"].startswith("req_")
+    assert "secret" not in str(told)
+
+
+async def test_requests_that_are_answered_in_one_go_are_logged_in_one_go(logged):
+    calls = []
+    sink = logger.add(calls.append, format="")
+    app = Boundary(echo, "ledger_service")
+    transport = httpx2.ASGITransport(app)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://shop") as client:
+        await asyncio.gather(*(client.post("/orders", headers=JSON, content=b"{}") for _ in range(20)))
+    await asyncio.sleep(0)
+    logger.remove(sink)
+
+    assert len(logged) == 20
+    assert len(calls) < 20
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics", "/health"])

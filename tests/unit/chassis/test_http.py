@@ -3,7 +3,7 @@
 import pytest
 from pydantic import Field, SecretStr, ValidationError
 
-from chassis.http import Answer, Body, View, _if_match, _key, etag, found, respond
+from chassis.http import Answer, Body, View, _if_match, bare_key, etag, found, respond
 from chassis.problems import Problem
 
 
@@ -56,20 +56,20 @@ def test_an_etag_is_the_version_quoted():
 
 
 @pytest.mark.parametrize(("header", "version"), [('"3"', 3), ('W/"12"', 12), (' "0" ', 0)])
-def test_if_match_takes_one_etag(header, version):
-    assert _if_match(header) == version
+async def test_if_match_takes_one_etag(header, version):
+    assert await _if_match(header) == version
 
 
 @pytest.mark.parametrize("header", ["", "3", "*", '"x"', '"1", "2"', f'"{"1" * 19}"'])
-def test_if_match_refuses_what_is_no_etag_of_ours(header):
+async def test_if_match_refuses_what_is_no_etag_of_ours(header):
     with pytest.raises(Problem) as refused:
-        _if_match(header)
+        await _if_match(header)
     assert refused.value.status == 400
 
 
-def test_if_match_is_required():
+async def test_if_match_is_required():
     with pytest.raises(Problem) as refused:
-        _if_match(None)
+        await _if_match(None)
     assert (refused.value.status, refused.value.code) == (428, "precondition_required")
 
 
@@ -77,19 +77,19 @@ def test_if_match_is_required():
     ("header", "key"), [("k", "k"), ('"k"', "k"), ('"', '"'), ("x" * 255, "x" * 255), (f'"{"x" * 255}"', "x" * 255)]
 )
 def test_an_idempotency_key_is_bare_or_quoted(header, key):
-    assert _key(header) == key
+    assert bare_key(header) == key
 
 
 @pytest.mark.parametrize("header", ["", '""', "a b", "é", "x" * 256, "tab\t"])
 def test_an_idempotency_key_is_1_to_255_visible_ascii_characters(header):
     with pytest.raises(Problem) as refused:
-        _key(header)
+        bare_key(header)
     assert refused.value.code == "idempotency_key_invalid"
 
 
 def test_an_idempotency_key_is_required():
     with pytest.raises(Problem) as refused:
-        _key(None)
+        bare_key(None)
     assert refused.value.code == "idempotency_key_missing"
 
 

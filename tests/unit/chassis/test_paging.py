@@ -41,17 +41,17 @@ def test_a_row_beyond_the_page_says_that_there_is_more_and_is_not_shown():
     assert (page.data, page.has_more) == ([Seen(n=1), Seen(n=2)], True)
 
 
-def test_the_next_page_begins_behind_the_last_row_that_was_shown():
+async def test_the_next_page_begins_behind_the_last_row_that_was_shown():
     cursor = shown([1, 2, 3]).next_cursor
 
-    page = _page(2, cursor, None, None)
+    page = await _page(2, cursor, None, None)
 
     assert page.seen(datetime, UUID, int) == (AT, ID, 2)
 
 
-def test_the_first_page_has_seen_nothing():
-    assert _page().seen(datetime) is None
-    assert _page() == Page(20, None, None, None)
+async def test_the_first_page_has_seen_nothing():
+    assert (await _page()).seen(datetime) is None
+    assert await _page() == Page(20, None, None, None)
 
 
 @pytest.mark.parametrize(
