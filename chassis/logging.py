@@ -59,10 +59,8 @@ def lines(record: "Record") -> Iterable[Line]:
 def _write_json(message: "Message") -> None:
     record = message.record
     head = {"time": record["time"].isoformat(timespec="milliseconds"), "level": record["level"].name.lower()}
-    failure = _failure(record)
-    _write(
-        to_json({**head, "message": text, **fields, **failure}, fallback=str) + b"\n" for text, fields in lines(record)
-    )
+    head |= _failure(record)
+    _write(to_json({**head, "message": text, **fields}, fallback=str) + b"\n" for text, fields in lines(record))
 
 
 def _write_text(message: "Message") -> None:

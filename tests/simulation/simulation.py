@@ -12,7 +12,6 @@ from unittest.mock import patch
 
 from loguru import logger
 
-import chassis.context
 import chassis.deferred
 import chassis.ids
 import chassis.pipeline
@@ -96,7 +95,6 @@ class Simulation:
             for module, name, value in (
                 (chassis.ids, "time", clock),
                 (chassis.ids, "os", noise),
-                (chassis.context, "os", noise),
                 (chassis.relay, "aio_pika", SimpleNamespace(connect=self.shop.broker.connect)),
                 (chassis.worker, "forever", partial(Begins, forever)),
                 (chassis.worker, "Loop", partial(Loop, every=times.looks)),
