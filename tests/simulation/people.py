@@ -89,7 +89,7 @@ class People:
         )
 
         async def place(parts: Parts) -> Any:
-            return await create_order(body, customer, edge(parts, customer, "/api/v1/orders"), key, 0)
+            return await create_order(body, customer, edge(parts, customer, "/api/v1/orders"), key)
 
         answer = await self._until_answered("order_service", place)
         if answer is None:

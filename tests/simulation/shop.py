@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from types import SimpleNamespace
 from typing import Any
 
 import inventory_service.main
@@ -16,7 +15,7 @@ import payment_service.main
 from chassis.app import Parts, Service, opened
 from chassis.batch import Work
 from chassis.deferred import ATTEMPTS, STARTS, DeferredEvents
-from chassis.http import _Edge
+from chassis.http import Edge, edge_of
 from chassis.idempotency import Claims
 from chassis.inbox import Inbox
 from chassis.outbox import Outbox
@@ -321,8 +320,6 @@ class Shop:
         return answer
 
 
-def edge(parts: Parts, caller: Caller, path: str) -> _Edge:
+def edge(parts: Parts, caller: Caller, path: str) -> Edge:
     """The chassis' edge for one request of this caller."""
-    state = SimpleNamespace(state=SimpleNamespace(parts=parts))
-    asked: Any = SimpleNamespace(app=state, scope={"caller": caller}, url=SimpleNamespace(path=path), headers={})
-    return _Edge(asked)
+    return edge_of({"caller": caller, "path": path, "headers": []}, parts)
