@@ -1,5 +1,6 @@
 """A whole shop, packed, for all tests of this folder; those that need another one start their own."""
 
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from tests.support.running_shop import RunningShop, a_running_shop
 
 @pytest.fixture(scope="session")
 async def shop(run_folder: Path) -> AsyncIterator[RunningShop]:
-    async with a_running_shop(run_folder / "packed") as running:
+    async with a_running_shop(run_folder / os.environ.get("PYTEST_XDIST_WORKER", "packed")) as running:
         yield running
 
 
