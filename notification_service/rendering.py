@@ -10,6 +10,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from chassis.ids import typeid
 from contracts.types import order_number
 from notification_service.channels import Mail
+from notification_service.domain.mails import Template
 from notification_service.domain.notification import Notification
 
 # ISO 4217: the currencies that do not have two decimals.
@@ -39,7 +40,13 @@ def reference(value: str, prefix: str) -> str:
     return typeid(prefix, UUID(value))
 
 
-_TEMPLATES = ImmutableSandboxedEnvironment(
+class _Environment(ImmutableSandboxedEnvironment):
+    """What templates see came as JSON: ``line.name`` is its key first."""
+
+    getattr = ImmutableSandboxedEnvironment.getitem
+
+
+_TEMPLATES = _Environment(
     loader=PackageLoader("notification_service"),
     autoescape=select_autoescape(enabled_extensions=("html",), default=False),
     undefined=StrictUndefined,
@@ -47,7 +54,8 @@ _TEMPLATES = ImmutableSandboxedEnvironment(
     lstrip_blocks=True,
     auto_reload=False,
 )
-_TEMPLATES.filters |= {"money": money, "line_total": line_total, "reference": reference}
+_TEMPLATES.globals.clear()
+_TEMPLATES.filters = {"money": money, "line_total": line_total, "reference": reference}
 
 
 def render(notification: Notification, *, address: str, name: str | None, shop: str, domain: str) -> Mail:
@@ -60,16 +68,18 @@ def render(notification: Notification, *, address: str, name: str | None, shop: 
     if notification.order_id is not None:
         values["order_number"] = order_number(notification.order_id)
         values["order_ref"] = typeid("ord", notification.order_id)
-    subject, text, html = (
-        _TEMPLATES.get_template(f"{notification.template}.{form}").render(values) for form in ("subject", "txt", "html")
-    )
+    values["subject"] = subject = " ".join(_fill(notification.template, "subject", values).split())
     return Mail(
         message_id=message_id(notification, domain),
         address=address,
-        subject=" ".join(subject.split()),
-        text=text.strip() + "\n",
-        html=html,
+        subject=subject,
+        text=_fill(notification.template, "txt", values).strip() + "\n",
+        html=_fill(notification.template, "html", values),
     )
+
+
+def _fill(template: Template, form: str, values: dict[str, Any]) -> str:
+    return _TEMPLATES.get_template(f"{template}.{form}").render(values)
 
 
 def message_id(notification: Notification, domain: str) -> str:
