@@ -20,8 +20,8 @@ from chassis.boundary import Boundary
 from chassis.database import OUTAGE
 from chassis.hot import HotRoute
 from chassis.idempotency import KeyInUse, KeyReused
+from chassis.items import Unavailable
 from chassis.openapi import DocumentedAPI
-from chassis.pipeline import Unavailable
 from chassis.problems import Problem, of_refusal, of_status, of_validation
 from chassis.tasks import forever
 from chassis.tokens import KeysUnavailable, TokenExpired, TokenInvalid, TokenMissing

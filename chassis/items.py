@@ -1,7 +1,7 @@
 """What waits for the pipeline: commands with their callers, parcels with their subscribers, deferred events."""
 
 from asyncio import Future
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import Any
@@ -14,6 +14,10 @@ from chassis.idempotency import Answer, Claim
 from contracts.envelope import Envelope, encode
 
 _WAITS = "waits behind an earlier event of the same subject"
+
+
+class Unavailable(Exception):
+    """The database cannot be reached, or too much is waiting. Ask again."""
 
 
 @dataclass(eq=False, slots=True)
@@ -79,6 +83,19 @@ class Again:
 
 
 Entry = Command | Parcel | Again
+
+
+def refuse(entry: Entry) -> None:
+    """Its caller is told to ask again, unless it was told something before."""
+    if not entry.settled.done():
+        entry.settled.set_result(Unavailable())
+
+
+def give_up(entries: Iterable[Entry]) -> None:
+    """Whoever waits for an answer over HTTP is told in time that nobody knows theirs: the key tells it later."""
+    for entry in entries:
+        if isinstance(entry, Command) and entry.until < inf:
+            refuse(entry)
 
 
 @dataclass(eq=False, slots=True)

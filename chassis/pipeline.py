@@ -22,7 +22,7 @@ from chassis.database import CONFLICT, OUTAGE, Database, Transaction
 from chassis.deferred import Deferred
 from chassis.idempotency import Answer, Claim
 from chassis.ids import new_id
-from chassis.items import Again, Command, Entry, Parcel
+from chassis.items import Again, Command, Entry, Parcel, Unavailable, give_up, refuse
 from chassis.logging import info_each
 from chassis.tasks import Signal
 from contracts.envelope import Envelope, decode
@@ -33,10 +33,6 @@ CONFLICT_RETRIES = 3
 LONGEST_PAUSE = 1.0
 OVERDUE = 4.0
 CLOSING = 2.0
-
-
-class Unavailable(Exception):
-    """The database cannot be reached, or too much is waiting. Ask again."""
 
 
 class Pipeline:
@@ -76,8 +72,8 @@ class Pipeline:
             Unavailable: when the database is away, or too much is waiting. The command's fate may be unknown.
             Exception: the domain's refusal; ``KeyInUse`` and ``KeyReused`` for the claim.
         """
-        loop, is_full = asyncio.get_running_loop(), self._items >= WAITING_ITEMS
-        if self._closing or is_full or (self._overdue and render) or loop.time() < self._resume_at:
+        loop = asyncio.get_running_loop()
+        if not self._is_open() or (self._overdue and render):
             raise Unavailable
         settled: asyncio.Future[Any] = loop.create_future()
         asked = context or start(None, new_traceparent())
@@ -87,6 +83,25 @@ class Pipeline:
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
+
+    async def submit_each(self, asked: Iterable[tuple[object, Context]], *, actor: str = "system") -> list[Any]:
+        """Decides commands that are known together, whether or not the caller stays. Raises nothing.
+
+        Returns each one's reply, or what it failed with: ``Unavailable`` where its fate may be unknown.
+        """
+        future = asyncio.get_running_loop().create_future
+        commands = [Command(body, new_id(), actor, context, None, None, future()) for body, context in asked]
+        for command in commands:
+            if self._is_open():
+                self._put(command)
+            else:
+                refuse(command)
+        await asyncio.wait([command.settled for command in commands])
+        return [command.settled.result() for command in commands]
+
+    def _is_open(self) -> bool:
+        is_full = self._items >= WAITING_ITEMS
+        return not (self._closing or is_full or asyncio.get_running_loop().time() < self._resume_at)
 
     async def handle(self, message_id: Any, envelopes: Sequence[Envelope[Any]]) -> None:
         """Settles a parcel; returns when its effect is committed, so that it may be acknowledged.
@@ -137,7 +152,7 @@ class Pipeline:
             return False
         batch = Batch(self._work, entries)
         started, later = time.perf_counter(), asyncio.get_running_loop().call_later
-        timers = later(OVERDUE, self._shed), later(2 * OVERDUE, _give_up, entries)
+        timers = later(OVERDUE, self._shed), later(2 * OVERDUE, give_up, entries)
         try:
             await self._commit(batch)
         except OUTAGE as outage:
@@ -161,7 +176,7 @@ class Pipeline:
             entry = self._waiting.popleft()
             self._items -= entry.size
             if isinstance(entry, Command) and entry.until < now:
-                _refuse(entry)
+                refuse(entry)
             if not entry.settled.done():
                 entries.append(entry)
                 room -= entry.size
@@ -170,7 +185,7 @@ class Pipeline:
     def _shed(self) -> None:
         """The batch takes so long that nobody knows when the next one begins: who can ask again later is told so."""
         self._overdue = True
-        _give_up(self._waiting)
+        give_up(self._waiting)
 
     async def _commit(self, batch: Batch) -> None:
         for attempt in range(CONFLICT_RETRIES):
@@ -219,7 +234,7 @@ class Pipeline:
         self._items += sum(fact.size for fact in facts)
         for entry in entries:
             if not isinstance(entry, Parcel):
-                _refuse(entry)
+                refuse(entry)
         await asyncio.sleep(pause)
 
     async def close(self) -> None:
@@ -229,15 +244,3 @@ class Pipeline:
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSING):
                 await self._idle.wait()
-
-
-def _refuse(entry: Entry) -> None:
-    if not entry.settled.done():
-        entry.settled.set_result(Unavailable())
-
-
-def _give_up(entries: Iterable[Entry]) -> None:
-    """Whoever waits for an answer over HTTP is told in time that nobody knows theirs: the key tells it later."""
-    for entry in entries:
-        if isinstance(entry, Command) and entry.until < inf:
-            _refuse(entry)

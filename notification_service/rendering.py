@@ -43,7 +43,8 @@ def reference(value: str, prefix: str) -> str:
 class _Environment(ImmutableSandboxedEnvironment):
     """What templates see came as JSON: ``line.name`` is its key first."""
 
-    getattr = ImmutableSandboxedEnvironment.getitem
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        return self.getitem(obj, attribute)
 
 
 _TEMPLATES = _Environment(

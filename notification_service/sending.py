@@ -1,20 +1,23 @@
 """The loop that sends mails: claim with a lease and commit, send outside every transaction, record the outcome."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from email.headerregistry import Address
 from email.utils import parseaddr
+from functools import partial
 from random import random
 from traceback import extract_tb
-from typing import Any
 
 from loguru import logger
 
 from chassis.app import Parts
+from chassis.context import new_traceparent, start
 from chassis.ids import typeid
-from chassis.pipeline import Unavailable
+from chassis.items import Unavailable
+from chassis.logging import Line, info_each
+from chassis.tasks import running
 from notification_service import store
 from notification_service.addresses import Addresses, Contact
 from notification_service.channels import LogMailer, Mailer, NullMailer, Undeliverable, Undelivered
@@ -37,6 +40,7 @@ LEASE = timedelta(seconds=30)
 STEP = 14.0
 RECORD = 12.0
 PAUSE = 0.2
+_MESSAGES = {Status.SENT: "mail sent", Status.WAITING: "mail waits: {}", Status.DEAD: "mail given up: {}"}
 
 
 class Desk:
@@ -89,49 +93,78 @@ async def step(parts: Parts) -> bool:
     if now is None:
         await parts.own.mailer.rest()
         return False
-    ends_at = asyncio.get_running_loop().time() + STEP
-    results = await asyncio.gather(*(_send(parts, one, now, ends_at) for one in claimed), return_exceptions=True)
-    for failure in results:
-        if isinstance(failure, BaseException):
-            raise failure
+    await _send(parts, claimed, now)
     return len(claimed) == BATCH
 
 
-async def _send(parts: Parts, notification: Notification, now: datetime, ends_at: float) -> None:
-    outcome = await _attempt(parts.own, notification, now, ends_at)
-    recorded = await _record(parts, outcome, ends_at + RECORD)
-    if recorded is not None:
-        _tell(recorded)
+async def _send(parts: Parts, claimed: Sequence[Notification], now: datetime) -> None:
+    """Sends the mails side by side. What becomes known together is recorded together, while others are being sent."""
+    loop = asyncio.get_running_loop()
+    ends_at = loop.time() + STEP
+    attempts = {asyncio.create_task(_attempt(parts.own, one, now)): one for one in claimed}
+    cut = loop.call_at(ends_at, _cancel, attempts)
+    waiting = set(attempts)
+    try:
+        async with running(*attempts):
+            while waiting:
+                known, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                outcomes = [_outcome(parts.own, one, task) for task, one in attempts.items() if task in known]
+                await _record(parts, outcomes, ends_at + RECORD)
+    finally:
+        cut.cancel()
 
 
-async def _record(parts: Parts, outcome: Record, until: float) -> Notification | None:
-    """Records what cannot be undone any more: a database that is away for a moment must not make a second mail."""
+def _cancel(attempts: Iterable[asyncio.Task[Record]]) -> None:
+    for attempt in attempts:
+        attempt.cancel()
+
+
+def _outcome(desk: Desk, notification: Notification, attempt: asyncio.Task[Record]) -> Record:
+    return _setback(desk, notification, "timeout") if attempt.cancelled() else attempt.result()
+
+
+async def _record(parts: Parts, outcomes: Sequence[Record], until: float) -> None:
+    """Records what cannot be undone any more: a database that is away for a moment must not make a second mail.
+
+    What fails alone is logged by the pipeline; its mail is sent again when its lease ends.
+    """
+    context = start(None, new_traceparent())
     while True:
-        try:
-            recorded: Notification | None = await asyncio.shield(parts.pipeline.submit(outcome, actor="system"))
-        except Unavailable:
-            if asyncio.get_running_loop().time() > until:
-                raise
-            await asyncio.sleep(PAUSE)
-        else:
-            return recorded
+        replies = await parts.pipeline.submit_each([(outcome, context) for outcome in outcomes], actor="system")
+        _tell(parts.service.name, [reply for reply in replies if isinstance(reply, Notification)])
+        outcomes = [o for o, reply in zip(outcomes, replies, strict=True) if isinstance(reply, Unavailable)]
+        if not outcomes:
+            return
+        if asyncio.get_running_loop().time() > until:
+            raise Unavailable
+        await asyncio.sleep(PAUSE)
 
 
-async def _attempt(desk: Desk, notification: Notification, now: datetime, ends_at: float) -> Record:
-    attempt: dict[str, Any] = {"notification_id": notification.id, "attempt": notification.attempts}
+async def _attempt(desk: Desk, notification: Notification, now: datetime) -> Record:
     max_age = desk.settings.max_age(notification.template)
     if is_stale(notification, max_age, now):
-        return RecordFailure(**attempt, reason="too_old")
+        return _failure(notification, "too_old")
     try:
-        async with asyncio.timeout_at(ends_at):
-            address = await desk.deliver(notification)
+        address = await desk.deliver(notification)
     except Undeliverable as failure:
-        return RecordFailure(**attempt, reason=str(failure))
+        return _failure(notification, str(failure))
     except Exception as failure:  # noqa: BLE001 -- whatever it is, it is this mail's alone
-        reason = _reason(failure, notification)
-        jitter = random()  # noqa: S311 -- it spreads the next tries, it is no secret
-        return RecordSetback(**attempt, reason=reason, jitter=jitter, max_age=max_age)
-    return RecordSent(**attempt, address=address)
+        return _setback(desk, notification, _reason(failure, notification))
+    return RecordSent(notification_id=notification.id, attempt=notification.attempts, address=address)
+
+
+def _failure(notification: Notification, reason: str) -> RecordFailure:
+    return RecordFailure(notification_id=notification.id, attempt=notification.attempts, reason=reason)
+
+
+def _setback(desk: Desk, notification: Notification, reason: str) -> RecordSetback:
+    return RecordSetback(
+        notification_id=notification.id,
+        attempt=notification.attempts,
+        reason=reason,
+        jitter=random(),  # noqa: S311 -- it spreads the next tries, it is no secret
+        max_age=desk.settings.max_age(notification.template),
+    )
 
 
 def _reason(failure: Exception, notification: Notification) -> str:
@@ -145,12 +178,20 @@ def _reason(failure: Exception, notification: Notification) -> str:
     return kind
 
 
-def _tell(notification: Notification) -> None:
-    order_id = {} if notification.order_id is None else {"order_id": typeid("ord", notification.order_id)}
-    said = logger.bind(notification_id=str(notification.id), template=str(notification.template), **order_id)
-    if notification.status is Status.SENT:
-        said.info("mail sent")
-    elif notification.status is Status.WAITING:
-        said.info("mail waits: {}", notification.reason)
-    else:
-        said.warning("mail given up: {}", notification.reason)
+def _tell(service: str, recorded: Iterable[Notification]) -> None:
+    good = []
+    for one in recorded:
+        if one.status is Status.DEAD:
+            message, told = _line(one)
+            logger.bind(**told).warning(message)
+        else:
+            good.append(one)
+    if good:
+        info_each(service, partial(map, _line, good))
+
+
+def _line(notification: Notification) -> Line:
+    told = {"notification_id": str(notification.id), "template": str(notification.template)}
+    if notification.order_id is not None:
+        told["order_id"] = typeid("ord", notification.order_id)
+    return _MESSAGES[notification.status].format(notification.reason), told

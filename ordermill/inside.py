@@ -129,7 +129,7 @@ def _of_postgres(failure: BaseException, refused: str, missing: str) -> Failure 
     import asyncpg
 
     from chassis.database import OUTAGE
-    from chassis.pipeline import Unavailable
+    from chassis.items import Unavailable
 
     if isinstance(failure, (Unavailable, *OUTAGE)):
         return Failure("PostgreSQL does not answer.", START, Exit.NOT_RUNNING)

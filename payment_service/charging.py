@@ -15,7 +15,7 @@ from loguru import logger
 from chassis.app import Parts
 from chassis.context import Context, new_traceparent
 from chassis.ids import typeid
-from chassis.pipeline import Unavailable
+from chassis.items import Unavailable
 from contracts.types import OrderId
 from payment_service import providers
 from payment_service.domain.answer import ProviderAnswered

@@ -12,7 +12,7 @@ from chassis.app import Parts
 from chassis.database import CONFLICT, OUTAGE
 from chassis.idempotency import KeyInUse
 from chassis.ids import parse_typeid, typeid
-from chassis.pipeline import Unavailable
+from chassis.items import Unavailable
 from chassis.problems import Problem
 from chassis.tokens import Caller
 from contracts.types import OrderId, Role

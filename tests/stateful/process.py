@@ -13,7 +13,7 @@ from chassis.api import api
 from chassis.app import opened, parts_of
 from chassis.consumer import Consumer
 from chassis.database import OUTAGE
-from chassis.pipeline import Unavailable
+from chassis.items import Unavailable
 from chassis.tasks import running
 from chassis.tokens import KeyPair, Verifier, issue
 from tests.stateful.faults import Killed, MoodyProvider

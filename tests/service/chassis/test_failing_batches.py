@@ -12,7 +12,7 @@ from chassis import pipeline as chassis_pipeline
 from chassis.context import start
 from chassis.idempotency import Answer, Claim, KeyReused
 from chassis.ids import new_id
-from chassis.pipeline import Unavailable
+from chassis.items import Unavailable
 from chassis.tasks import running
 from tests.support.envelopes import enveloped
 from tests.support.eventually import eventually

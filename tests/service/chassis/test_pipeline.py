@@ -10,7 +10,7 @@ from chassis import pipeline as chassis_pipeline
 from chassis.context import start
 from chassis.idempotency import Answer, Claim, KeyInUse, KeyReused
 from chassis.ids import new_id
-from chassis.pipeline import Unavailable
+from chassis.items import Unavailable
 from tests.support.envelopes import enveloped
 from tests.support.eventually import eventually
 from tests.support.ledger import SERVICE, Credit, Debit, Overdrawn, a_pipeline, not_refunded, refunded
@@ -124,6 +124,35 @@ async def test_a_refusal_goes_to_the_one_who_asked_and_changes_nothing(pipeline,
     assert isinstance(outcomes[1], Overdrawn)
     assert outcomes[2].balance == 3
     assert await rows("SELECT id, balance FROM $S.accounts") == [(rich, 3)]
+
+
+async def test_commands_that_are_known_together_are_each_told_their_own(pipeline, rows):
+    rich, poor = uuid4(), uuid4()
+
+    told = await pipeline.submit_each([(Credit(rich, 5), start()), (Debit(poor, 1), start())], actor="system")
+
+    assert told[0].balance == 5
+    assert isinstance(told[1], Overdrawn)
+    assert await rows("SELECT id, balance FROM $S.accounts") == [(rich, 5)]
+
+
+async def test_commands_that_are_known_together_are_settled_though_their_caller_leaves(idle, rows):
+    left = asyncio.create_task(idle.submit_each([(Credit(uuid4(), 1), start()), (Credit(uuid4(), 2), start())]))
+    await asyncio.sleep(0)
+    left.cancel()
+    await asyncio.gather(left, return_exceptions=True)
+
+    assert await idle.step() is True
+    assert await rows("SELECT balance FROM $S.accounts ORDER BY balance") == [(1,), (2,)]
+
+
+async def test_a_closed_pipeline_tells_those_who_are_known_together_to_ask_again(pipeline, rows):
+    await pipeline.close()
+
+    told = await pipeline.submit_each([(Credit(uuid4(), 1), start()), (Credit(uuid4(), 2), start())])
+
+    assert [type(one) for one in told] == [Unavailable, Unavailable]
+    assert await rows("SELECT 1 FROM $S.accounts") == []
 
 
 async def test_a_parcel_that_comes_again_has_one_effect(pipeline, rows):

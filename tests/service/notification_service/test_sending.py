@@ -8,13 +8,15 @@ import pytest
 from loguru import logger
 
 from chassis.ids import derived_id, new_id, typeid
-from chassis.pipeline import Unavailable
+from chassis.items import Unavailable
+from chassis.logging import lines
 from contracts.types import OrderId, UserId, order_number
 from notification_service import addresses, sending, store
-from notification_service.addresses import Addresses
+from notification_service.addresses import Addresses, Contact
 from notification_service.domain.mails import Template
 from notification_service.domain.notification import Status
 from tests.service.notification_service.conftest import ADDRESS
+from tests.support.eventually import eventually
 from tests.support.notification_service import (
     CUSTOMER,
     EVENT,
@@ -56,9 +58,9 @@ async def test_an_event_that_is_told_again_becomes_no_second_mail(shop, mails):
 
 
 async def test_an_event_that_is_told_again_is_settled_and_holds_up_nobody(shop, mails):
-    lines: list[str] = []
+    warned: list[str] = []
     await shop.hear(order_confirmed(), event_id=EVENT)
-    sink = logger.add(lines.append, level="WARNING", format="{message}")
+    sink = logger.add(warned.append, level="WARNING", format="{message}")
 
     await shop.hear(order_confirmed(), event_id=EVENT)
     await shop.hear(order_confirmed(order_id=OrderId(new_id())))
@@ -66,7 +68,7 @@ async def test_an_event_that_is_told_again_is_settled_and_holds_up_nobody(shop, 
     logger.remove(sink)
     await sending.step(shop.parts)
     assert await shop.sql("SELECT last_error FROM notification_service.deferred") == []
-    assert lines == []
+    assert warned == []
     assert len(mails.mails) == 2
 
 
@@ -235,6 +237,50 @@ async def test_a_mail_that_takes_longer_than_the_lease_allows_waits(shop, mails,
     assert await shop.rows("status, reason") == [("waiting", "timeout")]
 
 
+async def test_a_mail_is_recorded_while_another_is_still_being_sent(shop, mails, monkeypatch):
+    answer = asyncio.Event()
+
+    async def find(_user_id: object) -> Contact:
+        await answer.wait()
+        return Contact(ADDRESS)
+
+    async def one_is_recorded() -> bool:
+        return await shop.rows("status") == [("sending",), ("sent",)]
+
+    monkeypatch.setattr(shop.parts.own.addresses, "find", find)
+    await shop.hear(order_confirmed(), stock_low())
+
+    step = asyncio.create_task(sending.step(shop.parts))
+    await eventually(one_is_recorded, within=4.0)
+    answer.set()
+    await step
+
+    assert await shop.rows("status") == [("sent",), ("sent",)]
+
+
+async def test_a_step_that_is_cancelled_leaves_no_mail_behind_that_is_still_being_sent(shop, monkeypatch):
+    started, ended = asyncio.Event(), asyncio.Event()
+
+    async def find(_user_id: object) -> Contact:
+        started.set()
+        try:
+            return await asyncio.Future()
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(shop.parts.own.addresses, "find", find)
+    await shop.hear(order_confirmed())
+    step = asyncio.create_task(sending.step(shop.parts))
+    await started.wait()
+
+    step.cancel()
+    await asyncio.wait([step])
+
+    assert step.cancelled()
+    assert ended.is_set()
+    assert await shop.rows("status") == [("sending",)]
+
+
 async def test_a_database_that_is_away_for_a_moment_makes_no_second_mail(shop, mails, monkeypatch):
     monkeypatch.setattr(sending, "PAUSE", 0.02)
     await shop.hear(order_confirmed())
@@ -304,25 +350,27 @@ async def test_two_senders_at_once_send_each_mail_once(shop, mails):
 
 
 async def test_no_log_line_shows_an_address(shop, mails):
-    lines: list[str] = []
-    sink = logger.add(lines.append, level="TRACE", format="{message} {extra} {exception}")
+    told: list[str] = []
+    sink = logger.add(lambda line: told.extend(map(str, lines(line.record))), level="TRACE", diagnose=False)
+    records = logger.add(told.append, level="TRACE", format="{message} {extra} {exception}")
     mails.refusals[ADDRESS] = f"550 {ADDRESS} is unknown"
     await shop.hear(order_confirmed(), stock_low())
 
     await sending.step(shop.parts)
 
     logger.remove(sink)
-    assert any("mail given up: smtp_550" in line for line in lines)
-    assert any("mail sent" in line for line in lines)
-    assert not any("@" in line for line in lines)
+    logger.remove(records)
+    assert any("mail given up: smtp_550" in line for line in told)
+    assert any("mail sent" in line for line in told)
+    assert not any("@" in line for line in told)
 
 
 async def test_the_line_about_a_mail_names_its_order_as_the_interface_does(shop):
-    lines: list[str] = []
-    sink = logger.add(lines.append, level="INFO", format="{message} {extra[order_id]}", filter="notification_service")
+    told: list[tuple[str, object]] = []
+    sink = logger.add(lambda line: told.extend((m, f.get("order_id")) for m, f in lines(line.record)), level="INFO")
     await shop.hear(order_confirmed())
 
     await sending.step(shop.parts)
 
     logger.remove(sink)
-    assert lines == [f"mail sent {typeid('ord', ORDER)}\n"]
+    assert ("mail sent", typeid("ord", ORDER)) in told

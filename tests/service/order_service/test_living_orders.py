@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from chassis.ids import new_id, typeid
-from chassis.pipeline import Unavailable
+from chassis.items import Unavailable
 from chassis.tokens import Role
 from contracts.accounts import UserErased
 from order_service import deadlines
