@@ -14,7 +14,6 @@ from loguru import logger
 
 from chassis.app import Parts
 from chassis.context import Context, new_traceparent
-from chassis.ids import typeid
 from chassis.items import Unavailable
 from contracts.types import OrderId
 from payment_service import providers
@@ -84,8 +83,8 @@ async def _fly(parts: Parts, calls: Sequence[DueCall]) -> None:
     records: list[asyncio.Task[None]] = []
     try:
         async for said in _asked(own.provider, calls):
-            answer = said.answer or NOTHING_SAID
-            records.append(asyncio.create_task(_record(parts, waiting.pop(said.key), answer)))
+            answered = [_answered(waiting.pop(key), answer or NOTHING_SAID) for key, answer in said]
+            records.append(asyncio.create_task(_record(parts, answered)))
         await asyncio.gather(*records)
     except Exception as failure:  # noqa: BLE001 -- the leases run out, and whoever takes the calls looks them up
         logger.opt(exception=failure).error("{} calls are given up until their lease ends", len(waiting))
@@ -95,7 +94,7 @@ async def _fly(parts: Parts, calls: Sequence[DueCall]) -> None:
         own.out.difference_update(call.key for call in calls)
 
 
-async def _asked(provider: InProcess | OverHttp, calls: Sequence[DueCall]) -> AsyncIterator[Said]:
+async def _asked(provider: InProcess | OverHttp, calls: Sequence[DueCall]) -> AsyncIterator[Sequence[Said]]:
     """What the provider says to calls of one kind (see ``_kinds``): the first of them shows what all of them are.
 
     What may have been asked before is looked up, and asked again, under the same key, only where it is not found.
@@ -106,10 +105,9 @@ async def _asked(provider: InProcess | OverHttp, calls: Sequence[DueCall]) -> As
         by_key = {call.key: call for call in calls}
         find = provider.find if calls[0].is_charge else provider.find_refund
         async for said in find(list(by_key)):
-            if said.answer is None:
-                fresh.append(by_key[said.key])
-            else:
-                yield said
+            fresh.extend(by_key[key] for key, answer in said if answer is None)
+            if known := [one for one in said if one.answer is not None]:
+                yield known
     if fresh:
         asking = provider.charge(_charges(fresh)) if fresh[0].is_charge else provider.refund(_returns(fresh))
         async for said in asking:
@@ -127,21 +125,27 @@ def _returns(calls: Iterable[DueCall]) -> list[Return]:
     return [Return(key=c.key, charge_key=c.charge_key or "", amount=c.amount) for c in calls]
 
 
-async def _record(parts: Parts, call: DueCall, answer: Answer) -> None:
-    """Hands the answer to the pipeline, again and again while the database is away, until the lease ends."""
+def _answered(call: DueCall, answer: Answer) -> tuple[ProviderAnswered, Context]:
     if answer.outcome is Outcome.UNKNOWN:
         answer = replace(answer, again_after=again_after(call.tries))
     command = ProviderAnswered(order_id=OrderId(call.order_id), key=call.key, answer=answer)
-    asked = Context(call.correlation_id, call.traceparent or new_traceparent(), typeid("ord", call.order_id))
+    return command, Context(call.correlation_id, call.traceparent or new_traceparent())
+
+
+async def _record(parts: Parts, answered: Sequence[tuple[ProviderAnswered, Context]]) -> None:
+    """Hands answers to the pipeline, again and again while the database is away, until the lease ends.
+
+    What fails alone is logged by the pipeline; its call is looked up when its lease ends.
+    """
+    waiting = answered
     async with asyncio.timeout(parts.settings.lease.total_seconds()):
         while True:
-            try:
-                await parts.pipeline.submit(command, actor="provider", context=asked)
-            except Unavailable:
-                await asyncio.sleep(FIRST_PAUSE)
-            else:
+            replies = await parts.pipeline.submit_each(waiting, actor="provider")
+            waiting = [one for one, reply in zip(waiting, replies, strict=True) if isinstance(reply, Unavailable)]
+            if not waiting:
                 break
-    parts.own.out.discard(call.key)
+            await asyncio.sleep(FIRST_PAUSE)
+    parts.own.out.difference_update(command.key for command, _ in answered)
 
 
 def again_after(tries: int) -> timedelta:

@@ -1,6 +1,7 @@
 """Who moves the money: one small interface, the simulated provider inside of this process, and the one behind HTTP.
 
-Each call takes many and gives each answer as soon as it is known. An adapter never raises: it says unknown.
+Each call takes many and gives answers as soon as they are known, together what is known together.
+An adapter never raises: it says unknown.
 """
 
 import asyncio
@@ -30,13 +31,13 @@ class Said(NamedTuple):
 class Provider(Protocol):
     """A payment provider that honours idempotency keys."""
 
-    def charge(self, asked: Sequence[Charge]) -> AsyncIterator[Said]: ...
+    def charge(self, asked: Sequence[Charge]) -> AsyncIterator[Sequence[Said]]: ...
 
-    def find(self, keys: Sequence[str]) -> AsyncIterator[Said]: ...
+    def find(self, keys: Sequence[str]) -> AsyncIterator[Sequence[Said]]: ...
 
-    def refund(self, asked: Sequence[Return]) -> AsyncIterator[Said]: ...
+    def refund(self, asked: Sequence[Return]) -> AsyncIterator[Sequence[Said]]: ...
 
-    def find_refund(self, keys: Sequence[str]) -> AsyncIterator[Said]: ...
+    def find_refund(self, keys: Sequence[str]) -> AsyncIterator[Sequence[Said]]: ...
 
 
 _OUTCOMES = {
@@ -58,12 +59,11 @@ def _answer(reply: Reply | None) -> Answer | None:
     return Answer(outcome=outcome_of(reply.status), reference=reply.reference, code=reply.code)
 
 
-async def _as_known(works: Iterable[Work], limit: timedelta) -> AsyncIterator[Said]:
+async def _as_known(works: Iterable[Work], limit: timedelta) -> AsyncIterator[Sequence[Said]]:
     tasks = [asyncio.ensure_future(_within(work, limit)) for work in works]
     try:
         for known in asyncio.as_completed(tasks):
-            for said in await known:
-                yield said
+            yield await known
     finally:
         for task in tasks:
             task.cancel()
@@ -87,16 +87,16 @@ class InProcess:
         self.simulator = simulator
         self._timeout = timeout
 
-    def charge(self, asked: Sequence[Charge]) -> AsyncIterator[Said]:
+    def charge(self, asked: Sequence[Charge]) -> AsyncIterator[Sequence[Said]]:
         return _as_known(self.simulator.charge(asked), self._timeout)
 
-    def find(self, keys: Sequence[str]) -> AsyncIterator[Said]:
+    def find(self, keys: Sequence[str]) -> AsyncIterator[Sequence[Said]]:
         return _as_known([Work(keys, self.simulator.books.find(keys))], self._timeout)
 
-    def refund(self, asked: Sequence[Return]) -> AsyncIterator[Said]:
+    def refund(self, asked: Sequence[Return]) -> AsyncIterator[Sequence[Said]]:
         return _as_known(self.simulator.refund(asked), self._timeout)
 
-    def find_refund(self, keys: Sequence[str]) -> AsyncIterator[Said]:
+    def find_refund(self, keys: Sequence[str]) -> AsyncIterator[Sequence[Said]]:
         return _as_known([Work(keys, self.simulator.books.find_refunds(keys))], self._timeout)
 
 
@@ -107,20 +107,20 @@ class OverHttp:
         self._client = client
         self._timeout = timeout
 
-    def charge(self, asked: Sequence[Charge]) -> AsyncIterator[Said]:
+    def charge(self, asked: Sequence[Charge]) -> AsyncIterator[Sequence[Said]]:
         return self._gather({one.key: self._post("/charges", one.key, _charge_body(one)) for one in asked})
 
-    def find(self, keys: Sequence[str]) -> AsyncIterator[Said]:
+    def find(self, keys: Sequence[str]) -> AsyncIterator[Sequence[Said]]:
         return self._gather({key: self._get("/charges", key) for key in keys})
 
-    def refund(self, asked: Sequence[Return]) -> AsyncIterator[Said]:
+    def refund(self, asked: Sequence[Return]) -> AsyncIterator[Sequence[Said]]:
         bodies = {one.key: {"charge_key": one.charge_key, "amount": one.amount} for one in asked}
         return self._gather({key: self._post("/refunds", key, body) for key, body in bodies.items()})
 
-    def find_refund(self, keys: Sequence[str]) -> AsyncIterator[Said]:
+    def find_refund(self, keys: Sequence[str]) -> AsyncIterator[Sequence[Said]]:
         return self._gather({key: self._get("/refunds", key) for key in keys})
 
-    def _gather(self, calls: dict[str, Awaitable[httpx2.Response]]) -> AsyncIterator[Said]:
+    def _gather(self, calls: dict[str, Awaitable[httpx2.Response]]) -> AsyncIterator[Sequence[Said]]:
         return _as_known([Work([key], _reply(key, call)) for key, call in calls.items()], self._timeout)
 
     async def _post(self, path: str, key: str, body: dict[str, Any]) -> httpx2.Response:

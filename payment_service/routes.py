@@ -121,7 +121,7 @@ async def _books(provider: Any, asked: domain.Attempt | domain.Refund | None) ->
     if asked is None:
         return Books(answer=None)
     find = provider.find if isinstance(asked, domain.Attempt) else provider.find_refund
-    [said] = [said async for said in find([asked.call.key])]
+    [[said]] = [said async for said in find([asked.call.key])]
     return Books(answer=said.answer)
 
 

@@ -115,13 +115,13 @@ class MoodyProvider:
     def find_refund(self, keys):
         return self._call(self.inner.find_refund, keys, keys)
 
-    async def _call(self, call: Callable, asked, keys: Sequence[str]) -> AsyncIterator[Said]:
+    async def _call(self, call: Callable, asked, keys: Sequence[str]) -> AsyncIterator[Sequence[Said]]:
         mood = self.mood
         said = [] if mood in {Mood.DEAF, Mood.CALLER_DIES_BEFORE} else [each async for each in call(asked)]
         if mood in DEADLY:
             self.lost.set()
             await asyncio.Event().wait()
         if mood in SILENT:
-            said = [Said(key, Answer(outcome=Outcome.UNKNOWN, code="timeout")) for key in keys]
+            said = [[Said(key, Answer(outcome=Outcome.UNKNOWN, code="timeout")) for key in keys]]
         for each in said:
             yield each

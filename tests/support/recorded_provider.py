@@ -13,19 +13,19 @@ class Recorded(InProcess):
         super().__init__(real.simulator, real._timeout)
         self.calls: list[tuple[str, list[str]]] = []
 
-    def charge(self, asked: Sequence[Charge]) -> AsyncIterator[Said]:
+    def charge(self, asked: Sequence[Charge]) -> AsyncIterator[Sequence[Said]]:
         self._note("charge", [one.key for one in asked])
         return super().charge(asked)
 
-    def find(self, keys: Sequence[str]) -> AsyncIterator[Said]:
+    def find(self, keys: Sequence[str]) -> AsyncIterator[Sequence[Said]]:
         self._note("find", keys)
         return super().find(keys)
 
-    def refund(self, asked: Sequence[Return]) -> AsyncIterator[Said]:
+    def refund(self, asked: Sequence[Return]) -> AsyncIterator[Sequence[Said]]:
         self._note("refund", [one.key for one in asked])
         return super().refund(asked)
 
-    def find_refund(self, keys: Sequence[str]) -> AsyncIterator[Said]:
+    def find_refund(self, keys: Sequence[str]) -> AsyncIterator[Sequence[Said]]:
         self._note("find_refund", keys)
         return super().find_refund(keys)
 

@@ -205,6 +205,6 @@ async def test_a_provider_whose_books_are_away_says_nothing(settings):
         provider = payments.parts.own.provider
         await provider.simulator.books._database.close()
 
-        said = [said async for said in provider.find(["pay:x:1"])]
+        [said] = [said async for said in provider.find(["pay:x:1"])]
 
         assert [(it.key, it.answer.outcome) for it in said] == [("pay:x:1", Outcome.UNKNOWN)]

@@ -88,8 +88,8 @@ async def test_a_refund_in_doubt_is_looked_up_over_http(apart):
     await apart.reaches(order_id, "captured")
     [key] = [key for (key,) in await apart.rows("SELECT key FROM payment_service.payment_attempts")]
 
-    said = [said async for said in apart.parts.own.provider.find_refund(["ref:never"])]
-    charge = [said async for said in apart.parts.own.provider.find([key, "pay:never:1"])]
+    [said] = [said async for said in apart.parts.own.provider.find_refund(["ref:never"])]
+    charge = [one async for said in apart.parts.own.provider.find([key, "pay:never:1"]) for one in said]
 
     assert [(it.key, it.answer) for it in said] == [("ref:never", None)]
     assert {it.key: it.answer and it.answer.outcome.value for it in charge} == {key: "done", "pay:never:1": None}
