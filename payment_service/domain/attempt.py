@@ -49,8 +49,9 @@ def request(payment: Payment | None, fact: PaymentRequested, step: Step) -> Paym
                 status=PaymentStatus.REQUIRES_METHOD,
                 created_at=step.now,
                 updated_at=step.now,
+                version=0,
             )
-            return asked if fact.method is None else replace(_charged_with(asked, fact.method, step), version=1)
+            return _charged_with(asked, fact.method, step) if fact.method else asked.moved(step.now)
         case Payment(status=PaymentStatus.FAILED) if fact.method and fact.attempt == payment.attempt + 1:
             return _charged_with(payment, fact.method, step)
     return payment
