@@ -80,7 +80,7 @@ _CLAIM = Statement(
         due_at=func.now() + bindparam("lease", type_=Interval),
         version=n.c.version + 1,
     )
-    .returning(n, func.now().label("claimed_at"))
+    .returning(n)
 )
 
 _old = (
@@ -134,8 +134,8 @@ STORE = SqlStore(
 
 async def claim_due(tx: Transaction, *, limit: int, lease: timedelta) -> tuple[list[Notification], datetime | None]:
     """The mails to send now, leased to the caller, and the database's clock; whose lease ran out is among them."""
-    rows = await tx.fetch(_CLAIM, limit=limit, lease=lease)
-    return [_notification(row) for row in rows], rows[0]["claimed_at"] if rows else None
+    claimed = [_notification(row) for row in await tx.fetch(_CLAIM, limit=limit, lease=lease)]
+    return claimed, claimed[0].due_at - lease if claimed else None
 
 
 async def forget_addresses(tx: Transaction, *, kept_for: timedelta, limit: int) -> int:
@@ -188,13 +188,8 @@ def _reader_row(reader: Reader) -> tuple[Any, ...]:
 
 
 def _notification(row: Record) -> Notification:
-    values: dict[str, Any] = {name: row[name] for name in _COLUMNS}
-    values |= {
-        "template": Template(row["template"]),
-        "channel": Channel(row["channel"]),
-        "status": Status(row["status"]),
-    }
-    return Notification(**values)
+    kinds = {"template": Template(row["template"]), "channel": Channel(row["channel"]), "status": Status(row["status"])}
+    return Notification(**dict(row) | kinds)
 
 
 def _reader(row: Record) -> Reader:

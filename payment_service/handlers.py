@@ -17,9 +17,7 @@ decisions = Decisions("payment_service")
 
 
 def _step(cause: Cause) -> Step:
-    return Step(
-        now=cause.now, id=cause.derive("step"), correlation_id=cause.correlation_id, traceparent=cause.traceparent
-    )
+    return Step(now=cause.now, derive=cause.derive, correlation_id=cause.correlation_id, traceparent=cause.traceparent)
 
 
 def _decision(

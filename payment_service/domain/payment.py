@@ -3,6 +3,7 @@
 The life of a payment is in ``attempt`` (charging) and ``refund`` (giving back); the values they share are here.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -67,12 +68,17 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """The circumstances of one step: the time, an id for what the step creates, and the request that it belongs to."""
+    """The circumstances of one step: the time, how ids are derived, and the request that it belongs to."""
 
     now: datetime
-    id: UUID
+    derive: Callable[..., UUID]
     correlation_id: str
     traceparent: str | None = None
+
+    @property
+    def id(self) -> UUID:
+        """The id of what the step creates."""
+        return self.derive("step")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

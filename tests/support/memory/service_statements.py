@@ -131,14 +131,12 @@ async def claim_mails(tx: Transaction, limit: int, lease: timedelta) -> list[Rec
     pending = {Status.QUEUED, Status.WAITING, Status.SENDING}
     due = [row for row in tx.all("notifications") if row["status"] in pending and row["due_at"] <= tx.now]
     claimed = await tx.locked("notifications", sorted(due, key=lambda row: row["due_at"]), free=limit)
-    columns = tx.schema.tables["notifications"].columns
-    made, rows = record(*columns, "claimed_at"), []
+    rows = []
     for row in claimed:
         changes = {"status": "sending", "attempts": row["attempts"] + 1, "version": row["version"] + 1}
-        changed = row | changes | {"due_at": tx.now + lease}
-        tx.put("notifications", changed)
-        rows.append(made((*(changed[name] for name in columns), tx.now)))
-    return rows
+        rows.append(row | changes | {"due_at": tx.now + lease})
+        tx.put("notifications", rows[-1])
+    return tx.records("notifications", rows)
 
 
 async def forget_addresses(tx: Transaction, kept_for: timedelta, limit: int) -> list[Record]:
