@@ -16,7 +16,7 @@ from chassis.database import Transaction
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command is answered over HTTP: a view, else bytes as they were stored."""
+    """What a command is answered over HTTP: a view, or bytes that are written already."""
 
     body: BaseModel | bytes | None
     status: int = 200

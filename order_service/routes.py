@@ -30,6 +30,7 @@ from chassis.ids import OrderRef, UserRef, new_id, parse_typeid, typeid
 from chassis.problems import problems
 from contracts.types import CancelReason, OrderId, UserId
 from order_service import following, schemas, store
+from order_service.answers import order_json
 from order_service.domain.cancellation import CancelOrder
 from order_service.domain.life import PayOrder
 from order_service.domain.order import Order
@@ -61,24 +62,23 @@ def _owner(caller: Caller) -> UserId | None:
     return None if caller.is_staff else UserId(caller.user_id)
 
 
-def _shown(order: Order, status: int = 200) -> Answer:
-    return Answer(schemas.Order.of(order), status, {"ETag": etag(order.version)})
+def _shown(order: Order, status: int = 200, **more: str) -> Answer:
+    return Answer(order_json(order), status, {"ETag": etag(order.version), **more})
 
 
 def _created(order: Order) -> Answer:
-    answer = _shown(order, 201)
-    return replace(answer, headers={**answer.headers, "Location": f"/api/v1/orders/{typeid('ord', order.id)}"})
+    return _shown(order, 201, Location=f"/api/v1/orders/{typeid('ord', order.id)}")
 
 
 def _accepted(order: Order) -> Answer:
     return _shown(order, 202)
 
 
-async def _after_waiting(edge: Edge, answer: Answer, order_id: UUID, seconds: int) -> Response:
+async def _after_waiting(edge: Edge, answer: Answer, reference: str, seconds: int) -> Response:
     """The answer with the state that the order reached within these seconds. Whatever fails here, the order stands."""
     if not seconds:
         return respond(answer)
-    if (order := await following.settled(edge.parts, order_id, seconds)) is None:
+    if (order := await following.settled(edge.parts, parse_typeid("ord", reference), seconds)) is None:
         return respond(answer)
     reached = _shown(order)
     applied = {**answer.headers, **reached.headers, "Preference-Applied": f"wait={seconds}"}
@@ -118,7 +118,7 @@ async def create_order(
     # Not the id made above: under a key that was used before, this is the first request's answer, about its order.
     _, _, reference = answer.headers["Location"].rpartition("/")
     about_order(reference)
-    return await _after_waiting(edge, answer, parse_typeid("ord", reference), _seconds(prefer))
+    return await _after_waiting(edge, answer, reference, _seconds(prefer))
 
 
 @router.get("/orders", operation_id="listOrders", responses=problems("token_missing", "cursor_invalid"))

@@ -85,7 +85,7 @@ class OrderCreate(Body):
             order_id=OrderId(order_id),
             customer_id=UserId(customer_id),
             lines=numbered(self.lines),
-            shipping_address=order.Address(**dict(self.shipping_address)),
+            shipping_address=order.Address(**vars(self.shipping_address)),
             method=self.payment.token if self.payment else None,
             expected_total=self.expected_total.value if self.expected_total else None,
             note=self.note,
