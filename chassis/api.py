@@ -58,6 +58,7 @@ def api(parts: Parts) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         separate_input_output_schemas=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.parts = parts
     app.include_router(service.router, prefix=PREFIX)

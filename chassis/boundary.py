@@ -2,11 +2,12 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
 from loguru import logger
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -16,9 +17,10 @@ from chassis.problems import Problem
 from chassis.telemetry import REQUEST_SECONDS, REQUESTS
 
 BODY_LIMIT = 64 * 1024
+Headers = Mapping[bytes, bytes]
 _QUIET = {"/livez", "/readyz", "/metrics", "/health"}
 _WITH_BODY = {"POST", "PUT", "PATCH"}
-_MEDIA_TYPES = {"application/json", "application/x-www-form-urlencoded"}
+_MEDIA_TYPES = {b"application/json", b"application/x-www-form-urlencoded"}
 
 
 class _TooLarge(HTTPException):
@@ -38,8 +40,8 @@ class Boundary:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        asked = context.start(headers.get("x-request-id"), headers.get("traceparent"))
+        headers = dict(reversed(scope["headers"]))  # of those that come twice the first one counts
+        asked: context.Context = scope.get("asked") or context.asked_with(headers)
         token = context.current.set(asked)
         exchange = _Exchange(scope, receive, send, asked)
         try:
@@ -107,7 +109,8 @@ class _Exchange:
         """Passes the answer on, with the request's id."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            MutableHeaders(scope=message)["X-Request-ID"] = self._context.request_id
+            if "asked" not in self.scope:  # else the door writes the ids
+                MutableHeaders(scope=message)["X-Request-ID"] = self._context.request_id
         await self._send(message)
 
     async def problem(self, problem: Problem) -> None:
@@ -118,12 +121,12 @@ class _Exchange:
         await response(self.scope, self._receive, self.send)
 
 
-def _unacceptable(method: str, headers: Any) -> Problem | None:
-    length = headers.get("content-length", "")
-    if length.isdecimal() and int(length) > BODY_LIMIT:
+def _unacceptable(method: str, headers: Headers) -> Problem | None:
+    length = headers.get(b"content-length", b"")
+    if length.isdigit() and int(length) > BODY_LIMIT:
         return Problem("body_too_large", "At most 64 KiB.")
-    has_body = length not in {"", "0"} or "transfer-encoding" in headers
-    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
-    if method in _WITH_BODY and has_body and media_type not in _MEDIA_TYPES and not media_type.endswith("+json"):
+    has_body = length not in {b"", b"0"} or b"transfer-encoding" in headers
+    media_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    if method in _WITH_BODY and has_body and media_type not in _MEDIA_TYPES and not media_type.endswith(b"+json"):
         return Problem("unsupported_media_type", "Send application/json.")
     return None

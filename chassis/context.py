@@ -1,6 +1,7 @@
 """The request or item that is being worked on: its id, trace and order, for logs and for what is told."""
 
 import random
+from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from re import compile as pattern
@@ -37,6 +38,12 @@ def start(request_id: str | None = None, traceparent: str | None = None) -> Cont
     """A context from what a client sent, as far as it is well-formed; what is missing is made anew."""
     trace = traceparent if traceparent and _TRACEPARENT.fullmatch(traceparent) else new_traceparent()
     return Context(known_id(request_id), trace)
+
+
+def asked_with(headers: Mapping[bytes, bytes]) -> Context:
+    """The context of a request with these headers."""
+    request_id, traceparent = headers.get(b"x-request-id", b""), headers.get(b"traceparent", b"")
+    return start(request_id.decode("latin-1"), traceparent.decode("latin-1"))
 
 
 def known_id(request_id: str | None) -> str:

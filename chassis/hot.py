@@ -4,6 +4,7 @@ It takes what is well-formed and whose token was checked before. Anything else g
 so that one place says no; and FastAPI's route is the one that is documented.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.applications import Starlette
@@ -43,18 +44,18 @@ class HotRoute:
 
     def _given(self, scope: Scope, came: list[Message]) -> Given | None:
         """The endpoint's arguments; None where anything about the request is unusual."""
-        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-        if len(headers) < len(scope["headers"]) or headers.get(b"content-type") != "application/json":
+        headers = dict(scope["headers"])
+        if len(headers) < len(scope["headers"]) or headers.get(b"content-type") != b"application/json":
             return None
-        if (caller := self._parts.verifier.known(bearer(headers.get(b"authorization", "")))) is None:
+        if (caller := self._parts.verifier.known(bearer(_text(headers, b"authorization") or ""))) is None:
             return None
         scope["caller"] = caller
         try:
-            key = bare_key(headers.get(b"idempotency-key"))
+            key = bare_key(_text(headers, b"idempotency-key"))
             body = self._hot.body.model_validate_json(b"".join([message.get("body", b"") for message in came]))
         except (ValueError, Problem):
             return None
-        return body, caller, edge_of(scope, self._parts), key, headers.get(b"prefer")
+        return body, caller, edge_of(scope, self._parts), key, _text(headers, b"prefer")
 
     async def _answer(self, scope: Scope, given: Given) -> Response:
         try:
@@ -67,6 +68,11 @@ class HotRoute:
                     response: Response = await self._handlers[kind](Request(scope), failure)
                     return response
             raise
+
+
+def _text(headers: Mapping[bytes, bytes], name: bytes) -> str | None:
+    value = headers.get(name)
+    return None if value is None else value.decode("latin-1")
 
 
 async def _all(receive: Receive) -> list[Message]:

@@ -19,7 +19,7 @@ from chassis.boundary import Boundary
 from chassis.problems import Problem, of_status
 from gateway import pages
 from gateway.documents import Documents
-from gateway.headers import asked_with, dressed, passed_on, refuse
+from gateway.headers import dressed, passed_on, refuse
 from gateway.health import readiness, report
 from gateway.routing import TABLE, Routes
 
@@ -68,7 +68,7 @@ class Door:
         if scope["type"] != "http":
             await self._own(scope, receive, send)
             return
-        asked = asked_with(scope["headers"])
+        asked = context.asked_with(dict(scope["headers"]))
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -77,7 +77,7 @@ class Door:
 
         service = self._routes.find(scope["path"])
         app = self._services[service] if service else self._own
-        await app({**scope, "headers": passed_on(scope["headers"], asked)}, receive, answer)
+        await app({**scope, "headers": passed_on(scope["headers"], asked), "asked": asked}, receive, answer)
 
 
 def absent(service: str) -> ASGIApp:

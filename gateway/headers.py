@@ -20,12 +20,6 @@ _SECURITY: Headers = [
 _MADE_HERE = {b"x-request-id", b"traceparent"}
 
 
-def asked_with(headers: Iterable[tuple[bytes, bytes]]) -> context.Context:
-    """The request's context: the client's ids as far as they are well-formed, else new ones."""
-    given = {name: value.decode("latin-1") for name, value in headers if name in _MADE_HERE}
-    return context.start(given.get(b"x-request-id"), given.get(b"traceparent"))
-
-
 def passed_on(headers: Headers, asked: context.Context) -> Headers:
     """The request's headers with these ids; a `tracestate` belongs to the trace it came with and to no other."""
     ids = [(b"x-request-id", asked.request_id.encode()), (b"traceparent", asked.traceparent.encode())]
