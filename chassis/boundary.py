@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -33,7 +34,8 @@ class Boundary:
     def __init__(self, app: ASGIApp, service: str) -> None:
         self._app = app
         self._service = service
-        self._lines: list[Line] = []
+        self._seconds = REQUEST_SECONDS.labels(service)
+        self._answered: list[_Exchange] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
@@ -66,36 +68,41 @@ class Boundary:
             await exchange.problem(Problem("internal_error"))
 
     def _record(self, exchange: "_Exchange") -> None:
-        seconds = time.perf_counter() - exchange.started
-        path, method = exchange.scope["path"], exchange.scope["method"]
-        REQUESTS.labels(self._service, method, exchange.status).inc()
-        REQUEST_SECONDS.labels(self._service).observe(seconds)
-        if path not in _QUIET:
-            if not self._lines:
-                asyncio.get_running_loop().call_soon(self._log)
-            about = context.current.get()
-            told = {"method": method, "path": path, "status": exchange.status, "ms": round(seconds * 1000, 1)}
-            self._lines.append(("request", {**told, **(about.told() if about else {})}))
+        exchange.seconds = time.perf_counter() - exchange.started
+        exchange.context = context.current.get() or exchange.context
+        if not self._answered:
+            asyncio.get_running_loop().call_soon(self._tell)
+        self._answered.append(exchange)
 
-    def _log(self) -> None:
-        """Requests that were answered in one go, as those of one batch are, are logged in one go."""
-        lines, self._lines = self._lines, []
-        info_each(self._service, lambda: lines)
+    def _tell(self) -> None:
+        """Requests that were answered in one go, as those of one batch are, are counted and logged in one go."""
+        answered, self._answered = self._answered, []
+        for exchange in answered:
+            self._seconds.observe(exchange.seconds)
+        for (method, status), count in Counter((each.scope["method"], each.status) for each in answered).items():
+            REQUESTS.labels(self._service, method, status).inc(count)
+        info_each(self._service, lambda: [each.line() for each in answered if each.scope["path"] not in _QUIET])
 
 
 class _Exchange:
     """One request and its answer: counts the body as it comes, and adds the request's id to the answer."""
 
-    __slots__ = ("_context", "_receive", "_received", "_send", "scope", "started", "status")
+    __slots__ = ("_receive", "_received", "_send", "context", "scope", "seconds", "started", "status")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, asked: context.Context) -> None:
         self.scope = scope
         self.started = time.perf_counter()
         self.status = 0
-        self._context = asked
+        self.seconds = 0.0
+        self.context = asked
         self._receive = receive
         self._send = send
         self._received = 0
+
+    def line(self) -> Line:
+        """What the log says of it."""
+        about = {"method": self.scope["method"], "path": self.scope["path"], "status": self.status}
+        return "request", {**about, "ms": round(self.seconds * 1000, 1), **self.context.told()}
 
     async def receive(self) -> Message:
         """The next part of the request, as long as its body stays within the limit."""
@@ -110,14 +117,14 @@ class _Exchange:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             if "asked" not in self.scope:  # else the door writes the ids
-                MutableHeaders(scope=message)["X-Request-ID"] = self._context.request_id
+                MutableHeaders(scope=message)["X-Request-ID"] = self.context.request_id
         await self._send(message)
 
     async def problem(self, problem: Problem) -> None:
         """Answers with a problem, unless the answer has already begun: then the connection is cut by the server."""
         if self.status:
             return
-        response = problem.answer(self.scope["path"], self._context.request_id)
+        response = problem.answer(self.scope["path"], self.context.request_id)
         await response(self.scope, self._receive, self.send)
 
 

@@ -30,7 +30,7 @@ __all__ = [
 Found = TypeVar("Found")
 _KEY = pattern(r"[\x21-\x7e]{1,255}")
 _ETAG = pattern(r'(?:W/)?"(\d{1,18})"')
-_UNSTORABLE = pattern("[\\0\\ud800-\\udfff]")
+_SURROGATE = pattern("[\\ud800-\\udfff]")
 _bearer = HTTPBearer(auto_error=False, description="An access token, from `POST /auth/login`.")
 
 
@@ -49,10 +49,10 @@ class Body(BaseModel):
 
 
 def _is_unstorable(value: object) -> bool:
-    if isinstance(value, SecretStr):
-        value = value.get_secret_value()
     if isinstance(value, str):
-        return _UNSTORABLE.search(value) is not None
+        return "\0" in value or not (value.isascii() or _SURROGATE.search(value) is None)
+    if isinstance(value, SecretStr):
+        return _is_unstorable(value.get_secret_value())
     if isinstance(value, dict):
         return any(_is_unstorable(part) for pair in value.items() for part in pair)
     return isinstance(value, list | tuple) and any(map(_is_unstorable, value))

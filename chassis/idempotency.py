@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
-from json import dumps
+from json import JSONEncoder
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -12,6 +12,8 @@ from pydantic import BaseModel
 from pydantic_core import to_json
 
 from chassis.database import Transaction
+
+_canonical = JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class KeyReused(Exception):
 
 def fingerprint(path: str, body: BaseModel) -> bytes:
     """SHA-256 over the path and the canonical body, so that order and spelling of fields do not matter."""
-    canonical = dumps(body.model_dump(mode="json", exclude_none=True), sort_keys=True, separators=(",", ":"))
+    canonical = _canonical.encode(body.model_dump(mode="json", exclude_none=True))
     return sha256(f"{path}\0{canonical}".encode()).digest()
 
 

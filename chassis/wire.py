@@ -63,9 +63,10 @@ class Wire(HttpToolsProtocol):
         """Parses what came, unless it is one request too many."""
         if self.admission.is_full(len(self.tasks)) and self._refuses_at_a_glance(data):
             return
-        self._expect()
         self._between = False
         super().data_received(data)
+        if self._begun or not self._between:  # what came whole, as nearly all does, needs no time
+            self._expect()
         # A header that does not end reaches no callback: what comes of it is counted here.
         self._pending = 0 if self._between or not self._reads_head else self._pending + len(data)
         if self._pending > HEAD_LIMIT and not self.transport.is_closing():
@@ -75,7 +76,6 @@ class Wire(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins."""
         super().on_message_begin()
-        self._expect()
         self._begun = self._between = True
         self._parsed = 0
 

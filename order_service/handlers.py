@@ -1,6 +1,7 @@
 """What order_service does: one decision for each command and each fact that it listens to."""
 
 from collections.abc import Iterable
+from functools import cache
 from re import sub
 
 from chassis.decisions import Cause, Decision, Decisions, Key, State
@@ -110,8 +111,13 @@ def _decided(before: Order | None, outcome: Outcome, item: Command | Fact, cause
 
 
 def _entry(before: Order | None, after: Order, item: Command | Fact | UserErased, cause: Cause) -> HistoryEntry:
-    name = item.topic if isinstance(item, Event) else sub(r"(?<!^)(?=[A-Z])", "_", type(item).__name__).lower()
+    name = item.topic if isinstance(item, Event) else _name(type(item))
     return entry(before, after, cause.actor, name, cause.id)
+
+
+@cache
+def _name(command: type) -> str:
+    return sub(r"(?<!^)(?=[A-Z])", "_", command.__name__).lower()
 
 
 def _trace_id(cause: Cause) -> str | None:
