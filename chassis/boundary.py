@@ -5,7 +5,6 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
 
 from loguru import logger
 from starlette.datastructures import MutableHeaders
@@ -81,7 +80,8 @@ class Boundary:
             self._seconds.observe(exchange.seconds)
         for (method, status), count in Counter((each.scope["method"], each.status) for each in answered).items():
             REQUESTS.labels(self._service, method, status).inc(count)
-        info_each(self._service, lambda: [each.line() for each in answered if each.scope["path"] not in _QUIET])
+        if told := [each for each in answered if each.scope["path"] not in _QUIET]:
+            info_each(self._service, lambda: [each.line() for each in told])
 
 
 class _Exchange:

@@ -111,13 +111,13 @@ def _decided(before: Order | None, outcome: Outcome, item: Command | Fact, cause
 
 
 def _entry(before: Order | None, after: Order, item: Command | Fact | UserErased, cause: Cause) -> HistoryEntry:
-    name = item.topic if isinstance(item, Event) else _name(type(item))
+    name = item.topic if isinstance(item, Event) else _name(type(item).__name__)
     return entry(before, after, cause.actor, name, cause.id)
 
 
 @cache
-def _name(command: type) -> str:
-    return sub(r"(?<!^)(?=[A-Z])", "_", command.__name__).lower()
+def _name(command: str) -> str:
+    return sub(r"(?<!^)(?=[A-Z])", "_", command).lower()
 
 
 def _trace_id(cause: Cause) -> str | None:
