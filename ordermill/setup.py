@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 PROVIDER = "provider"
 AUDITOR = "auditor"
 
+# A service reads by key and by index. A plan that was made while its tables were empty must not read them whole
+# when they are full, and one plan a statement will do.
 _ROLE = """
 DO $$ BEGIN
     IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = '{role}') THEN CREATE ROLE {role} LOGIN; END IF;
@@ -31,6 +33,8 @@ ALTER ROLE {role} PASSWORD '{password}';
 ALTER ROLE {role} SET idle_in_transaction_session_timeout = '5s';
 ALTER ROLE {role} SET lock_timeout = '3s';
 ALTER ROLE {role} SET statement_timeout = '10s';
+ALTER ROLE {role} SET enable_seqscan = off;
+ALTER ROLE {role} SET plan_cache_mode = force_generic_plan;
 CREATE SCHEMA IF NOT EXISTS {role};
 GRANT USAGE ON SCHEMA {role} TO {role};
 ALTER DEFAULT PRIVILEGES IN SCHEMA {role} GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {role};

@@ -81,6 +81,15 @@ async def test_a_role_holds_up_nobody_for_long(database):
     )
 
 
+async def test_a_plan_that_is_made_while_a_table_is_empty_does_not_read_it_whole(database):
+    change = Bulk.update(accounts, *accounts.c.keys())
+
+    async with database.transaction() as tx:
+        plan = await tx.sql(f"EXPLAIN {change.sql}", *change.arguments([(new_id(), 1, 1)] * 50))
+
+    assert "Seq Scan" not in str(plan)
+
+
 @pytest.mark.parametrize("url", ["postgresql://x@127.0.0.1:1/x", "closed"])
 async def test_a_database_that_cannot_be_reached_is_an_outage(url):
     database = Database(url)
