@@ -35,10 +35,12 @@ _PAYMENT = (
     "order_id", "id", "customer_id", "status", "amount", "currency", "cancel_flagged", "captured", "refunded",
     "refund_reserved", "reversal_id", "reversal_reason", "version", "created_at", "updated_at",
 )  # fmt: skip
-_CALL = (
-    "key", "status", "due_at", "tries", "unknown_since", "unresolved_at", "reference", "code", "settled_at",
-    "correlation_id", "traceparent",
+_MOVED = (
+    "order_id", "status", "cancel_flagged", "captured", "refunded", "refund_reserved", "reversal_id",
+    "reversal_reason", "version", "updated_at",
 )  # fmt: skip
+_ANSWER = ("status", "due_at", "tries", "unknown_since", "unresolved_at", "reference", "code", "settled_at")
+_CALL = ("key", "correlation_id", "traceparent", *_ANSWER)
 _ATTEMPT = ("payment_id", "attempt", "order_id", "method", "amount", "currency", *_CALL)
 _REFUND = (
     "payment_id", "refund_id", "order_id", "number", "charge_key", "amount", "currency", "reason", "reverses",
@@ -47,11 +49,11 @@ _REFUND = (
 
 # New payments are inserted, never upserted: two that are new at once must collide (a tombstone is never overwritten).
 _ADD_PAYMENTS = Bulk.insert(payments, *_PAYMENT)
-_SAVE_PAYMENTS = Bulk.update(payments, *_PAYMENT)
+_SAVE_PAYMENTS = Bulk.update(payments, *_MOVED)
 _ADD_ATTEMPTS = Bulk.insert(payment_attempts, *_ATTEMPT)
-_SAVE_ATTEMPTS = Bulk.update(payment_attempts, *_ATTEMPT)
+_SAVE_ATTEMPTS = Bulk.update(payment_attempts, "payment_id", "attempt", *_ANSWER)
 _ADD_REFUNDS = Bulk.insert(refunds, *_REFUND)
-_SAVE_REFUNDS = Bulk.update(refunds, *(name for name in _REFUND if name != "requested_at"))
+_SAVE_REFUNDS = Bulk.update(refunds, "payment_id", "refund_id", *_ANSWER)
 _ADD_ENTRIES = Bulk.insert(ledger)
 _ADD_RESOLUTIONS = Bulk.insert(resolutions)
 
@@ -117,21 +119,21 @@ def _refund(row: Any) -> Refund:
 async def save_payments(tx: Transaction, changes: Sequence[Change]) -> None:
     """An attempt that failed is saved before its successor is added: one live attempt a payment is a unique index."""
     await tx.run(_ADD_PAYMENTS, [_payment_row(after) for before, after in changes if before is None])
-    await tx.run(_SAVE_PAYMENTS, [_payment_row(after) for before, after in changes if before is not None])
-    attempts = [row for change in changes for row in _changed(change, "attempts", _attempt_row)]
-    await tx.run(_SAVE_ATTEMPTS, [row for is_new, row in attempts if not is_new])
-    await tx.run(_ADD_ATTEMPTS, [row for is_new, row in attempts if is_new])
-    returned = [row for change in changes for row in _changed(change, "refunds", _refund_row)]
-    await tx.run(_SAVE_REFUNDS, [_without_request(row) for is_new, row in returned if not is_new])
-    await tx.run(_ADD_REFUNDS, [row for is_new, row in returned if is_new])
+    await tx.run(_SAVE_PAYMENTS, [_moved(after) for before, after in changes if before is not None])
+    attempts = [each for change in changes for each in _changed(change, "attempts")]
+    await tx.run(_SAVE_ATTEMPTS, [(of.id, it.number, *_answer_row(it)) for of, it, _, is_new in attempts if not is_new])
+    await tx.run(_ADD_ATTEMPTS, [_attempt_row(of, it) for of, it, _, is_new in attempts if is_new])
+    returned = [each for change in changes for each in _changed(change, "refunds")]
+    await tx.run(_SAVE_REFUNDS, [(of.id, it.id, *_answer_row(it)) for of, it, _, is_new in returned if not is_new])
+    await tx.run(_ADD_REFUNDS, [_refund_row(of, it, place) for of, it, place, is_new in returned if is_new])
 
 
-def _changed(change: Change, name: str, row: Any) -> Iterator[tuple[bool, tuple[Any, ...]]]:
+def _changed(change: Change, name: str) -> Iterator[tuple[Payment, Any, int, bool]]:
     before = getattr(change.before, name) if change.before else ()
     for place, child in enumerate(getattr(change.after, name)):
         is_new = place >= len(before)
         if is_new or before[place] is not child:
-            yield is_new, row(change.after, child, place)
+            yield change.after, child, place, is_new
 
 
 def _payment_row(payment: Payment) -> tuple[Any, ...]:
@@ -142,19 +144,27 @@ def _payment_row(payment: Payment) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
+def _moved(payment: Payment) -> tuple[Any, ...]:
+    return tuple(getattr(payment, name) for name in _MOVED)
+
+
 def _money(money: Money | None) -> tuple[int | None, str | None]:
     return (money.amount, money.currency) if money else (None, None)
 
 
-def _call_row(asked: Attempt | Refund) -> tuple[Any, ...]:
+def _answer_row(asked: Attempt | Refund) -> tuple[Any, ...]:
     call = asked.call
     return (
-        call.key, asked.status, call.due_at, call.tries, call.unknown_since, call.unresolved_at, call.reference,
-        call.code, call.settled_at, call.correlation_id, call.traceparent,
+        asked.status, call.due_at, call.tries, call.unknown_since, call.unresolved_at, call.reference, call.code,
+        call.settled_at,
     )  # fmt: skip
 
 
-def _attempt_row(payment: Payment, attempt: Attempt, _place: int) -> tuple[Any, ...]:
+def _call_row(asked: Attempt | Refund) -> tuple[Any, ...]:
+    return (asked.call.key, asked.call.correlation_id, asked.call.traceparent, *_answer_row(asked))
+
+
+def _attempt_row(payment: Payment, attempt: Attempt) -> tuple[Any, ...]:
     head = (payment.id, attempt.number, payment.order_id, attempt.method, *_money(payment.amount))
     return (*head, *_call_row(attempt))
 
@@ -164,11 +174,6 @@ def _refund_row(payment: Payment, refund: Refund, place: int) -> tuple[Any, ...]
     money = (refund.amount, payment.billed.currency)
     head = (payment.id, refund.id, payment.order_id, place, charge_key, *money, refund.reason, refund.reverses)
     return (*head, refund.call.due_at, *_call_row(refund))
-
-
-def _without_request(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    place = _REFUND.index("requested_at")
-    return row[:place] + row[place + 1 :]
 
 
 async def add_entries(tx: Transaction, changes: Sequence[Change]) -> None:
