@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from aio_pika import RobustConnection
+from aiormq.abc import AbstractChannel
 from faststream import AckPolicy
 from faststream.rabbit import Channel, RabbitBroker, RabbitMessage, RabbitQueue
 from loguru import logger
@@ -22,6 +23,7 @@ from chassis.pipeline import Pipeline
 
 PREFETCH = 50
 CHECK = 1.0
+CHECK_WITHIN = 5.0
 FINISHING = 2.5  # for what is in hand when it ends; what is not finished then comes again
 
 
@@ -70,24 +72,24 @@ class Consumer:
 
     async def _watch(self, connection: Any) -> None:
         """Sees each second that the queue is there and has consumers: a deleted queue is never recovered by itself."""
+        async with asyncio.timeout(CHECK_WITHIN):
+            channel = await (await connection.channel()).get_underlay_channel()
         while True:
             if not connection.connected.is_set():
                 message = "the connection is lost"
                 raise ConnectionError(message)
             # Shielded, since aio-pika swallows a cancellation now and then, and the worker would never end.
-            self.consuming = await asyncio.shield(self._has_consumers(connection))
+            self.consuming = await asyncio.shield(self._has_consumers(channel))
             heartbeat.beat()
             if not self.consuming:
                 message = f"queue {self.service} has no consumer"
                 raise ConnectionError(message)
             await asyncio.sleep(CHECK)
 
-    async def _has_consumers(self, connection: Any) -> bool:
-        async with asyncio.timeout(5):
-            channel = await connection.channel()
-            queues = [await channel.declare_queue(name, passive=True) for name in self._queues]
-            await channel.close()
-        return all(queue.declaration_result.consumer_count for queue in queues)
+    async def _has_consumers(self, channel: AbstractChannel) -> bool:
+        async with asyncio.timeout(CHECK_WITHIN):
+            queues = [await channel.queue_declare(name, passive=True) for name in self._queues]
+        return all(queue.consumer_count for queue in queues)
 
     async def receive(self, message: RabbitMessage) -> None:
         """Settles one parcel and acknowledges it. Nothing is ever rejected: what fails lives on in the database."""
