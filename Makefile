@@ -10,8 +10,9 @@ PIP = $(BIN)/python -m pip install --disable-pip-version-check --require-hashes 
 COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --upgrade --generate-hashes --no-emit-index-url \
 	--no-header --no-annotate --universal --python-version 3.11
 
-# Whole shops with a bug in each take minutes; `make test-long` runs them, too.
-SHORT = $(if $(ORDERMILL_LONG),,--ignore tests/system/test_prove_catches.py)
+# What these find out takes the whole machine. Shops with a bug in each take minutes: for `make test-long`.
+ALONE = tests/system/test_overload.py tests/system/test_prove.py
+LONG = tests/system/test_prove_catches.py
 
 .PHONY: up test test-long lock format
 .DEFAULT_GOAL := up
@@ -27,7 +28,8 @@ test: .venv/installed-dev
 	$(BIN)/python -m ordermill.documents --check
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -n 2 --dist loadfile --ignore tests/system
-	$(BIN)/coverage run -m pytest tests/system $(SHORT)
+	$(BIN)/coverage run -m pytest -n 2 --dist loadfile tests/system $(foreach one,$(ALONE) $(LONG),--ignore $(one))
+	$(BIN)/coverage run -m pytest $(ALONE) $(if $(ORDERMILL_LONG),$(LONG))
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --fail-under 95
 	$(BIN)/coverage report --fail-under 100 --include 'contracts/*,*/domain/*'
