@@ -95,6 +95,16 @@ def drop_partitions(execute: Callable[[str], object], schema: str) -> None:
     execute(f"DROP FUNCTION {schema}.first_id(date)")
 
 
+def store_parcels_plainly(execute: Callable[[str], object], schema: str) -> None:
+    """For a migration: parcels are not compressed, which took longer than the rest of their way. Partitions follow."""
+    execute(f"ALTER TABLE {schema}.outbox ALTER COLUMN events SET STORAGE EXTERNAL")
+
+
+def compress_parcels(execute: Callable[[str], object], schema: str) -> None:
+    """Takes back what ``store_parcels_plainly`` did, for the parcels to come."""
+    execute(f"ALTER TABLE {schema}.outbox ALTER COLUMN events SET STORAGE EXTENDED")
+
+
 def keep_acts(execute: Callable[[str], object], schema: str) -> None:
     """For a migration: acts are append-only. A trigger says so, since every start grants the role all its tables."""
     execute(_REFUSE_CHANGE.format(schema=schema))

@@ -82,7 +82,7 @@ payments = Table(
     CheckConstraint("refund_reserved + refunded <= captured", name="refunds_within_captured"),
     Index("payments_by_age", "created_at", "id"),
     Index("payments_of_customer", "customer_id", "created_at", "id"),
-    postgresql_with={"fillfactor": 70},
+    postgresql_with={"fillfactor": 50},
 )
 
 # No foreign key: an attempt is only ever saved with its payment, and the check would cost more than the row.
@@ -105,7 +105,7 @@ payment_attempts = Table(
         postgresql_where=text("status IN ('processing', 'unknown', 'succeeded')"),
     ),
     Index("attempts_due", "due_at", postgresql_where=text("status IN ('processing', 'unknown')")),
-    postgresql_with={"fillfactor": 70},
+    postgresql_with={"fillfactor": 50},
 )
 
 refunds = Table(

@@ -69,6 +69,23 @@ async def test_a_column_that_no_migration_makes_is_noticed(shop_database):
 
 
 @pytest.mark.parametrize("service", SERVICES)
+async def test_no_partition_compresses_its_parcels(shop_database, service):
+    connection = await asyncpg.connect(shop_database)
+    await connection.execute(
+        f"CREATE TABLE {service}.outbox_later PARTITION OF {service}.outbox"
+        f" FOR VALUES FROM ({service}.first_id('2100-01-01')) TO ({service}.first_id('2100-01-02'))"
+    )
+    storage = await connection.fetchval(
+        "SELECT array_agg(DISTINCT attstorage) FROM pg_partition_tree($1::regclass)"
+        " JOIN pg_attribute ON attrelid = relid AND attname = 'events'",
+        f"{service}.outbox",
+    )
+    await connection.close()
+
+    assert storage == [b"e"]
+
+
+@pytest.mark.parametrize("service", SERVICES)
 async def test_a_service_has_one_newest_revision(service, shop_database):
     connection = await asyncpg.connect(shop_database)
     version = await connection.fetchval(f"TABLE {service}.alembic_version")
