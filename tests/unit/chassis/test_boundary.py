@@ -67,6 +67,29 @@ async def test_a_request_is_worked_on_in_its_context_and_leaves_none_behind():
     assert context.current.get() is None
 
 
+async def test_behind_the_door_a_request_keeps_the_doors_context_and_the_door_writes_its_ids():
+    seen, sent, asked_by = [], [], context.start("shop-7")
+
+    async def app(scope, receive, send):
+        seen.append(context.current.get())
+        await PlainTextResponse("")(scope, receive, send)
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": "/orders", "headers": [(b"x-request-id", b"other")]}
+    await Boundary(app, "ledger_service")({**scope, "asked": asked_by}, None, send)
+
+    assert seen == [asked_by]
+    assert b"x-request-id" not in dict(sent[0]["headers"])
+
+
+async def test_of_a_header_that_comes_twice_the_first_one_counts():
+    answer = await asked(echo, "GET", [("x-request-id", "one"), ("x-request-id", "two")])
+
+    assert answer.headers["x-request-id"] == "one"
+
+
 async def test_a_body_that_says_it_is_too_large_is_refused_unread():
     async def unread(scope, receive, send):
         raise AssertionError
