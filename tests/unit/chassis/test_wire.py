@@ -170,6 +170,29 @@ async def test_a_connection_that_brings_no_whole_request_is_closed(connect, sent
         assert await reader.read() == b""
 
 
+@pytest.mark.parametrize("sent", [b"\r\n", GET, POST + b"content-length: 5\r\n\r\nab"])
+async def test_one_that_brings_no_other_whole_request_after_an_answer_is_closed(connect, sent):
+    reader, writer = await connect(Impatient)
+    writer.write(GET + b"\r\n")
+    assert (await read(reader))[0] == 200
+
+    writer.write(sent)
+
+    async with asyncio.timeout(4):
+        assert await reader.read() == b""
+
+
+@pytest.mark.parametrize("begun", [GET, POST + b"content-length: 5\r\n\r\nab"])
+async def test_one_that_brings_a_whole_request_and_half_of_another_is_answered_and_closed(connect, begun):
+    reader, writer = await connect(Impatient)
+
+    writer.write(GET + b"\r\n" + begun)
+
+    async with asyncio.timeout(4):
+        assert (await read(reader))[0] == 200
+        assert await reader.read() == b""
+
+
 async def test_a_request_that_is_whole_may_take_its_time(connect, told):
     reader, writer = await connect(Impatient)
 
