@@ -14,6 +14,7 @@ from tests.support.servers import server_url
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seed", type=int, help="replay this seed of the simulation, and nothing else of it")
     parser.addoption("--crash-at", help="with --seed: kill whoever comes to wait at this place first")
+    parser.addoption("--new-costs", action="store_true", help="write down what an order takes now")
 
 
 @pytest.fixture(scope="session")
