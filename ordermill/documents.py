@@ -1,8 +1,13 @@
-"""What is generated from code: docs/events.md, docs/states.md, ordermill/audit/legal.py; ``--check`` only compares."""
+"""What is generated: from code docs/events.md, docs/states.md, ordermill/audit/legal.py, from figures the plots.
 
+``--check`` only compares.
+"""
+
+import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
+from functools import partial
 from inspect import getdoc
 from pathlib import Path
 from types import NoneType, UnionType
@@ -16,6 +21,7 @@ from contracts.event import Event
 from contracts.types import Value
 from ordermill.diagrams import states_page
 from ordermill.legal import legal_module
+from ordermill.plots import Plot, svg
 from ordermill.setup import listeners
 
 FOLDER = Path(__file__).parents[1]
@@ -112,10 +118,27 @@ def _listed(services: list[str]) -> str:
     return ", ".join(services) or "nobody inside"
 
 
+GROWTH = FOLDER / "docs/performance/growth.json"
+_ACROSS = {
+    "stored": "orders stored before",
+    "backlog": "orders that waited when the workers were started (without taking them)",
+    "processes": "processes of the shop: packed, split",
+    "skus": "skus that are ordered",
+}
+
+
+def plot_of(name: str) -> str:
+    """The cost of an order against one thing, as `ordermill growth` has measured it."""
+    points = json.loads(GROWTH.read_text())["series"][name]
+    title = f"CPU an order in µs, all processes, against {name}"
+    return svg(Plot(title, _ACROSS[name], [(point["at"], point["cpu_us_per_order_total"]) for point in points]))
+
+
 PAGES: Mapping[str, Callable[[], str]] = {
     "docs/events.md": events_page,
     "docs/states.md": states_page,
     "ordermill/audit/legal.py": legal_module,
+    **{f"docs/performance/{name}.svg": partial(plot_of, name) for name in _ACROSS},
 }
 
 

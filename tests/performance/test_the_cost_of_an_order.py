@@ -9,7 +9,8 @@ from loguru import logger
 
 from chassis.logging import set_up
 from tests.support import costs
-from tests.support.counted_shop import Step, a_counted_shop, bodies, skus
+from tests.support.counted_parts import a_counted_shop, bodies, skus
+from tests.support.counted_shop import Step
 
 WARM_UP, FEW, MANY = 5, 10, 40
 
@@ -61,7 +62,8 @@ async def test_an_order_costs_what_the_page_says(measured, request):
     if request.config.getoption("--new-costs"):
         costs.PAGE.write_text(page)
 
-    assert costs.dearer(page, costs.PAGE.read_text()) == []
+    changed = costs.dearer(page, costs.PAGE.read_text())
+    assert not changed, "\n".join([*changed, "Is that meant? pytest tests/performance --new-costs"])
 
 
 def a_page(**changes):

@@ -8,35 +8,28 @@ import json
 import re
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import asyncpg
-import httpx2
 
-from chassis import database
 from chassis.api import api
-from chassis.app import Parts, opened, parts_of
+from chassis.app import Parts
 from chassis.consumer import Consumer
 from chassis.database import Database
 from chassis.ids import new_id
 from chassis.relay import Relay
-from chassis.tokens import Caller, KeyPair, Role, Verifier, issue
+from chassis.tokens import Caller, KeyPair, Role, issue
 from contracts.types import Money
 from inventory_service.domain.movement import Reason
 from inventory_service.domain.product import CreateProduct
 from inventory_service.domain.stock import AdjustStock
 from notification_service import sending
-from ordermill.launch import AN_ORDER
-from ordermill.services import load
 from ordermill.setup import listeners
 from payment_service import charging
-from tests.support.database import as_role
 
 SERVICES = ("order_service", "inventory_service", "payment_service", "notification_service")
-LINES = 2
 STEADY = 20  # turns of the event loop in which nothing more comes to wait
 KEYS = KeyPair.new()
 CUSTOMER = new_id()
@@ -82,7 +75,10 @@ class CountedShop:
     def __init__(self, parts: Mapping[str, Parts], lines: Callable[[], int]) -> None:
         self.parts = parts
         self.steps: dict[str, Step] = {}
+        self.counts_calls = True
         self._lines = lines
+        issuer = parts["order_service"].settings.issuer
+        self._token = issue(KEYS, Caller(CUSTOMER, Role.CUSTOMER, new_id()), issuer=issuer, now=time.time())
         self._step = Step()
         self._app = api(parts["order_service"])
         self._consumers = {name: _consumer(each) for name, each in parts.items()}
@@ -140,8 +136,7 @@ class CountedShop:
         return self.steps
 
     async def _posted(self, orders: Sequence[Mapping[str, Any]]) -> list[int]:
-        token = issue(KEYS, Caller(CUSTOMER, Role.CUSTOMER, new_id()), issuer=_issuer(self.parts), now=time.time())
-        return await asyncio.gather(*(_post(self._app, token, json.dumps(order).encode()) for order in orders))
+        return await asyncio.gather(*(_post(self._app, self._token, json.dumps(order).encode()) for order in orders))
 
     async def _rest(self) -> None:
         moved = True
@@ -173,7 +168,7 @@ class CountedShop:
         """Does it, and counts; what has found nothing to do counts for nothing."""
         self._step = Step()
         self._lines()
-        sys.setprofile(self._called)
+        sys.setprofile(self._called if self.counts_calls else None)
         try:
             done = await (self._until(parts, work) if parts else work)
             await asyncio.sleep(0)
@@ -209,10 +204,6 @@ class CountedShop:
             pipeline._arrived.clear()
             await asyncio.sleep(0)
         return await done
-
-
-def _issuer(parts: Mapping[str, Parts]) -> str:
-    return str(parts["order_service"].settings.issuer)
 
 
 def _consumer(parts: Parts) -> Consumer:
@@ -252,74 +243,3 @@ async def _post(app: Any, token: str, body: bytes) -> int:
     }  # fmt: skip
     await app(scope, receive, send)
     return int(said[0]["status"])
-
-
-def skus(first: int, orders: int) -> list[str]:
-    """Two for each order, which no other order names, so that each row stands for one order."""
-    return [f"SKU-{number:04}" for number in range(first * LINES, (first + orders) * LINES)]
-
-
-def bodies(first: int, orders: int) -> list[dict[str, Any]]:
-    return [
-        {
-            **AN_ORDER,
-            "lines": [{"sku": sku, "quantity": 2} for sku in skus(first + n, 1)],
-            "payment": {"token": "tok_ok"},
-        }
-        for n in range(orders)
-    ]
-
-
-@asynccontextmanager
-async def a_counted_shop(database_url: str, lines: Callable[[], int]) -> AsyncIterator[CountedShop]:
-    """Its services with their own roles on one database; nothing runs by itself."""
-    async with AsyncExitStack() as stack:
-        contacts = httpx2.AsyncClient(transport=httpx2.ASGITransport(app=_contacts), base_url="http://auth")
-        peer = await stack.enter_async_context(contacts)
-        parts = {name: _parts(name, database_url, peer) for name in SERVICES}
-        shop = CountedShop(parts, lines)
-        _count_statements(stack, shop)
-        for each in parts.values():
-            await stack.enter_async_context(opened(each))
-        await shop.connect()
-        stack.callback(shop.close)
-        yield shop
-
-
-def _count_statements(stack: AsyncExitStack, shop: CountedShop) -> None:
-    """Every connection of the shop tells what is sent over it."""
-    prepare = database._prepare
-
-    async def counted(connection: asyncpg.Connection) -> None:
-        await prepare(connection)
-        connection.add_query_logger(shop.asked)
-
-    database._prepare = counted
-    stack.callback(setattr, database, "_prepare", prepare)
-
-
-def _parts(name: str, database_url: str, auth_service: httpx2.AsyncClient) -> Parts:
-    settings = load(name).settings(
-        database_url=as_role(database_url, name), broker_url="amqp://nowhere", service_token="t", profile="local",
-        **({"mail_channel": "null"} if name == "notification_service" else {}),
-        **(_provider(database_url) if name == "payment_service" else {}),
-    )  # fmt: skip
-    parts = parts_of(load(name), settings, {"auth_service": auth_service, "inventory_service": auth_service})
-    parts.verifier = Verifier(_jwks, issuer=settings.issuer)
-    return parts
-
-
-def _provider(database_url: str) -> dict[str, str]:
-    return {"provider_database_url": as_role(database_url, "provider"), "webhook_secret": "w"}
-
-
-async def _jwks() -> dict[str, object]:
-    return {"keys": [dict(KEYS.public_jwk)]}
-
-
-async def _contacts(_scope: Any, _receive: Any, send: Any) -> None:
-    """auth_service as far as a mail needs it."""
-    body = b'{"email": "jane@customer.example", "full_name": "Jane"}'
-    head = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": 200, "headers": head})
-    await send({"type": "http.response.body", "body": body})
