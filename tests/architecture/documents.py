@@ -11,8 +11,9 @@ README = ROOT / "README.md"
 FOLLOW = ROOT / "docs/follow-an-order.md"
 PROMISES = ROOT / "docs/promises.md"
 OPERATIONS = ROOT / "docs/operations.md"
+PERFORMANCE = ROOT / "docs/performance.md"
 DECISIONS = ROOT / "docs/decisions"
-WRITTEN_BY_HAND = (README, FOLLOW, PROMISES, OPERATIONS)
+WRITTEN_BY_HAND = (README, FOLLOW, PROMISES, OPERATIONS, PERFORMANCE)
 ELSEWHERE = (".ordermill/", ".venv")  # Made by `make up`, never committed.
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
