@@ -42,7 +42,8 @@ async def growth(asked: Sequence[tuple[str, Run]], note: Note, measure: Measure 
             raise Failure(cause, f"Read the logs in {run.home}/log.", Exit.AUDIT_BROKEN)
         first = first or report
         series.setdefault(name, []).append({"began_at": report["began_at"], **point(name, report)})
-    return {"began_at": first["began_at"], "machine": first["machine"], "asked": first["asked"], "series": series}
+    asked_first = {name: value for name, value in first["asked"].items() if name in {"orders", "clients", "warm_up"}}
+    return {"began_at": first["began_at"], "machine": first["machine"], "asked": asked_first, "series": series}
 
 
 def merged(known: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:

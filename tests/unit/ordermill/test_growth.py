@@ -56,7 +56,7 @@ async def test_each_shop_is_measured_and_its_figures_are_in_their_series():
         "stored": 1, "backlog": 1, "processes": 2, "skus": 3,
     }  # fmt: skip
     assert [point["at"] for point in shown["series"]["skus"]] == [2, 20, 200]
-    assert (shown["began_at"], shown["machine"]) == ("now", {"cpus": 2})
+    assert (shown["began_at"], shown["machine"], shown["asked"]) == ("now", {"cpus": 2}, {"warm_up": 20})
 
 
 async def test_a_broken_promise_ends_it():
