@@ -19,6 +19,7 @@ from chassis.app import Parts
 from chassis.consumer import Consumer
 from chassis.database import Database
 from chassis.ids import new_id
+from chassis.pipeline import Pipeline
 from chassis.relay import Relay
 from chassis.tokens import Caller, KeyPair, Role, issue
 from contracts.types import Money
@@ -30,6 +31,7 @@ from ordermill.setup import listeners
 from payment_service import charging
 
 SERVICES = ("order_service", "inventory_service", "payment_service", "notification_service")
+LONGEST = 5_000  # looks, a millisecond each, for all commands that are expected
 STEADY = 20  # turns of the event loop in which nothing more comes to wait
 KEYS = KeyPair.new()
 CUSTOMER = new_id()
@@ -80,6 +82,7 @@ class CountedShop:
         issuer = parts["order_service"].settings.issuer
         self._token = issue(KEYS, Caller(CUSTOMER, Role.CUSTOMER, new_id()), issuer=issuer, now=time.time())
         self._step = Step()
+        self._expected = 0
         self._app = api(parts["order_service"])
         self._consumers = {name: _consumer(each) for name, each in parts.items()}
         self._relays = {name: Relay(name, each.database, "amqp://nowhere") for name, each in parts.items()}
@@ -130,7 +133,9 @@ class CountedShop:
         """Orders that come together, and all that follows until nothing moves."""
         self.steps = {}
         edge = self.parts["order_service"]
+        self._expected = len(orders)
         answered = await self._counted("order_service: POST /orders", edge, self._posted(orders))
+        self._expected = 0
         assert answered == [201] * len(orders)
         await self._rest()
         return self.steps
@@ -195,15 +200,24 @@ class CountedShop:
             arrived = asyncio.ensure_future(pipeline._arrived.wait())
             await asyncio.wait((done, arrived), return_when=asyncio.FIRST_COMPLETED)
             arrived.cancel()
-            waiting, turns = 0, 0
-            while turns < STEADY:
-                waiting, turns = len(pipeline._waiting), turns + 1 if len(pipeline._waiting) == waiting else 0
-                await asyncio.sleep(0)
+            await _gathered(pipeline, self._expected)
             while pipeline._waiting:
                 await pipeline.step()
             pipeline._arrived.clear()
             await asyncio.sleep(0)
         return await done
+
+
+async def _gathered(pipeline: Pipeline, expected: int) -> None:
+    """Returns when as many wait as are expected, some of which may come from other threads, and no more come."""
+    for _ in range(LONGEST):
+        if len(pipeline._waiting) >= expected:
+            break
+        await asyncio.sleep(0.001)
+    waiting, turns = 0, 0
+    while turns < STEADY:
+        waiting, turns = len(pipeline._waiting), turns + 1 if len(pipeline._waiting) == waiting else 0
+        await asyncio.sleep(0)
 
 
 def _consumer(parts: Parts) -> Consumer:
