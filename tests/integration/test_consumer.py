@@ -209,8 +209,14 @@ async def test_when_the_connection_is_cut_the_consumer_comes_back(broker, workin
         await eventually(lambda: consumer.consuming, within=10)
 
 
-async def test_a_parcel_whose_acknowledgement_was_lost_has_one_effect(broker, sees, cable, consumer):
-    pipeline = consumer._pipeline
+async def test_a_parcel_whose_acknowledgement_was_lost_has_one_effect(broker, sees, cable, consumer, monkeypatch):
+    pipeline, settle, settled = consumer._pipeline, consumer.settle, []
+
+    async def counted(*args, **named):
+        await settle(*args, **named)
+        settled.append(named["redelivered"])
+
+    monkeypatch.setattr(consumer, "settle", counted)
     async with consuming(consumer):
         parcel = await broker.tell(refunded(amount=1))
         await eventually(lambda: len(pipeline._waiting) == 1)
@@ -219,7 +225,7 @@ async def test_a_parcel_whose_acknowledgement_was_lost_has_one_effect(broker, se
 
         await sees("SELECT message_id FROM $S.inbox", (parcel,))
         await sees(BALANCES, (1,))
-        await eventually(lambda: consumer.consuming, within=10)
+        await eventually(lambda: True in settled)
 
     await eventually(lambda: nothing_waits(broker))
 
