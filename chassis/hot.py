@@ -45,7 +45,8 @@ class HotRoute:
     def _given(self, scope: Scope, came: list[Message]) -> Given | None:
         """The endpoint's arguments; None where anything about the request is unusual."""
         headers = dict(scope["headers"])
-        if len(headers) < len(scope["headers"]) or headers.get(b"content-type") != b"application/json":
+        is_plain = len(headers) == len(scope["headers"]) and headers.get(b"content-type") == b"application/json"
+        if not is_plain or came[-1]["type"] != "http.request":
             return None
         if (caller := self._parts.verifier.known(bearer(_text(headers, b"authorization") or ""))) is None:
             return None

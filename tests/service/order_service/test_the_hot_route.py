@@ -128,3 +128,23 @@ async def test_a_header_that_comes_twice_is_left_to_fastapi(ask, orders, taken):
     answer = await orders.http.post(PATH, content=json.dumps(BODY), headers=headers)
 
     assert (answer.status_code, taken) == (201, [])
+
+
+async def test_who_leaves_before_the_request_is_whole_orders_nothing(orders, taken):
+    """Though what came of it is valid JSON: more was announced."""
+    headers = {**orders.headers(), "content-type": "application/json"}
+    first = await orders.http.post(PATH, json=BODY, headers=headers)
+    came = iter([{"type": "http.request", "body": json.dumps(BODY).encode(), "more_body": True}])
+
+    async def receive():
+        return next(came, {"type": "http.disconnect"})
+
+    async def send(_message):
+        pass
+
+    raw = [(name.lower().encode(), value.encode()) for name, value in {**headers, "Idempotency-Key": "k"}.items()]
+    scope = {"type": "http", "method": "POST", "path": PATH, "query_string": b"", "headers": raw, "scheme": "http"}
+    await orders.http._transport.app(scope, receive, send)
+
+    assert (first.status_code, taken) == (201, [])
+    assert len(await orders.rows("SELECT 1 FROM order_service.orders")) == 1
