@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -61,8 +60,6 @@ class HotRoute:
     async def _answer(self, scope: Scope, given: Given) -> Response:
         try:
             return await self._hot.endpoint(*given)
-        except HTTPException:
-            raise
         except Exception as failure:
             for kind in type(failure).__mro__:
                 if kind in self._handlers:

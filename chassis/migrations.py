@@ -97,12 +97,18 @@ def drop_partitions(execute: Callable[[str], object], schema: str) -> None:
 
 def store_parcels_plainly(execute: Callable[[str], object], schema: str) -> None:
     """For a migration: parcels are not compressed, which took longer than the rest of their way. Partitions follow."""
-    execute(f"ALTER TABLE {schema}.outbox ALTER COLUMN events SET STORAGE EXTERNAL")
+    _set_storage(execute, schema, "EXTERNAL")
 
 
 def compress_parcels(execute: Callable[[str], object], schema: str) -> None:
     """Takes back what ``store_parcels_plainly`` did, for the parcels to come."""
-    execute(f"ALTER TABLE {schema}.outbox ALTER COLUMN events SET STORAGE EXTENDED")
+    _set_storage(execute, schema, "EXTENDED")
+
+
+def _set_storage(execute: Callable[[str], object], schema: str, how: str) -> None:
+    """Gives up after two seconds behind a long reader, as an audit is one: orders would queue up behind it."""
+    execute("SET LOCAL lock_timeout = '2s'")
+    execute(f"ALTER TABLE {schema}.outbox ALTER COLUMN events SET STORAGE {how}")
 
 
 def keep_acts(execute: Callable[[str], object], schema: str) -> None:

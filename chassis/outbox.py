@@ -60,7 +60,7 @@ class Outbox:
             "sequence": str(told.sequence),
             "correlationid": cause.correlation_id,
             "causationid": cause.id,
-            "traceparent": cause.traceparent,
+            **({"traceparent": cause.traceparent} if cause.traceparent else {}),
             "data": event,
         }
 

@@ -96,7 +96,8 @@ class Pipeline:
                 self._put(command)
             else:
                 refuse(command)
-        await asyncio.wait([command.settled for command in commands])
+        if commands:
+            await asyncio.wait([command.settled for command in commands])
         return [command.settled.result() for command in commands]
 
     def _is_open(self) -> bool:

@@ -1,10 +1,12 @@
 """Values that mean the same thing in every service."""
 
 from enum import StrEnum
-from typing import Annotated, NewType
+from typing import Annotated, Any, NewType, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
+
+Thing = TypeVar("Thing")
 
 OrderId = NewType("OrderId", UUID)
 UserId = NewType("UserId", UUID)
@@ -28,6 +30,20 @@ def order_number(order_id: UUID) -> str:
     """The order's name for people, derived from the last 50 bits of its id: ``7K3F9-Q2XAB``."""
     tail = "".join(_CROCKFORD[order_id.int >> shift & 31] for shift in range(45, -1, -5))
     return f"{tail[:5]}-{tail[5:]}"
+
+
+def with_changes(thing: Thing, **changes: Any) -> Thing:
+    """A copy of a frozen dataclass without slots, with these fields changed: ``dataclasses.replace`` takes far longer.
+
+    Raises:
+        TypeError: when it has no such field.
+    """
+    if strangers := changes.keys() - thing.__dict__.keys():
+        message = f"{type(thing).__name__} has no {', '.join(sorted(strangers))}"
+        raise TypeError(message)
+    changed = object.__new__(type(thing))
+    changed.__dict__.update(thing.__dict__, **changes)
+    return changed
 
 
 class Value(BaseModel):

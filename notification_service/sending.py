@@ -103,20 +103,22 @@ async def _send(parts: Parts, claimed: Sequence[Notification], now: datetime) ->
     ends_at = loop.time() + STEP
     attempts = {asyncio.create_task(_attempt(parts.own, one, now)): one for one in claimed}
     cut = loop.call_at(ends_at, _cancel, attempts)
-    waiting = set(attempts)
+    waiting, records = set(attempts), list[asyncio.Task[None]]()
     try:
         async with running(*attempts):
             while waiting:
                 known, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
                 outcomes = [_outcome(parts.own, one, task) for task, one in attempts.items() if task in known]
-                await _record(parts, outcomes, ends_at + RECORD)
+                records.append(asyncio.create_task(_record(parts, outcomes, ends_at + RECORD)))
+        await asyncio.gather(*records)
     finally:
         cut.cancel()
+        _cancel(records)
 
 
-def _cancel(attempts: Iterable[asyncio.Task[Record]]) -> None:
-    for attempt in attempts:
-        attempt.cancel()
+def _cancel(tasks: Iterable[asyncio.Task[object]]) -> None:
+    for task in tasks:
+        task.cancel()
 
 
 def _outcome(desk: Desk, notification: Notification, attempt: asyncio.Task[Record]) -> Record:

@@ -35,6 +35,7 @@ ALTER ROLE {role} SET lock_timeout = '3s';
 ALTER ROLE {role} SET statement_timeout = '10s';
 ALTER ROLE {role} SET enable_seqscan = off;
 ALTER ROLE {role} SET plan_cache_mode = force_generic_plan;
+ALTER ROLE {role} SET jit = off;
 CREATE SCHEMA IF NOT EXISTS {role};
 GRANT USAGE ON SCHEMA {role} TO {role};
 ALTER DEFAULT PRIVILEGES IN SCHEMA {role} GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {role};

@@ -69,6 +69,7 @@ class Supervisor:
     async def put_aside(self, name: str) -> Spec:
         """End a process and leave it ended; what to `start` when it shall run again."""
         running = self.find(name)
+        await self.wait_ready(running)  # and is not between an end and a start
         self._put_aside.add(name)
         await _end(running)
         await self._guards.pop(name)

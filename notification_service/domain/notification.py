@@ -10,7 +10,7 @@ from uuid import UUID
 from contracts.event import Event
 from contracts.notifications import NotificationDead
 from contracts.stock import StockLow
-from contracts.types import NotificationId, OrderId
+from contracts.types import NotificationId, OrderId, with_changes
 from notification_service.domain.mails import Template, ToCustomer, ToStaff, recipient_of, template_of
 from notification_service.domain.reader import Reader
 
@@ -71,9 +71,7 @@ class Notification:
 
     def changed(self, **changes: Any) -> "Notification":
         """The next version."""
-        after = object.__new__(Notification)
-        after.__dict__.update(self.__dict__, version=self.version + 1, **changes)
-        return after
+        return with_changes(self, version=self.version + 1, **changes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ from contracts.types import (
     ShipmentId,
     ShippedLine,
     UserId,
+    with_changes,
 )
 from order_service.domain.status import (
     TERMINAL,
@@ -153,9 +154,7 @@ class Order:
 
     def changed(self, now: datetime, **changes: Any) -> "Order":
         """The next version."""
-        after = object.__new__(Order)
-        after.__dict__.update(self.__dict__, version=self.version + 1, updated_at=now, **changes)
-        return after
+        return with_changes(self, version=self.version + 1, updated_at=now, **changes)
 
     @property
     def has_failed(self) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from contracts.event import Event
-from contracts.types import Money, OrderId, PaymentId, RefundId, RefundReason, UserId
+from contracts.types import Money, OrderId, PaymentId, RefundId, RefundReason, UserId, with_changes
 
 UNRESOLVED_AFTER = timedelta(minutes=15)
 
@@ -194,9 +194,7 @@ class Payment:
 
     def moved(self, now: datetime, **changes: Any) -> "Payment":
         """The payment after one step."""
-        after = object.__new__(Payment)
-        after.__dict__.update(self.__dict__, version=self.version + 1, updated_at=now, **changes)
-        return after
+        return with_changes(self, version=self.version + 1, updated_at=now, **changes)
 
     def attempt_with(self, key: str) -> Attempt | None:
         return next((attempt for attempt in self.attempts if attempt.call.key == key), None)
