@@ -32,12 +32,13 @@ from inventory_service.domain.allocation import Hold
 from inventory_service.domain.reservation import Outcome, Reservation, Status
 from order_service.domain import cancellation, life
 from order_service.domain.status import OrderStatus
+from payment_service import charging
 from payment_service.domain import attempt, refund
 from payment_service.domain import payment as payments
-from payment_service.domain.payment import Call
 from tests.simulation import shop as shops
 from tests.simulation.shop import SERVICES, Shop
 from tests.simulation.simulation import Bug
+from tests.support.new_keys import under_new_keys
 
 Replacement = tuple[Any, str, Any]
 
@@ -104,13 +105,7 @@ def a_timeout_is_a_decline(_shop: Shop) -> Iterator[Replacement]:
 
 
 def _new_key_per_try(kind: str) -> Bug:
-    original = Call.postponed
-
-    def postponed(self, answer, now):
-        after = original(self, answer, now)
-        return replace(after, key=f"{after.key}:{after.tries}") if after.key.startswith(kind) else after
-
-    return lambda _shop: [(Call, "postponed", postponed)]
+    return lambda _shop: [(charging, "_asked", under_new_keys(kind))]
 
 
 def refund_before_the_warehouse_agrees(_shop: Shop) -> Iterator[Replacement]:
@@ -181,10 +176,10 @@ def mark_before_confirm(_shop: Shop) -> Iterator[Replacement]:
 
 
 def acknowledge_first(_shop: Shop) -> Iterator[Replacement]:
-    async def receive(self, body, message):
+    async def receive(self, message):
         raw = message.raw_message
         await message.ack()
-        await self.settle(str(raw.message_id), str(raw.routing_key), body, redelivered=bool(raw.redelivered))
+        await self.settle(str(raw.message_id), str(raw.routing_key), message.body, redelivered=bool(raw.redelivered))
 
     yield Consumer, "receive", receive
 

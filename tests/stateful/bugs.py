@@ -24,6 +24,7 @@ from payment_service import charging
 from payment_service.domain import attempt, payment, refund
 from tests.stateful import walks
 from tests.stateful.sequence import Walk
+from tests.support.new_keys import under_new_keys
 
 
 def no_inbox_and_no_guard(monkeypatch):
@@ -87,23 +88,17 @@ def expiry_releases_stock(monkeypatch):
 
 
 def a_timeout_is_a_decline(monkeypatch):
-    record = charging._record
+    answered = charging._answered
 
-    async def decline(parts, call, answer):
+    def decline(call, answer):
         denied = replace(answer, outcome=payment.Outcome.DENIED)
-        await record(parts, call, denied if answer.outcome is payment.Outcome.UNKNOWN else answer)
+        return answered(call, denied if answer.outcome is payment.Outcome.UNKNOWN else answer)
 
-    monkeypatch.setattr(charging, "_record", decline)
+    monkeypatch.setattr(charging, "_answered", decline)
 
 
 def a_new_key_for_each_try(monkeypatch):
-    postponed = payment.Call.postponed
-
-    def under_another_key(call, answer, now):
-        after = postponed(call, answer, now)
-        return replace(after, key=f"{after.key}+")
-
-    monkeypatch.setattr(payment.Call, "postponed", under_another_key)
+    monkeypatch.setattr(charging, "_asked", under_new_keys())
 
 
 def refunded_before_the_warehouse_agrees(monkeypatch):

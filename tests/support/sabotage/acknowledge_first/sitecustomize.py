@@ -3,10 +3,10 @@
 from chassis.consumer import Consumer, RabbitMessage
 
 
-async def receive(self, body: bytes, message: RabbitMessage) -> None:
+async def receive(self, message: RabbitMessage) -> None:
     raw = message.raw_message
     await message.ack()
-    await self.settle(str(raw.message_id), str(raw.routing_key), body, redelivered=bool(raw.redelivered))
+    await self.settle(str(raw.message_id), str(raw.routing_key), message.body, redelivered=bool(raw.redelivered))
 
 
 Consumer.receive = receive
