@@ -40,7 +40,12 @@ templates.filters |= {"money": money, "line_total": line_total}
 def render(template: str, order_id: UUID, data: Mapping[str, Any]) -> Mail:
     reference = {"order_number": order_number(order_id), "order_ref": typeid("ord", order_id)}
     values = {**data, **reference, "name": None, "shop": "The usual shop"}
-    return Mail(*(templates.get_template(f"{template}.{form}").render(values) for form in ("subject", "txt", "html")))
+    values["subject"] = fill(template, "subject", values)
+    return Mail(values["subject"], fill(template, "txt", values), fill(template, "html", values))
+
+
+def fill(template: str, form: str, values: Mapping[str, Any]) -> str:
+    return templates.get_template(f"{template}.{form}").render(values)
 
 
 async def send(mail: Mail) -> None:
