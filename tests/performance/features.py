@@ -39,7 +39,7 @@ from tests.support.servers import server_url
 
 BATCH, WARM_UP, ORDERS = 50, 2, 1_000
 FEATURES: dict[str, tuple[tuple[Any, str], ...]] = {
-    "token check": ((Verifier, "verify"),),
+    "token check": ((Verifier, "known"),),
     "idempotency": ((chassis.idempotency, "fingerprint"), (Claims, "take"), (Claims, "store")),
     "history": ((order_service.domain.history, "entry"), (Transaction, "run")),
     "logging at info": ((loguru._logger.Logger, "_log"),),
