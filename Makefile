@@ -10,9 +10,9 @@ PIP = $(BIN)/python -m pip install --disable-pip-version-check --require-hashes 
 COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --upgrade --generate-hashes --no-emit-index-url \
 	--no-header --no-annotate --universal --python-version 3.11
 
-# What these find out takes the whole machine. Shops with a bug in each take minutes: for `make test-long`.
+# What these find out takes the whole machine. Shops with a bug in each, and shops to measure: for `make test-long`.
 ALONE = tests/system/test_overload.py tests/system/test_prove.py
-LONG = tests/system/test_prove_catches.py
+LONG = $(addprefix tests/system/test_, prove_catches.py bench.py usual_way.py)
 
 .PHONY: up test test-long lock format
 .DEFAULT_GOAL := up
