@@ -11,10 +11,10 @@ from uuid import UUID, SafeUUID
 
 from pydantic_core import core_schema
 
-_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-_PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]
+ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_PAIRS = [high + low for high in ALPHABET for low in ALPHABET]
 _SHIFTS = range(120, -1, -10)
-_VALUES = {letter: value for value, letter in enumerate(_ALPHABET)}
+_VALUES = {letter: value for value, letter in enumerate(ALPHABET)}
 _VERSION = 0x7 << 76
 _VARIANT = 0b10 << 62
 _LENGTH = 26

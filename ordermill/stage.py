@@ -1,6 +1,7 @@
 """A shop of its own in a folder of its own, for commands that do to a shop what nobody would do to the one in use."""
 
 import asyncio
+import logging
 import os
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import asyncpg
 
-from ordermill import control, launch, plan
+from ordermill import accounts, control, launch, plan
 from ordermill.erlang import ensure_installation
 from ordermill.errors import Exit, Failure
 from ordermill.ports import find_free, start_of
@@ -122,6 +123,18 @@ async def at_work(shop: Shop) -> AsyncIterator[None]:
         finally:
             await shop.supervisor.stop()
             plan.nursery_socket(shop.state).unlink(missing_ok=True)
+
+
+def quieten_brokers(level: int) -> None:
+    """The broker's libraries log from this level on: what a shop of its own goes through is nobody's news."""
+    for library in ("aio_pika", "aiormq"):
+        logging.getLogger(library).setLevel(level)
+
+
+def remove_data(home: Path) -> None:
+    """What the servers kept in that folder; logs and what was found out stay."""
+    for folder in ("postgres", "rabbitmq", "mailbox"):
+        accounts.remove(home / folder)
 
 
 def _refuse_foreign_servers(why: str) -> None:

@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 from ordermill.bench.measuring import Figures, Note
-from ordermill.bench.orders import Scenario
 from ordermill.bench.run import Run, bench
+from ordermill.bench.scenarios import Scenario
 from ordermill.errors import Exit, Failure
 from ordermill.state import Layout
 

@@ -2,10 +2,10 @@
 
 import json
 from dataclasses import dataclass
-from enum import StrEnum, auto
 from random import Random
 from typing import Any
 
+from ordermill.bench.scenarios import Scenario
 from ordermill.launch import AN_ORDER
 
 AMPLE = 1_000_000_000
@@ -14,17 +14,6 @@ VARIETY = 4_000
 LINES = 2
 DECLINED, SOLD_OUT, SLOW = 10, 10, 10  # each how manieth order
 SOLD_OUT_SKU = "BENCH-SCARCE"
-
-
-class Scenario(StrEnum):
-    """What is done to the shop."""
-
-    NORMAL = auto()
-    HOT = auto()
-    BACKLOG = auto()
-    MILLION = auto()
-    MIXED = auto()
-    SLOW = auto()
 
 
 @dataclass(frozen=True)

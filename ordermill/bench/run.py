@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ordermill import accounts
 from ordermill.audit import Kind, Question, Told, Verdict, audit
 from ordermill.bench import cpu
 from ordermill.bench.beside import Beside, compared, measured
@@ -16,13 +15,14 @@ from ordermill.bench.counters import Counters
 from ordermill.bench.figures import ratio
 from ordermill.bench.generator import a_generator
 from ordermill.bench.measuring import Figures, Measuring, Note
-from ordermill.bench.orders import Scenario, bodies, shelves
+from ordermill.bench.orders import bodies, shelves
 from ordermill.bench.people import Customers, customers
 from ordermill.bench.rest import Rest
+from ordermill.bench.scenarios import Scenario
 from ordermill.bench.stage import a_stage, durability, fill, settings, start, stop_workers
 from ordermill.bench.watching import marks, watching
 from ordermill.setup import auditor_url, listeners
-from ordermill.stage import Stage
+from ordermill.stage import Stage, quieten_brokers, remove_data
 from ordermill.state import Layout, State
 
 WARM_UP = 2_000
@@ -56,8 +56,7 @@ class Run:
 
 async def bench(run: Run, note: Note) -> dict[str, Any]:
     """Everything that a run has shown. Raises Failure when the shop does not come to rest."""
-    for library in ("aio_pika", "aiormq"):
-        logging.getLogger(library).setLevel(logging.ERROR)
+    quieten_brokers(logging.ERROR)
     log = State.open(run.home).log("bench")
     log.unlink(missing_ok=True)
 
@@ -70,8 +69,7 @@ async def bench(run: Run, note: Note) -> dict[str, Any]:
     async with a_stage(run.home, run.layout, run.scenario, write) as stage:
         report = await _on(stage, run, note)
     if not report["audit"]["broken"]:
-        for folder in ("postgres", "rabbitmq", "mailbox"):
-            accounts.remove(run.home / folder)
+        remove_data(run.home)
     return {"began_at": began, "machine": machine, **report}
 
 

@@ -12,7 +12,8 @@ from inventory_service.domain.movement import Reason
 from inventory_service.domain.product import CreateProduct
 from inventory_service.domain.stock import AdjustStock
 from ordermill import launch, seeds, stage
-from ordermill.bench.orders import Scenario, Shelf
+from ordermill.bench.orders import Shelf
+from ordermill.bench.scenarios import Scenario
 from ordermill.process import Spec
 from ordermill.shop import Progress, Shop
 from ordermill.stage import Stage

@@ -13,7 +13,8 @@ from uuid import UUID
 
 import asyncpg
 
-LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
+from chassis.ids import ALPHABET
+
 WANTED = 1_000
 CHANNEL = "order_service_changed"
 
@@ -22,7 +23,7 @@ _CONFIRMED = "SELECT id FROM order_service.orders WHERE id = ANY($1::uuid[]) AND
 
 def marks(orders: int) -> str:
     """The letters that mark about a thousand of so many orders, or all of them."""
-    return LETTERS[: min(len(LETTERS), 1 + len(LETTERS) * WANTED // max(orders, 1))]
+    return ALPHABET[: min(len(ALPHABET), 1 + len(ALPHABET) * WANTED // max(orders, 1))]
 
 
 class Watch:
@@ -30,14 +31,14 @@ class Watch:
 
     def __init__(self, marked: str) -> None:
         self.confirmed: dict[UUID, float] = {}
-        self._marked = {LETTERS.index(letter) for letter in marked}
+        self._marked = {ALPHABET.index(letter) for letter in marked}
         self._announced: set[UUID] = set()
         self._is_announced = asyncio.Event()
 
     def announced(self, *message: Any) -> None:
         """A commit has touched these orders."""
         for text in message[3].split():
-            if int(text[-2:], 16) % len(LETTERS) in self._marked:
+            if int(text[-2:], 16) % len(ALPHABET) in self._marked:
                 self._announced.add(UUID(text))
                 self._is_announced.set()
 

@@ -2,29 +2,18 @@
 
 import asyncio
 import sys
-from enum import StrEnum, auto
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from ordermill.bench.scenarios import Scenario
 from ordermill.errors import Exit, Failure
 from ordermill.options import seconds
 from ordermill.output import Form, Output, as_json
 from ordermill.state import Layout, default_root
 
 HALF = "half"
-
-
-class Scenarios(StrEnum):
-    """What is done to the shop."""
-
-    NORMAL = auto()
-    HOT = auto()
-    BACKLOG = auto()
-    MILLION = auto()
-    MIXED = auto()
-    SLOW = auto()
 
 
 def register(app: typer.Typer) -> None:
@@ -40,7 +29,7 @@ def rate(text: str) -> float | str:
         raise typer.BadParameter(message) from None
 
 
-Scenario = Annotated[Scenarios, typer.Option(help="What is done to the shop.")]
+Chosen = Annotated[Scenario, typer.Option(help="What is done to the shop.")]
 Orders = Annotated[int | None, typer.Option(min=10, help="Orders a phase; 20000, of a backlog 100000.")]
 Clients = Annotated[int, typer.Option(min=1, max=240, help="Each orders again as soon as it is answered.")]
 Rate = Annotated[
@@ -60,7 +49,7 @@ Home = Annotated[Path | None, typer.Option(help="Where the measured shop keeps i
 
 def bench(  # noqa: PLR0913  each option is a parameter
     *,
-    scenario: Scenario = Scenarios.NORMAL,
+    scenario: Chosen = Scenario.NORMAL,
     orders: Orders = None,
     clients: Clients = 64,
     at: Rate = "0",
@@ -76,12 +65,11 @@ def bench(  # noqa: PLR0913  each option is a parameter
 ) -> None:
     """Measure a fresh shop of its own; it ends when every order has settled and the audit finds nothing (else: 9)."""
     from ordermill.bench import beside as other
-    from ordermill.bench import orders as of
     from ordermill.bench import run
 
     asked = run.Run(
-        home=(home or default_root() / "bench").resolve(), scenario=of.Scenario(scenario), layout=layout,
-        orders=orders or (100_000 if scenario is Scenarios.BACKLOG else 20_000), clients=clients,
+        home=(home or default_root() / "bench").resolve(), scenario=scenario, layout=layout,
+        orders=orders or (100_000 if scenario is Scenario.BACKLOG else 20_000), clients=clients,
         rate=0.0 if at == HALF else at, half=at == HALF, skus=skus, customers=customers, stored=stored,
         patience=patience, beside=other.Beside(beside.resolve(), beside_orders, clients, patience) if beside else None,
     )  # fmt: skip

@@ -13,7 +13,6 @@ from random import Random
 import httpx2
 
 from contracts.types import Role
-from ordermill import accounts
 from ordermill.prove import parcels, report
 from ordermill.prove.clerks import Clerk
 from ordermill.prove.customers import Customer
@@ -26,6 +25,7 @@ from ordermill.prove.stage import Stage, a_stage
 from ordermill.prove.watch import Evidence, Watch, Window
 from ordermill.seeds import address
 from ordermill.setup import auditor_url, listeners
+from ordermill.stage import quieten_brokers, remove_data
 from ordermill.state import State
 
 CLERKS = 2
@@ -56,8 +56,7 @@ async def prove(run: Run, note: Note, plan: Sequence[Fault] | None = None) -> Re
 
     The faults are those of the plan, else those that the seed draws.
     """
-    for library in ("aio_pika", "aiormq"):
-        logging.getLogger(library).setLevel(logging.CRITICAL)  # that its connections are lost is what is wanted
+    quieten_brokers(logging.CRITICAL)  # that its connections are lost is what is wanted
     log = State.open(run.home).log("prove")
     log.unlink(missing_ok=True)
 
@@ -69,8 +68,7 @@ async def prove(run: Run, note: Note, plan: Sequence[Fault] | None = None) -> Re
     async with a_stage(run.home, write) as stage:
         result = await _Proof(run, stage, note, plan).result()
     if result.held and not result.short_of():
-        for folder in ("postgres", "rabbitmq", "mailbox"):
-            accounts.remove(run.home / folder)
+        remove_data(run.home)
     return result
 
 

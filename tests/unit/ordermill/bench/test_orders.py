@@ -5,7 +5,8 @@ from collections import Counter
 
 import pytest
 
-from ordermill.bench.orders import SCARCE, SOLD_OUT_SKU, Scenario, bodies, shelves
+from ordermill.bench.orders import SCARCE, SOLD_OUT_SKU, bodies, shelves
+from ordermill.bench.scenarios import Scenario
 
 
 def ordered(scenario, skus=20, count=100):

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from ordermill.bench import beside, run
-from ordermill.bench.orders import Scenario
 from ordermill.bench.run import Run
+from ordermill.bench.scenarios import Scenario
 
 
 class Measuring:

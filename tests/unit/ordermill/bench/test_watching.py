@@ -6,9 +6,9 @@ from uuid import UUID
 
 import pytest
 
-from chassis.ids import new_id, typeid
+from chassis.ids import ALPHABET, new_id, typeid
 from ordermill.bench.measuring import confirmation
-from ordermill.bench.watching import LETTERS, Watch, marks
+from ordermill.bench.watching import Watch, marks
 from tests.support.eventually import eventually
 
 
@@ -19,17 +19,17 @@ def test_about_a_thousand_orders_are_marked(orders, letters):
 
 def test_a_mark_is_the_same_letter_for_the_client_and_for_the_database():
     ids = [new_id() for _ in range(200)]
-    watch = Watch(LETTERS[:7])
+    watch = Watch(ALPHABET[:7])
 
     watch.announced(None, 1, "channel", " ".join(map(str, ids)))
 
-    assert watch._announced == {each for each in ids if typeid("ord", each)[-1] in LETTERS[:7]}
+    assert watch._announced == {each for each in ids if typeid("ord", each)[-1] in ALPHABET[:7]}
 
 
 async def test_an_order_is_looked_up_whenever_it_is_announced_until_it_is_confirmed():
     order_id, asked, confirmed = new_id(), [], []
     database = SimpleNamespace(fetch=lambda _, ids: _found(asked, ids, confirmed))
-    watch = Watch(LETTERS)
+    watch = Watch(ALPHABET)
     looking = asyncio.create_task(watch.look(database))
 
     async def announce(looks):
