@@ -1,7 +1,4 @@
-"""After all that the tests before this file did to the packed shop, its promises hold.
-
-`test_the_schema_commands.py`, which comes after it, takes a schema away: then they do not.
-"""
+"""After all that the tests before this file did to the packed shop, its promises hold."""
 
 import asyncio
 from contextlib import suppress

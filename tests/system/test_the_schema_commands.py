@@ -1,6 +1,15 @@
-"""Schemas and topology from the command line, while the shop runs."""
+"""Schemas and topology from the command line, while a shop runs; its own, since one schema loses what it held."""
+
+import pytest
 
 from chassis.migrations import head
+from tests.support.running_shop import a_running_shop
+
+
+@pytest.fixture(scope="module")
+async def shop(run_folder):
+    async with a_running_shop(run_folder / "schemas") as running:
+        yield running
 
 
 async def test_schemas_and_topology_can_be_brought_up_to_date_at_any_time(shop):
