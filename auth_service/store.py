@@ -27,8 +27,9 @@ from sqlalchemy import (
 from auth_service.domain.session import Ending, RefreshToken, Session, TokenState
 from auth_service.domain.user import EmailClaim, User
 from auth_service.tables import refresh_tokens, sessions, signing_keys, users
-from chassis.database import Bulk, Statement, Transaction
+from chassis.database import Transaction
 from chassis.paging import Page
+from chassis.statements import Bulk, Statement
 from chassis.store import Change, Rows, SqlStore
 from chassis.tokens import KeyPair
 from contracts.types import Role

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from pydantic import BaseModel
-from pydantic_core import to_json
 
 from chassis.database import Transaction
+from chassis.statements import Bulk
 
 _canonical = JSONEncoder(sort_keys=True, separators=(",", ":"))
 
@@ -68,6 +68,7 @@ def fingerprint(path: str, body: BaseModel) -> bytes:
 
 
 Scope = tuple[UUID, str, str]
+_STORED = ("user_id", "operation", "key", "fingerprint", "status", "headers", "body")
 Taken = tuple[Claim, Answer] | KeyInUse | None
 
 
@@ -84,12 +85,15 @@ class Claims:
             JOIN unnest($1::uuid[], $2::text[], $3::text[]) AS v(u, o, k)
                 ON (i.user_id, i.operation, i.key) = (v.u, v.o, v.k)
         """  # noqa: S608 -- the schema is the service's name
-        self._store = f"""
-            INSERT INTO {schema}.idempotency (user_id, operation, key, fingerprint, status, headers, body)
-            SELECT u, o, k, f, s, h::jsonb, b
-            FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::int[], $6::text[], $7::bytea[])
-                AS v(u, o, k, f, s, h, b)
-        """  # noqa: S608 -- the schema is the service's name
+        self._store = Bulk(
+            f"{schema}.idempotency",
+            _STORED,
+            f"""INSERT INTO {schema}.idempotency ({", ".join(_STORED)})
+                SELECT u, o, k, f, s, h::jsonb, b
+                FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::int[], $6::text[], $7::bytea[])
+                    AS v(u, o, k, f, s, h, b)""",  # noqa: S608 -- the schema is the service's name
+            json=("headers",),
+        )
         self._expire = f"""
             DELETE FROM {schema}.idempotency WHERE ctid = ANY(ARRAY(
                 SELECT ctid FROM {schema}.idempotency WHERE created_at < now() - interval '7 days' LIMIT 1000))
@@ -110,17 +114,11 @@ class Claims:
 
     async def store(self, tx: Transaction, answers: Sequence[tuple[Claim, Answer]]) -> None:
         """Remembers the answers; they are given again to whoever repeats the request."""
-        if answers:
-            rows = [(*claim, a.status, _headers(a.headers), a.content) for claim, a in answers]
-            await tx.sql(self._store, *zip(*rows, strict=True))
+        await tx.run(self._store, [(*claim, a.status, dict(a.headers), a.content) for claim, a in answers])
 
     async def expire(self, tx: Transaction) -> int:
         """Forgets up to a thousand keys that are older than seven days; says how many."""
         return len(await tx.sql(self._expire))
-
-
-def _headers(headers: Mapping[str, str]) -> str:
-    return to_json(dict(headers)).decode()
 
 
 def _stored(row: Any) -> tuple[Claim, Answer]:

@@ -8,6 +8,7 @@ from pydantic_core import to_json
 
 from chassis.database import Transaction
 from chassis.decisions import Cause
+from chassis.statements import Bulk
 from contracts.envelope import PARCEL_BYTES, PARCEL_EVENTS, dataschema
 from contracts.event import Event
 
@@ -26,18 +27,20 @@ class Outbox:
 
     def __init__(self, service: str) -> None:
         self.service = service
-        self._add = f"""
-            WITH added AS (
-                INSERT INTO {service}.outbox (id, topic, events, count)
-                SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[]) ORDER BY 1)
-            SELECT pg_notify('{service}_outbox', '')
-        """  # noqa: S608 -- the schema is the service's name
+        self._channel = f"{service}_outbox"
+        self._add = Bulk(
+            f"{service}.outbox",
+            ("id", "topic", "events", "count"),
+            f"""INSERT INTO {service}.outbox (id, topic, events, count)
+                SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[]) ORDER BY 1""",  # noqa: S608 -- the schema is the service's name
+        )
 
     async def add(self, tx: Transaction, told: Sequence[Told]) -> None:
         """Stores what was told, cut into parcels by topic, and wakes the relay when the transaction commits."""
         rows = [row for topic in dict.fromkeys(t.event.topic for t in told) for row in self._parcels(topic, told)]
         if rows:
-            await tx.sql(self._add, *zip(*rows, strict=True))
+            await tx.run(self._add, rows)
+            tx.notify(self._channel, "")
 
     def _parcels(self, topic: str, told: Iterable[Told]) -> Iterator[tuple[UUID, str, str, int]]:
         waiting = [self._envelope(t) for t in told if t.event.topic == topic]

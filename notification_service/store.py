@@ -24,8 +24,9 @@ from sqlalchemy import (
     update,
 )
 
-from chassis.database import Bulk, Statement, Transaction
+from chassis.database import Transaction
 from chassis.paging import Page
+from chassis.statements import Bulk, Statement
 from chassis.store import Change, Rows, SqlStore
 from notification_service.domain.mails import Template
 from notification_service.domain.notification import ERASED, Channel, Notification, Status

@@ -13,8 +13,9 @@ from pydantic import TypeAdapter
 from sqlalchemy import Text, Uuid, any_, bindparam, func, select, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from chassis.database import Bulk, Statement, Transaction
+from chassis.database import Transaction
 from chassis.paging import Page
+from chassis.statements import Bulk, Statement
 from chassis.store import Change, Rows, SqlStore
 from contracts.types import OrderId, UserId
 from order_service.domain.history import HistoryEntry
@@ -100,8 +101,8 @@ async def save_orders(tx: Transaction, changes: Sequence[Change]) -> None:
     erased = [after for before, after in changed if before.shipping_address != after.shipping_address]
     await tx.run(_erase_orders, [_values(("id", *_ERASABLE), order) for order in erased])
     ids = [str(change.after.id) for change in changes]
-    payloads = [" ".join(ids[at : at + _NOTIFIED_AT_ONCE]) for at in range(0, len(ids), _NOTIFIED_AT_ONCE)]
-    await tx.sql("SELECT pg_notify('order_service_changed', payload) FROM unnest($1::text[]) AS payload", payloads)
+    parts = (ids[at : at + _NOTIFIED_AT_ONCE] for at in range(0, len(ids), _NOTIFIED_AT_ONCE))
+    tx.notify("order_service_changed", *map(" ".join, parts))
 
 
 async def save_history(tx: Transaction, changes: Sequence[Change]) -> None:

@@ -9,7 +9,8 @@ from uuid import UUID
 
 from sqlalchemy import ARRAY, Text, any_, bindparam, func, select
 
-from chassis.database import Bulk, Database, Statement, Transaction
+from chassis.database import Database, Transaction
+from chassis.statements import Bulk, Statement
 from payment_service.cards import card
 from payment_service.simulator_tables import charges, notices, refunds
 

@@ -6,8 +6,9 @@ import asyncpg
 from sqlalchemy import Text, any_, bindparam, func, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from chassis.database import Bulk, Statement, Transaction
+from chassis.database import Transaction
 from chassis.paging import Page
+from chassis.statements import Bulk, Statement
 from chassis.store import Change
 from contracts.types import Money, Sku
 from inventory_service.domain.product import Offer, Product

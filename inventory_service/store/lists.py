@@ -7,8 +7,9 @@ import asyncpg
 from sqlalchemy import Column, ColumnElement, Integer, Select, bindparam, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from chassis.database import Statement, Transaction
+from chassis.database import Transaction
 from chassis.paging import Page
+from chassis.statements import Statement
 
 
 class List:

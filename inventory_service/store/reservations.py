@@ -10,9 +10,10 @@ from pydantic import TypeAdapter
 from sqlalchemy import Uuid, any_, bindparam, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from chassis.database import Bulk, Statement, Transaction
+from chassis.database import Transaction
 from chassis.decisions import Key
 from chassis.paging import Page
+from chassis.statements import Bulk, Statement
 from chassis.store import Change
 from contracts.types import OrderId
 from inventory_service.domain.allocation import Hold

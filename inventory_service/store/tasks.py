@@ -9,8 +9,9 @@ import asyncpg
 from sqlalchemy import Uuid, any_, bindparam, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from chassis.database import Bulk, Statement, Transaction
+from chassis.database import Transaction
 from chassis.paging import Page
+from chassis.statements import Bulk, Statement
 from chassis.store import Change
 from contracts.types import Priority
 from inventory_service.domain.task import Task, TaskKind, TaskStatus

@@ -8,8 +8,9 @@ from uuid import UUID
 
 from sqlalchemy import ARRAY, DateTime, Table, Text, Uuid, any_, bindparam, select, tuple_
 
-from chassis.database import Statement, Transaction
+from chassis.database import Transaction
 from chassis.paging import Page
+from chassis.statements import Statement
 from payment_service.domain.payment import Payment
 from payment_service.store.payments import with_calls
 from payment_service.tables import payments, refunds

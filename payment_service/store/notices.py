@@ -6,7 +6,8 @@ from uuid import UUID
 
 from sqlalchemy import ARRAY, Text, bindparam, func, select, text
 
-from chassis.database import Bulk, Statement, Transaction
+from chassis.database import Transaction
+from chassis.statements import Bulk, Statement
 from chassis.store import Change
 from payment_service.domain.notice import Notice, NoticeStatus
 from payment_service.domain.payment import Answer, Outcome

@@ -6,7 +6,8 @@ from uuid import UUID
 
 from sqlalchemy import ARRAY, Uuid, any_, bindparam, select
 
-from chassis.database import Bulk, Statement, Transaction
+from chassis.database import Transaction
+from chassis.statements import Bulk, Statement
 from chassis.store import Change
 from contracts.types import Money, RefundReason
 from payment_service.domain.ledger import Entry

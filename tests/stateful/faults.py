@@ -33,18 +33,10 @@ class FragileTransaction(Transaction):
         super().__init__(connection)
         self._database = database
 
-    async def fetch(self, statement, **given):
-        self._database.reach("statement", self._connection)
-        return await super().fetch(statement, **given)
-
-    async def fetch_row(self, statement, **given):
-        self._database.reach("statement", self._connection)
-        return await super().fetch_row(statement, **given)
-
-    async def run(self, bulk, rows):
-        if rows:
+    async def flush(self):
+        if self._writes or self._notices:
             self._database.reach("statement", self._connection)
-        await super().run(bulk, rows)
+        await super().flush()
 
     async def sql(self, text, *arguments):
         self._database.reach("statement", self._connection)
@@ -64,7 +56,9 @@ class FragileDatabase(Database):
     @asynccontextmanager
     async def transaction(self, *, read_only=False):
         async with super().transaction(read_only=read_only) as tx:
-            yield FragileTransaction(tx._connection, self)
+            fragile = FragileTransaction(tx._connection, self)
+            yield fragile
+            await fragile.flush()
             self.reach("commit", tx._connection)
         self.reach("answer", None)
 

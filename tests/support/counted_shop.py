@@ -62,9 +62,10 @@ class Step:
 
 
 def told(sql: str) -> str:
-    """A statement in two words: what it does, and to which table."""
-    if touched := _TOUCHED.search(sql):
-        return f"{touched[1].split()[0].lower()} {touched[2]}"
+    """A statement in two words for each table: what it does, and to which; all that one statement writes at once."""
+    if touched := _TOUCHED.findall(sql):
+        both = [f"{verb.split()[0].lower()} {table}" for verb, table in touched]
+        return " + ".join(both if sql.startswith("WITH w0") else both[:1])
     if read := _READ.search(sql):
         return f"select {read[1]}"
     words = re.sub(r"[\s;]+", " ", sql).strip().lower()

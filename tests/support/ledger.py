@@ -9,7 +9,7 @@ from sqlalchemy import CheckConstraint, Column, Integer, MetaData, Table, Uuid, 
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from chassis.batch import Work
-from chassis.database import Bulk, Database, Statement, Transaction
+from chassis.database import Database, Transaction
 from chassis.decisions import Cause, Decision, Decisions, Key, State
 from chassis.deferred import DeferredEvents
 from chassis.idempotency import Claims
@@ -17,6 +17,7 @@ from chassis.inbox import Inbox
 from chassis.migrations import add_chassis_tables
 from chassis.outbox import Outbox
 from chassis.pipeline import Pipeline
+from chassis.statements import Bulk, Statement
 from chassis.store import Change, Rows, SqlStore, Store
 from contracts.orders import OrderShipped
 from contracts.payments import RefundFailed, RefundSucceeded

@@ -8,7 +8,6 @@ from pydantic import Field
 from sqlalchemy import bindparam, select
 
 from chassis.app import Parts, Service, parts_of
-from chassis.database import Statement
 from chassis.http import (
     Admin,
     Answer,
@@ -29,6 +28,7 @@ from chassis.http import (
 from chassis.ids import UserRef, new_id
 from chassis.problems import problems
 from chassis.settings import ServiceSettings, named
+from chassis.statements import Statement
 from chassis.tokens import Caller, KeyPair, Role, Verifier, issue
 from tests.support import ledger
 

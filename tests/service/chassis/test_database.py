@@ -4,16 +4,21 @@ import asyncio
 
 import asyncpg
 import pytest
+from sqlalchemy import select
 
 from chassis import database as chassis_database
-from chassis.database import OUTAGE, Bulk, Database
+from chassis.database import OUTAGE, Database
 from chassis.idempotency import Claims
 from chassis.ids import new_id
 from chassis.inbox import Inbox
+from chassis.statements import Bulk, Statement
 from tests.support.eventually import eventually
 from tests.support.ledger import SERVICE, accounts
 
 ADD = Bulk.insert(accounts)
+CHANGE = Bulk.update(accounts, *accounts.c.keys())
+FIND = Statement(select(accounts.c.balance))
+HEAR = Bulk.insert(accounts.metadata.tables[f"{SERVICE}.inbox"], "message_id")
 
 
 async def balances(rows):
@@ -44,6 +49,53 @@ async def test_what_is_undone_in_a_savepoint_is_undone_alone(database, rows):
         await tx.run(ADD, [])
 
     assert await balances(rows) == [(1,)]
+
+
+async def test_what_is_written_to_several_tables_goes_to_the_server_at_once(database, rows):
+    # given
+    account, sent = new_id(), []
+    connection = await database.connect()
+    heard = asyncio.Event()
+    await connection.add_listener("told", lambda *_: heard.set())
+
+    # when
+    async with database.transaction() as tx:
+        tx._connection.add_query_logger(sent.append)
+        await tx.run(ADD, [(account, 1, 1)])
+        await tx.run(HEAR, [(account,)])
+        tx.notify("told", "a", "b")
+
+    # then
+    written = [record.query for record in sent if "INSERT" in record.query]
+    assert len(written) == 1
+    assert await rows("SELECT balance, message_id = id FROM $S.accounts, $S.inbox") == [(1, True)]
+    async with asyncio.timeout(5):
+        await heard.wait()
+    await connection.close()
+
+
+async def test_a_second_write_to_a_table_and_a_read_see_what_was_written_before(database):
+    account = new_id()
+    async with database.transaction() as tx:
+        await tx.run(ADD, [(account, 1, 1)])
+        await tx.run(CHANGE, [(account, 2, 2)])
+        await tx.run(CHANGE, [(account, 3, 3)])
+        [(balance,)] = await tx.fetch(FIND)
+
+    assert balance == 3
+
+
+async def test_what_a_savepoint_had_yet_to_write_is_undone_with_it(database, rows):
+    async def add_and_fail(tx):
+        async with tx.savepoint():
+            await tx.run(ADD, [(new_id(), 2, 1)])
+            raise ZeroDivisionError
+
+    async with database.transaction() as tx:
+        with pytest.raises(ZeroDivisionError):
+            await add_and_fail(tx)
+
+    assert await balances(rows) == []
 
 
 async def test_a_read_writes_nothing(database):
@@ -82,10 +134,8 @@ async def test_a_role_holds_up_nobody_for_long(database):
 
 
 async def test_a_plan_that_is_made_while_a_table_is_empty_does_not_read_it_whole(database):
-    change = Bulk.update(accounts, *accounts.c.keys())
-
     async with database.transaction() as tx:
-        plan = await tx.sql(f"EXPLAIN {change.sql}", *change.arguments([(new_id(), 1, 1)] * 50))
+        plan = await tx.sql(f"EXPLAIN {CHANGE.sql}", *CHANGE.arguments([(new_id(), 1, 1)] * 50))
 
     assert "Seq Scan" not in str(plan)
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 
-from chassis.database import Bulk
 from chassis.ids import new_id
+from chassis.statements import Bulk
 from inventory_service import tables as inventory_tables
 from inventory_service.domain.movement import Kind
 from inventory_service.domain.reservation import Reservation

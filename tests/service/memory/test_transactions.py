@@ -9,13 +9,13 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from chassis.database import Bulk
 from chassis.deferred import Deferred, DeferredEvents
 from chassis.idempotency import Answer, Claim, Claims, KeyInUse
 from chassis.ids import new_id
 from chassis.inbox import Inbox
 from chassis.outbox import Outbox
 from chassis.relay import Relay
+from chassis.statements import Bulk
 from chassis.store import Change
 from inventory_service.domain.stock import Stock
 from inventory_service.domain.task import Task
@@ -231,7 +231,8 @@ async def test_whoever_listens_is_woken_by_the_commit(at):
 
     # when
     async with database.transaction() as tx:
-        await tx.sql(Outbox(SCHEMA)._add, [FIRST], ["order.created"], ["[]"], [1])
+        await tx.run(Outbox(SCHEMA)._add, [(FIRST, "order.created", "[]", 1)])
+        tx.notify(f"{SCHEMA}_outbox", "")
         assert not heard.is_set()
 
     # then
@@ -246,6 +247,7 @@ async def test_whoever_listens_is_woken_by_the_commit(at):
 async def undone_by(failure: type[Exception], tx, store, thing) -> None:
     async with tx.savepoint():
         await store.save(tx, {(type(thing), thing.key): Change(None, thing)})
+        await tx.flush()
         raise failure
 
 
@@ -271,8 +273,9 @@ async def test_after_a_failed_statement_nothing_is_kept_and_the_commit_says_noth
     # when
     async with database.transaction() as tx:
         await orders.STORE.save(tx, {(Order, one.id): Change(None, one)})
+        await tx.run(orders._update_orders, [(one.id, *row_of(replace(one, version=0)))])
         with pytest.raises(asyncpg.CheckViolationError):
-            await tx.run(orders._update_orders, [(one.id, *row_of(replace(one, version=0)))])
+            await tx.flush()
         with pytest.raises(asyncpg.InFailedSQLTransactionError):
             await orders.list_due(tx)
 

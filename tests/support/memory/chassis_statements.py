@@ -2,34 +2,24 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from json import loads
 from typing import Any
 from uuid import UUID
-
-import asyncpg
 
 from chassis.deferred import LEASE, STARTS, DeferredEvents
 from chassis.idempotency import Claims
 from chassis.inbox import Inbox
-from chassis.outbox import Outbox
 from chassis.relay import PARCELS, Relay
 from tests.support.memory.database import Answers, Transaction
 from tests.support.memory.tables import Record, Row, record
 
 
 def chassis_answers(service: str) -> Answers:
-    inbox, outbox, deferred, claims = Inbox(service), Outbox(service), DeferredEvents(service), Claims(service)
+    inbox, deferred, claims = Inbox(service), DeferredEvents(service), Claims(service)
     relay = Relay(service, None, "")
-
-    async def wake(tx: Transaction, *columns: Sequence[Any]) -> list[Record]:
-        await add_parcels(tx, *columns)
-        tx.notices.append(f"{service}_outbox")
-        return []
 
     return {
         inbox._claim: claim_parcels,
         inbox._unheard: unheard,
-        outbox._add: wake,
         deferred._add: add_deferred,
         deferred._take: take_deferred,
         deferred._start: start_deferred,
@@ -38,7 +28,6 @@ def chassis_answers(service: str) -> Answers:
         deferred._due: due_deferred,
         claims._lock: lock_keys,
         claims._find: find_keys,
-        claims._store: store_keys,
         claims._expire: expire_keys,
         relay._due: due_parcels,
         relay._mark: mark,
@@ -65,17 +54,6 @@ async def unheard(tx: Transaction, messages: Sequence[UUID]) -> list[Record]:
     discarded = {row["message_id"] for row in tx.all("acts") if row["act"] == "discard"}
     new = [id_ for id_ in messages if id_ not in kept | discarded and tx.get("inbox", (id_,)) is None]
     return [record("m")((id_,)) for id_ in new]
-
-
-async def add_parcels(tx: Transaction, *columns: Sequence[Any]) -> None:
-    for row in sorted(zip(*columns, strict=True)):
-        await added(tx, "outbox", dict(zip(("id", "topic", "events", "count"), row, strict=True)))
-
-
-async def added(tx: Transaction, table: str, row: Row) -> None:
-    """As an INSERT without ON CONFLICT."""
-    if await tx.insert(table, row) is not None:
-        raise asyncpg.UniqueViolationError(table)
 
 
 # --- deferred events
@@ -164,14 +142,6 @@ async def find_keys(tx: Transaction, *scopes: Sequence[Any]) -> list[Record]:
     found = [row for scope in zip(*scopes, strict=True) if (row := tx.get("idempotency", scope))]
     names = ("user_id", "operation", "key", "fingerprint", "status", "headers", "body")
     return [record(*names)(tuple(row[name] for name in names)) for row in found]
-
-
-async def store_keys(tx: Transaction, *columns: Sequence[Any]) -> list[Record]:
-    names = ("user_id", "operation", "key", "fingerprint", "status", "headers", "body")
-    for values in zip(*columns, strict=True):
-        row = dict(zip(names, values, strict=True))
-        await added(tx, "idempotency", row | {"headers": loads(row["headers"])})
-    return []
 
 
 async def expire_keys(tx: Transaction) -> list[Record]:

@@ -16,7 +16,7 @@ from typing import Any
 import asyncpg
 from sqlalchemy import MetaData
 
-from chassis.database import Bulk, Statement
+from chassis.statements import Bulk, Statement
 from tests.support.memory.tables import Key, Record, Row, Table, tables_of
 
 LOCK_TIMEOUT = 3.0
@@ -86,6 +86,7 @@ class Transaction:
         self.writes: dict[str, dict[Key, Row | None]] = {}
         self.locks: dict[Hashable, None] = {}
         self.notices: list[str] = []
+        self.waiting: list[tuple[Bulk, Sequence[Sequence[Any]]]] = []
         self.failed = False
         self.ended = False
         self.waits_for: Hashable = None
@@ -95,27 +96,42 @@ class Transaction:
     # --- as the product sees it
 
     async def fetch(self, statement: Statement, **given: Any) -> list[Record]:
+        await self.flush()
         return await self._run(self.schema.answers[statement], **given)
 
     async def fetch_row(self, statement: Statement, **given: Any) -> Record | None:
         return next(iter(await self.fetch(statement, **given)), None)
 
     async def sql(self, text: str, *arguments: Any) -> list[Record]:
+        await self.flush()
         return await self._run(self.schema.answers[text], *arguments)
 
     async def run(self, bulk: Bulk, rows: Sequence[Sequence[Any]]) -> None:
         if rows:
-            await self._run(_write, bulk, rows)
+            if any(other.table == bulk.table for other, _ in self.waiting):
+                await self.flush()
+            self.waiting.append((bulk, rows))
+
+    def notify(self, channel: str, *payloads: str) -> None:
+        self.notices.extend([channel] * len(payloads))
+
+    async def flush(self) -> None:
+        if self.waiting:
+            waiting, self.waiting = self.waiting, []
+            await self._run(_write, waiting)
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
+        await self.flush()
         await self.network.ask(self)
         self.alive()
         kept = {name: dict(rows) for name, rows in self.writes.items()}
         notices = list(self.notices)
         try:
             yield
+            await self.flush()
         except BaseException:
+            self.waiting = []
             await self.network.ask(None)
             self.alive()
             self.writes, self.notices, self.failed = kept, notices, False
@@ -271,7 +287,12 @@ class Transaction:
         self.schema.free(self, self.locks)
 
 
-async def _write(tx: Transaction, bulk: Bulk, rows: Sequence[Sequence[Any]]) -> None:
+async def _write(tx: Transaction, writes: Iterable[tuple[Bulk, Sequence[Sequence[Any]]]]) -> None:
+    for bulk, rows in writes:
+        await _write_one(tx, bulk, rows)
+
+
+async def _write_one(tx: Transaction, bulk: Bulk, rows: Sequence[Sequence[Any]]) -> None:
     verb, table = _TARGET.match(bulk.sql).groups()  # type: ignore[union-attr]
     kept = tx.schema.tables[table]
     for given in (kept.given(bulk.columns, row) for row in rows):
@@ -374,6 +395,7 @@ class Database:
         tx = Transaction(self.schema, self.network)
         try:
             yield tx
+            await tx.flush()
             await self.network.commit(tx.commit)
         finally:
             tx.end()

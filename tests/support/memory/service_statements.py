@@ -11,7 +11,7 @@ from notification_service import store as notifications
 from notification_service.domain.notification import Status
 from order_service import store as orders
 from payment_service.store import calls, listings, notices, payments
-from tests.support.memory.chassis_statements import chassis_answers, nothing
+from tests.support.memory.chassis_statements import chassis_answers
 from tests.support.memory.database import Answers, Transaction
 from tests.support.memory.tables import Record, Row, record
 
@@ -41,7 +41,6 @@ ORDERS: Answers = {
     orders._lock_orders: among("orders", "id", lock=True),
     orders._find_products: among("products", "sku", parameter="skus"),
     orders._due: due_orders,
-    "SELECT pg_notify('order_service_changed', payload) FROM unnest($1::text[]) AS payload": nothing,
 }
 
 

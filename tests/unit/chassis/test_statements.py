@@ -5,7 +5,7 @@ from sqlalchemy import Column, DateTime, Integer, MetaData, Table, Text, Uuid, a
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.schema import CreateTable
 
-from chassis.database import Bulk, Statement
+from chassis.statements import Bulk, Statement
 
 things = Table(
     "things",
