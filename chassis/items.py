@@ -1,7 +1,8 @@
 """What waits for the pipeline: commands with their callers, parcels with their subscribers, deferred events."""
 
 from asyncio import Future
-from collections.abc import Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import Any
@@ -83,6 +84,43 @@ class Again:
 
 
 Entry = Command | Parcel | Again
+
+
+class Waiting:
+    """Entries in the order in which they came; ``items`` says how many items they are."""
+
+    def __init__(self) -> None:
+        self.items = 0
+        self._entries = deque[Entry]()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self._entries)
+
+    def put(self, entry: Entry) -> None:
+        """Behind all others."""
+        self._entries.append(entry)
+        self.items += entry.size
+
+    def put_back(self, entries: Sequence[Entry]) -> None:
+        """Before all others."""
+        self._entries.extendleft(reversed(entries))
+        self.items += sum(entry.size for entry in entries)
+
+    def take(self, room: int, now: float) -> list[Entry]:
+        """What fits, at least one entry; without those whose callers wait for nothing any more."""
+        taken: list[Entry] = []
+        while self._entries and (room > 0 or not taken):
+            entry = self._entries.popleft()
+            self.items -= entry.size
+            if isinstance(entry, Command) and entry.until < now:
+                refuse(entry)
+            if not entry.settled.done():
+                taken.append(entry)
+                room -= entry.size
+        return taken
 
 
 def refuse(entry: Entry) -> None:

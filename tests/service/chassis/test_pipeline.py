@@ -39,6 +39,25 @@ async def test_what_waits_is_settled_in_one_transaction(idle, rows):
     assert await rows("SELECT topic, count FROM $S.outbox") == [("order.shipped", 3)]
 
 
+async def test_batches_begin_at_a_pace_so_that_more_is_settled_by_each(pipeline, rows, monkeypatch):
+    monkeypatch.setattr(chassis_pipeline, "PACE", 1.0)
+    await pipeline.submit(Credit(uuid4(), 1))
+
+    second = asyncio.create_task(pipeline.submit(Credit(uuid4(), 2)))
+    await asyncio.sleep(0.05)
+    await asyncio.gather(second, pipeline.submit(Credit(uuid4(), 4)))
+
+    transactions = await rows("SELECT array_agg(balance ORDER BY balance) FROM $S.accounts GROUP BY xmin::text")
+    assert sorted(transactions) == [([1],), ([2, 4],)]
+
+
+async def test_a_whole_batch_and_what_is_left_at_the_end_wait_for_no_pace(pipeline, monkeypatch):
+    monkeypatch.setattr(chassis_pipeline, "PACE", 3600.0)
+    await pipeline.submit(Credit(uuid4(), 1))
+
+    await asyncio.gather(*(pipeline.submit(Credit(uuid4(), 1)) for _ in range(chassis_pipeline.BATCH_ITEMS)))
+
+
 async def test_at_most_two_hundred_items_are_settled_at_once(idle):
     asked = [asyncio.create_task(idle.submit(Credit(uuid4(), 1))) for _ in range(201)]
     await asyncio.sleep(0)
