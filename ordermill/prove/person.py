@@ -3,11 +3,13 @@
 import asyncio
 import secrets
 import time
+from collections.abc import Mapping
 from random import Random
 from typing import Any
+from urllib.parse import urlencode
 
-import httpx2
-
+from ordermill.errors import Failure
+from ordermill.prove.door import Answer, Door
 from ordermill.prove.ledger import IN_TIME, Ledger
 
 PLACE = "/orders"
@@ -17,6 +19,7 @@ UNAUTHORIZED = 401
 PAUSES = (0.2, 1.0)
 RECONNECTS_AFTER = 0.1
 PATIENCE = 90.0
+NONE: Mapping[str, str] = {}
 
 
 class GivenUp(Exception):
@@ -26,31 +29,29 @@ class GivenUp(Exception):
 class Person:
     """An account that signs in when it has to."""
 
-    def __init__(self, http: httpx2.AsyncClient, ledger: Ledger, account: dict[str, str], random: Random) -> None:
+    def __init__(self, door: Door, ledger: Ledger, account: dict[str, str], random: Random) -> None:
         self.ledger = ledger
         self.random = random
         self.account = account
-        self._http = http
+        self._door = door
         self._token = ""
 
     async def get(self, path: str, **params: Any) -> Any:
         """The JSON of GET, asked for until it is answered; None when it is refused."""
-        answer = await self.insist("GET", path, params=params)
+        answer = await self.insist("GET", f"{path}?{urlencode(params)}" if params else path)
         return None if answer.is_error else answer.json()
 
-    async def post(self, path: str, body: Any = None, *, key: str | None = None, wait: int = 0) -> httpx2.Response:
+    async def post(self, path: str, body: Any = None, *, key: str | None = None, wait: int = 0) -> Answer:
         """The answer to POST: 2xx, or what no repetition changes."""
         headers = {"Idempotency-Key": key} if key else {}
-        return await self.insist(
-            "POST", path, json=body, headers=headers | ({"Prefer": f"wait={wait}"} if wait else {})
-        )
+        return await self.insist("POST", path, headers | ({"Prefer": f"wait={wait}"} if wait else {}), body)
 
-    async def insist(self, method: str, path: str, **request: Any) -> httpx2.Response:
+    async def insist(self, method: str, path: str, headers: Mapping[str, str] = NONE, body: Any = None) -> Answer:
         """Repeats a request, with growing pauses, as long as nobody answers or the answer is to come again."""
         pause, longest = PAUSES
         until = time.monotonic() + PATIENCE
         while time.monotonic() < until:
-            answer = await self._once(method, path, request)
+            answer = await self._once(method, path, headers, body)
             if answer is not None and not _is_for_later(answer):
                 return answer
             await asyncio.sleep(self.random.uniform(pause / 2, pause))
@@ -59,22 +60,25 @@ class Person:
         raise GivenUp(request_line)
 
     async def sign_in(self) -> None:
-        """A new session."""
-        answer = await self.insist("POST", "/auth/login", json=self.account)
-        self._token = answer.raise_for_status().json()["access_token"]
+        """A new session. Raises Failure when it is refused."""
+        answer = await self.insist("POST", "/auth/login", body=self.account)
+        if answer.is_error:
+            cause = f"A customer could not sign in: {answer.text}"
+            raise Failure(cause, "Read the log of auth_service.api.")
+        self._token = answer.json()["access_token"]
 
     async def register(self) -> None:
         """A new account, then its first session."""
-        await self.insist("POST", "/auth/register", json=self.account)
+        await self.insist("POST", "/auth/register", body=self.account)
         await self.sign_in()
 
-    async def _once(self, method: str, path: str, request: dict[str, Any]) -> httpx2.Response | None:
-        headers = {**request.get("headers", {}), **({"Authorization": f"Bearer {self._token}"} if self._token else {})}
+    async def _once(self, method: str, path: str, headers: Mapping[str, str], body: Any) -> Answer | None:
+        headers = {**headers, **({"Authorization": f"Bearer {self._token}"} if self._token else {})}
         began, is_order = time.monotonic(), (method, path) == ("POST", PLACE)
         self.ledger.tries += is_order
         try:
             async with asyncio.timeout(IN_TIME):
-                answer = await self._through(method, path, {**request, "headers": headers})
+                answer = await self._through(method, path, headers, body)
         except TimeoutError:
             self.ledger.unanswered += is_order
             return None
@@ -85,23 +89,23 @@ class Person:
             return None
         return answer
 
-    async def _through(self, method: str, path: str, request: dict[str, Any]) -> httpx2.Response:
+    async def _through(self, method: str, path: str, headers: Mapping[str, str], body: Any) -> Answer:
         """The answer to one try: over another connection where one is cut, since a key makes it safe to send again."""
         while True:
             try:
-                return await self._http.request(method, path.lstrip("/"), **request)
-            except httpx2.TransportError as error:
+                return await self._door.request(method, path, headers, body)
+            except OSError as error:
                 if (method, path) == ("POST", PLACE):
                     self.ledger.cut[type(error).__name__] += 1
                 await asyncio.sleep(RECONNECTS_AFTER)
 
-    def _note(self, answer: httpx2.Response, seconds: float, *, waited: bool) -> None:
+    def _note(self, answer: Answer, seconds: float, *, waited: bool) -> None:
         self.ledger.answers[str(answer.status_code)] += 1
         if not waited:
             self.ledger.latencies.append(seconds)
 
 
-def _is_for_later(answer: httpx2.Response) -> bool:
+def _is_for_later(answer: Answer) -> bool:
     return answer.status_code in LATER and answer.json().get("code") not in NOT_LATER
 
 

@@ -10,12 +10,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 
-import httpx2
-
 from contracts.types import Role
 from ordermill.prove import parcels, report
 from ordermill.prove.clerks import Clerk
 from ordermill.prove.customers import Customer
+from ordermill.prove.door import Door
 from ordermill.prove.ledger import Ledger
 from ordermill.prove.nemesis import Nemesis
 from ordermill.prove.person import Person, an_account
@@ -33,7 +32,6 @@ TELLS_EACH = 5.0
 HEARS_EACH = 0.2
 READY_WITHIN = 90.0
 AFTERMATH = timedelta(seconds=5)
-PATIENCE = 10.0
 
 ORDERS = "SELECT status, count(*) FROM order_service.orders GROUP BY 1 ORDER BY 2 DESC"
 CONFIRMED = "SELECT at FROM order_service.order_history WHERE to_status = 'confirmed' AND from_status <> 'confirmed'"
@@ -132,12 +130,10 @@ class _Proof:
     async def _people(self) -> AsyncIterator[tuple[list[Customer], list[Clerk]]]:
         """Customers with accounts of their own, and clerks who share the demo account, all signed in."""
         state, random = self._stage.state, Random(self._run.seed)  # noqa: S311 -- it has to be repeatable
-        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
-        base = f"{state.url('gateway')}/api/v1"
-        async with httpx2.AsyncClient(base_url=base, timeout=PATIENCE, limits=limits, trust_env=False) as http:
+        async with Door(f"{state.url('gateway')}/api/v1") as door:
 
             def person(account: dict[str, str]) -> Person:
-                return Person(http, self._ledger, account, Random(random.getrandbits(64)))  # noqa: S311
+                return Person(door, self._ledger, account, Random(random.getrandbits(64)))  # noqa: S311
 
             customers = [person(an_account(f"customer-{number}")) for number in range(self._run.clients)]
             staff = {"email": address(Role.STAFF), "password": state.demo_password(Role.STAFF)}
