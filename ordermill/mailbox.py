@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from email.policy import EmailPolicy
+from functools import lru_cache
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,21 @@ KEEPS = 10_000
 LARGEST_MAIL = 10 * 1024 * 1024
 
 Mail = Mapping[str, Any]
+
+
+@lru_cache
+def _read_header(name: str, value: str) -> Any:
+    return policy.default.header_fetch_parse(name, value)
+
+
+class _ReadsHeadersOnce(EmailPolicy):
+    """A message asks for its Content-Type again and again, and the default reads it anew each time."""
+
+    def header_fetch_parse(self, name: str, value: str) -> Any:
+        return _read_header(name, value)
+
+
+_POLICY = _ReadsHeadersOnce()
 
 
 class Mailbox:
@@ -76,7 +93,7 @@ class Mailbox:
 
 def read_mail(raw: bytes, sender: str, recipients: list[str]) -> Mail:
     """A mail as GET /messages shows it."""
-    message = message_from_bytes(raw, policy=policy.default)
+    message = message_from_bytes(raw, policy=_POLICY)
     return {
         "id": uuid4().hex,
         "from": sender,
