@@ -1,11 +1,11 @@
 """What of a request and of its answer passes through a proxy: the body piece by piece, the headers from end to end."""
 
-import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
+from urllib.parse import quote
 
-import httpx2
-from starlette.types import Message, Receive, Scope
+from starlette.types import Receive, Scope
 
+from gateway.connections import Connection
 from gateway.headers import Headers
 
 HOP_BY_HOP = {
@@ -21,40 +21,86 @@ HOP_BY_HOP = {
     b"upgrade",
 }
 _TOLD_BY_US = {b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip"}
+_LENGTHS = {b"content-length", b"transfer-encoding"}
 
 
 class ClientGone(Exception):
-    """The client left before its request was whole."""
+    """The client left before it was answered."""
 
 
-class Body(httpx2.AsyncByteStream):
-    """A request's body as it comes, and afterwards the news that the client has left."""
+class Unsayable(Exception):
+    """The request cannot be said in HTTP/1.1: it would be read as something else."""
+
+
+class Body:
+    """A request's body as it comes, and afterwards the news that the client has left.
+
+    What came is kept until the service answers, at most 64 KiB, so that it can be said once more to another instance.
+    """
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
-        self.receive = receive
-        self._has_one = any(name in {b"content-length", b"transfer-encoding"} for name, _ in scope["headers"])
-        self._read = asyncio.Event()
-        if not self._has_one:
-            self._read.set()
+        self._receive = receive
+        names = {name for name, _ in scope["headers"]}
+        self._is_chunked = b"transfer-encoding" in names
+        self.is_read = names.isdisjoint(_LENGTHS)
+        self.so_far = b""
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        while not self._read.is_set():
-            message = await self.receive()
-            if message["type"] == "http.disconnect":
-                raise ClientGone
-            if _is_last(message):
-                self._read.set()
-            yield message.get("body", b"")
+    async def open(self) -> None:
+        """Reads the first piece, which nearly always is all of it.
 
-    async def client_gone(self) -> None:
-        """Returns when the client has left after its request. Nobody else may receive then."""
-        await self._read.wait()
-        while (await self.receive())["type"] != "http.disconnect":
+        Raises:
+            ClientGone: when the client has left.
+        """
+        if not self.is_read:
+            self.so_far = await self._next()
+
+    async def pass_on(self, connection: Connection) -> None:
+        """Sends the rest as it comes, then waits for the client to leave.
+
+        Raises:
+            ClientGone: when it has left.
+        """
+        while not self.is_read:
+            piece = await self._next()
+            self.so_far += piece
+            connection.write(piece)
+        while (await self._receive())["type"] != "http.disconnect":
             pass
+        raise ClientGone
+
+    async def _next(self) -> bytes:
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        self.is_read = not message.get("more_body", False)
+        piece: bytes = message.get("body", b"")
+        return self._chunk(piece) if self._is_chunked else piece
+
+    def _chunk(self, piece: bytes) -> bytes:
+        chunk = b"%x\r\n%b\r\n" % (len(piece), piece) if piece else b""
+        return chunk + b"0\r\n\r\n" if self.is_read else chunk
 
 
-def _is_last(message: Message) -> bool:
-    return not message.get("more_body", False)
+def request_head(scope: Scope, base: bytes) -> bytes:
+    """The request's line and headers, as the service reads them.
+
+    Raises:
+        Unsayable: when a part of it holds what ends a line or a word.
+    """
+    path: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
+    query: bytes = scope["query_string"]
+    target = base + path + (b"?" + query if query else b"")
+    headers = request_headers(scope)
+    head = b"".join(
+        (
+            b"%b %b HTTP/1.1\r\n" % (scope["method"].encode(), target),
+            *(b"%b: %b\r\n" % pair for pair in headers),
+            b"\r\n",
+        )
+    )
+    if head.count(b"\n") + head.count(b"\r") != 2 * len(headers) + 4 or b" " in target or b"\0" in head:
+        raise Unsayable
+    return head
 
 
 def request_headers(scope: Scope) -> Headers:
@@ -72,9 +118,12 @@ def request_headers(scope: Scope) -> Headers:
 
 def answer_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     """The headers for the client."""
-    return _end_to_end([(name.lower(), value) for name, value in headers])
+    return _end_to_end(list(headers))
 
 
 def _end_to_end(headers: Headers) -> Headers:
+    kept = [pair for pair in headers if pair[0] not in HOP_BY_HOP]
+    if len(kept) == len(headers):  # `Connection` is among those: nothing else is named by it
+        return kept
     named = {token.strip().lower() for name, value in headers if name == b"connection" for token in value.split(b",")}
-    return [pair for pair in headers if pair[0] not in HOP_BY_HOP and pair[0] not in named]
+    return [pair for pair in kept if pair[0] not in named]

@@ -27,7 +27,7 @@ def app(hosted: Mapping[str, ASGIApp], lifespan: Lifespan = nullcontext, setting
         NowhereToGo: when a service of the routing table has no address and nothing is hosted here.
     """
     settings = settings or Settings()
-    proxies = {name: _proxy(url, settings) for name, url in settings.peers.items() if name not in hosted}
+    proxies = {name: _proxy(urls, settings) for name, urls in settings.peers.items() if name not in hosted}
     missing = sorted(set(settings.routes.values()) - proxies.keys())
     if missing and not hosted:
         message = f"No address of {', '.join(missing)} in ORDERMILL_PEERS."
@@ -45,9 +45,9 @@ def app(hosted: Mapping[str, ASGIApp], lifespan: Lifespan = nullcontext, setting
     return gateway({**ways, **hosted}, table=settings.routes, lifespan=life)
 
 
-def _proxy(url: str, settings: Settings) -> Proxy:
+def _proxy(urls: str | tuple[str, ...], settings: Settings) -> Proxy:
     return Proxy(
-        url,
+        *((urls,) if isinstance(urls, str) else urls),
         connect_within=settings.connect_within,
         answer_within=settings.answer_within,
         silence_within=settings.silence_within,

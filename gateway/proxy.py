@@ -1,132 +1,179 @@
-"""Forwards requests to a service in another process over HTTP: bodies and streams pass through piece by piece."""
+"""Forwards requests to a service in other processes over HTTP: bodies and streams pass through piece by piece."""
 
 import asyncio
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
 from datetime import timedelta
-from urllib.parse import quote
 
-import httpx2
 from loguru import logger
 from starlette.types import Receive, Scope, Send
 
 from chassis.admission import HERE, Crowded
 from chassis.problems import Problem
-from gateway.connections import Connections, Full
-from gateway.forwarding import Body, ClientGone, answer_headers, request_headers
+from gateway.answer import Answer, Broken, Lost
+from gateway.connections import Connection, Unreached
+from gateway.forwarding import Body, ClientGone, Unsayable, answer_headers, request_head
 from gateway.headers import refuse
+from gateway.instances import AllOut, Full, Instance, Instances
 
 SAFE = {"GET", "HEAD", "OPTIONS"}
-_UNCONNECTED = (httpx2.ConnectError, httpx2.ConnectTimeout)
+PROMPT = 0.05  # seconds; only a client that waits for longer is watched, whether it leaves
+_FAILURES = (AllOut, Broken, Crowded, Full, Lost, TimeoutError, Unreached, Unsayable)
 
 
 class Proxy:
-    """The service at a base URL, as an ASGI application."""
+    """A service at the base URLs of its instances, as an ASGI application."""
 
     def __init__(
         self,
-        url: str,
-        *,
+        *urls: str,
         connect_within: timedelta = timedelta(seconds=1),
         answer_within: timedelta = timedelta(seconds=35),
         silence_within: timedelta = timedelta(seconds=60),
     ) -> None:
-        self._url = httpx2.URL(url)
-        self._base = self._url.raw_path.rstrip(b"/")
+        self._instances = Instances(urls, connect_within.total_seconds())
         self._answer_within = answer_within.total_seconds()
-        self._timeout = {
-            "connect": connect_within.total_seconds(),
-            "read": silence_within.total_seconds(),
-            "write": silence_within.total_seconds(),
-        }
-        # Transports, not a client: a client would keep one user's cookies for the next one.
-        self._connections = Connections(self._url)
+        self._silence_within = silence_within.total_seconds()
 
     async def aclose(self) -> None:
         """Closes the connections."""
-        await self._connections.aclose()
+        self._instances.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Forwards until the answer has passed or the client has left; then the service's side is ended as well."""
-        body = Body(scope, receive)
-        forwarding = asyncio.ensure_future(self._forward(scope, body, send))
-        leaving = asyncio.ensure_future(body.client_gone())
-        try:
-            await asyncio.wait((forwarding, leaving), return_when=asyncio.FIRST_COMPLETED)
-            if forwarding.done():
-                forwarding.result()
-        finally:
-            forwarding.cancel()
-            leaving.cancel()
-            await asyncio.gather(forwarding, leaving, return_exceptions=True)
-
-    async def _forward(self, scope: Scope, body: Body, send: Send) -> None:
-        answer = _Answer(send)
+        passed = _Passed(send, self._silence_within)
         try:
             with _place(scope):
-                await self._exchange(scope, body, answer)
+                await self._forward(scope, Body(scope, receive), passed)
         except ClientGone:
             return
-        except (Crowded, Full, TimeoutError, httpx2.TransportError) as failure:
-            logger.warning("{} {}: {!r}", scope["method"], self._url.host, failure)
+        except _FAILURES as failure:
+            logger.warning("{} {}: {!r}", scope["method"], scope["path"], failure)
             # When the head is out, only a cut connection can tell the client that the answer is not whole.
-            if not answer.begun:
-                await refuse(_problem(failure), scope, body.receive, send)
+            if not passed.has_begun:
+                await refuse(_problem(failure), scope, receive, send)
 
-    async def _exchange(self, scope: Scope, body: Body, answer: "_Answer") -> None:
-        async with self._connections.one() as transport:
-            response = await self._ask(transport, self._request(scope, body))
+    async def _forward(self, scope: Scope, body: Body, passed: "_Passed") -> None:
+        await body.open()
+        instance = self._instances.choose()
+        try:
+            await self._ask(instance, scope, body, passed)
+        except _Again as again:
+            other = self._instances.choose(besides=instance)
+            if other is instance and not again.even_here:
+                raise again.cause from None
+            await self._ask(other, scope, body, passed, is_last=True)
+
+    async def _ask(
+        self, instance: Instance, scope: Scope, body: Body, passed: "_Passed", *, is_last: bool = False
+    ) -> None:
+        with instance.asked():
+            connection = await self._connected(instance, scope, is_last=is_last)
             try:
-                await answer.pass_on(response)
+                answer = connection.ask(scope["method"], request_head(scope, instance.connections.base) + body.so_far)
+                await self._pass_on(answer, connection, body, passed)
+                instance.answered()
+            except Lost as failure:
+                is_stale = connection.was_used and not answer.has_begun
+                if is_stale and _may_be_repeated(scope) and not is_last:
+                    raise _Again(failure, even_here=True) from failure
+                instance.failed()
+                raise
+            except (Broken, TimeoutError):
+                instance.failed()
+                raise
             finally:
-                await response.aclose()
+                instance.connections.give_back(connection)
 
-    def _request(self, scope: Scope, body: Body) -> httpx2.Request:
-        path: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
-        query: bytes = scope["query_string"]
-        target = self._base + path + (b"?" + query if query else b"")
-        return httpx2.Request(
-            scope["method"],
-            self._url,
-            headers=request_headers(scope),
-            stream=body,
-            extensions={"target": target, "timeout": self._timeout},
-        )
+    async def _connected(self, instance: Instance, scope: Scope, *, is_last: bool) -> Connection:
+        try:
+            return await instance.connections.take(new=is_last)
+        except Unreached as failure:
+            instance.failed()
+            if is_last:
+                raise
+            raise _Again(failure, even_here=scope["method"] in SAFE) from failure
 
-    async def _ask(self, transport: httpx2.AsyncBaseTransport, request: httpx2.Request) -> httpx2.Response:
-        async with asyncio.timeout(self._answer_within):
-            try:
-                return await transport.handle_async_request(request)
-            except _UNCONNECTED:
-                if request.method not in SAFE:
-                    raise
-                return await transport.handle_async_request(request)
+    async def _pass_on(self, answer: Answer, connection: Connection, body: Body, passed: "_Passed") -> None:
+        if body.is_read and await _is_prompt(answer):
+            await passed.pass_on(answer)
+            return
+        async with _watched(answer, connection, body):
+            async with asyncio.timeout(self._answer_within):
+                await answer.head()
+            await passed.pass_on(answer)
 
 
-class _Answer:
+class _Again(Exception):
+    """The request did not reach the service, and may be sent once more: elsewhere, or even to the same instance."""
+
+    def __init__(self, cause: Exception, *, even_here: bool) -> None:
+        self.cause = cause
+        self.even_here = even_here
+
+
+async def _is_prompt(answer: Answer) -> bool:
+    """Whether the whole answer is there at once, as nearly all are: then nobody need watch its client."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(PROMPT):
+            await answer.head()
+    return answer.is_whole
+
+
+@asynccontextmanager
+async def _watched(answer: Answer, connection: Connection, body: Body) -> AsyncIterator[None]:
+    """Passes the rest of the request on meanwhile; when its client leaves, the answer ends."""
+
+    async def watch() -> None:
+        try:
+            await body.pass_on(connection)
+        except Exception as failure:  # noqa: BLE001 -- whoever waits for the answer is told
+            answer.fail(failure)
+
+    watching = asyncio.ensure_future(watch())
+    try:
+        yield
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+
+
+def _may_be_repeated(scope: Scope) -> bool:
+    """Whether sending it twice does what sending it once does (RFC 9110, 9.2.2, and our idempotency keys)."""
+    return scope["method"] in SAFE or any(name == b"idempotency-key" for name, _ in scope["headers"])
+
+
+class _Passed:
     """What the client has of the answer."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, silence_within: float) -> None:
         self._send = send
-        self.begun = False
+        self._silence_within = silence_within
+        self.has_begun = False
 
-    async def pass_on(self, response: httpx2.Response) -> None:
-        headers = answer_headers(response.headers.raw)
-        is_endless = response.headers.get("content-type", "").startswith("text/event-stream")
+    async def pass_on(self, answer: Answer) -> None:
+        is_endless = any(
+            name == b"content-type" and value.startswith(b"text/event-stream") for name, value in answer.headers
+        )
         if is_endless:
             HERE.check()
-        self.begun = True
-        await self._send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+        self.has_begun = True
+        headers = answer_headers(answer.headers)
+        await self._send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        if answer.is_whole:
+            await self._send({"type": "http.response.body", "body": answer.taken()})
+            return
         if is_endless:
             # It would never end by itself. Its reader comes again, and says what it has seen last.
             with suppress(TimeoutError), HERE.looking_on():
                 async with HERE.until_the_end():
-                    await self._pass_on(response)
+                    await self._pass_on(answer)
         else:
-            await self._pass_on(response)
+            await self._pass_on(answer)
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _pass_on(self, response: httpx2.Response) -> None:
-        async for piece in response.aiter_raw():
+    async def _pass_on(self, answer: Answer) -> None:
+        async for piece in answer.pieces(self._silence_within):
             await self._send({"type": "http.response.body", "body": piece, "more_body": True})
 
 
@@ -148,11 +195,14 @@ def _place(scope: Scope) -> AbstractContextManager[None]:
 
 def _problem(failure: Exception) -> Problem:
     match failure:
-        case httpx2.ConnectError() | httpx2.ConnectTimeout() | Full() | Crowded():
+        case AllOut():
+            again = {"Retry-After": str(failure.again_in)}
+            return Problem("unavailable", "The service does not answer now. Try again.", headers=again)
+        case Unreached() | Full() | Crowded():
             return Problem("unavailable", "The service cannot be reached now. Try again.")
-        case TimeoutError() | httpx2.TimeoutException():
+        case TimeoutError():
             return Problem("upstream_timeout", "The service did not answer in time.")
-        case httpx2.LocalProtocolError():
+        case Unsayable():
             return Problem("header_invalid", "The request cannot be passed on as it is.")
         case _:
             return Problem("upstream_error", "The service ended before it answered.")

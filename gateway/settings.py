@@ -12,7 +12,7 @@ class Settings(BaseSettings):
     """`ORDERMILL_GATEWAY_<FIELD>`, else `ORDERMILL_<FIELD>`.
 
     Attributes:
-        peers: base URLs of the services that other processes host, by name.
+        peers: base URLs of the services that other processes host, by name: one, or a list of a service's instances.
         routes: the routing table, path prefix → service.
         connect_within: to a service; then one more try for safe methods, then 503.
         answer_within: from the request to the first byte of the answer; longer than `Prefer: wait` may ask for (30 s).
@@ -23,7 +23,7 @@ class Settings(BaseSettings):
         frozen=True, extra="ignore", populate_by_name=True, alias_generator=named("gateway")
     )
 
-    peers: dict[str, str] = {}
+    peers: dict[str, str | tuple[str, ...]] = {}
     routes: dict[str, str] = TABLE
     connect_within: timedelta = timedelta(seconds=1)
     answer_within: timedelta = timedelta(seconds=35)

@@ -1,23 +1,15 @@
 """Which connection a request gets, and which connections are closed."""
 
-import httpx2
+import asyncio
+from contextlib import asynccontextmanager
+
 import pytest
 
-from gateway import connections
-from gateway.connections import KEPT_FOR, Connections, Full
-from gateway.proxy import Proxy
-from tests.support.gateway import a_client
+from gateway.connections import KEPT_FOR, Connections, Unreached
+from tests.support.eventually import eventually
+from tests.support.gateway import talking
 
-
-class Broken(Exception):
-    """Something within a request."""
-
-
-class Transport(httpx2.AsyncBaseTransport):
-    closed = False
-
-    async def aclose(self):
-        self.closed = True
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
 class Clock:
@@ -32,65 +24,158 @@ def clock():
     return Clock()
 
 
-@pytest.fixture
-def kept(clock):
-    kept = Connections(httpx2.URL("http://order"), clock)
-    kept._another = Transport
-    return kept
+def a_service_that_says(*sayings):
+    """For each request the next saying; then it ends the connection."""
+
+    async def converse(reader, writer):
+        for said in sayings:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(said)
+        await reader.read()
+
+    return talking(converse)
 
 
-async def used(kept):
-    async with kept.one() as transport:
-        return transport
+@asynccontextmanager
+async def kept(clock, *sayings):
+    async with a_service_that_says(*sayings) as url:
+        connections = Connections(url, clock=clock)
+        yield connections
+        connections.close()
 
 
-async def test_a_connection_is_used_again(kept):
-    assert await used(kept) is await used(kept)
+async def asked(connections):
+    """One request and its answer; the connection is given back."""
+    connection = await connections.take()
+    answer = connection.ask("GET", b"GET / HTTP/1.1\r\n\r\n")
+    await answer.head()
+    connections.give_back(connection)
+    return connection
 
 
-async def test_two_requests_at_once_have_two_connections(kept):
-    async with kept.one() as one, kept.one() as other:
-        assert one is not other
+async def test_a_connection_is_used_again(clock):
+    async with kept(clock, OK, OK) as connections:
+        assert await asked(connections) is await asked(connections)
 
 
-async def test_the_one_that_was_used_last_is_used_first(kept):
-    async with kept.one() as one:
-        other = await used(kept)
-    assert [await used(kept), other.closed] == [one, False]
+async def test_one_that_is_to_be_new_is_new(clock):
+    async with kept(clock, OK) as connections:
+        used = await asked(connections)
+        new = await connections.take(new=True)
+        new.close()
+        assert new is not used
 
 
-async def test_a_connection_on_which_something_failed_is_closed(kept):
-    with pytest.raises(Broken):
-        async with kept.one() as transport:
-            raise Broken
-    assert transport.closed
-    assert await used(kept) is not transport
+async def test_the_one_that_was_used_last_is_used_first(clock):
+    async with kept(clock, OK, OK) as connections:
+        first, second = await connections.take(), await connections.take()
+        for connection in (first, second):
+            await connection.ask("GET", b"GET / HTTP/1.1\r\n\r\n").head()
+            connections.give_back(connection)
+        assert await connections.take() is second
 
 
-async def test_what_nobody_used_for_long_is_closed(kept, clock):
-    async with kept.one() as busy:
-        old = await used(kept)
+async def test_a_connection_without_a_whole_answer_is_closed(clock):
+    async with kept(clock, OK[:-1]) as connections:
+        connection = await asked(connections)
+        assert not connection.is_open
+        assert await connections.take() is not connection
+
+
+async def test_one_that_the_service_does_not_keep_is_closed(clock):
+    async with kept(clock, OK.replace(b"\r\n", b"\r\nConnection: close\r\n", 1)) as connections:
+        assert not (await asked(connections)).is_open
+
+
+async def test_one_that_the_service_closed_meanwhile_is_not_used(clock):
+    async def answer_once(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(OK)
+
+    async with talking(answer_once) as url:
+        connections = Connections(url)
+        old = await asked(connections)
+        await eventually(lambda: not old.is_open)
+        new = await connections.take()
+        new.close()
+        assert new is not old
+
+
+async def test_one_on_which_the_service_speaks_unasked_is_closed(clock):
+    async with kept(clock, OK + b"HTTP/1.1 200 OK\r\n") as connections:
+        assert not (await asked(connections)).is_open
+
+    async def speak(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(OK)
+        await reader.readuntil(b"!")
+        writer.write(b"HTTP/1.1 200 OK\r\n")
+        await reader.read()
+
+    async with talking(speak) as url:
+        connection = await asked(Connections(url))
+        connection.write(b"!")
+        await eventually(lambda: not connection.is_open)
+
+
+async def test_what_nobody_used_for_long_is_closed(clock):
+    async with kept(clock, OK, OK) as connections:
+        busy = await connections.take()
+        old = await asked(connections)
         clock.now = KEPT_FOR + 1
-    assert [old.closed, busy.closed] == [True, False]
+        await busy.ask("GET", b"GET / HTTP/1.1\r\n\r\n").head()
+        connections.give_back(busy)
+        assert [old.is_open, busy.is_open] == [False, True]
 
 
-async def test_all_are_closed_at_the_end(kept):
-    transport = await used(kept)
-    await kept.aclose()
-    assert transport.closed
+async def test_all_are_closed_at_the_end(clock):
+    async with kept(clock, OK) as connections:
+        connection = await asked(connections)
+    assert not connection.is_open
+    connection.write(b"nobody hears it")
 
 
-async def test_there_is_an_end_of_connections(kept, monkeypatch):
-    monkeypatch.setattr(connections, "AT_MOST", 1)
-    async with kept.one():
-        with pytest.raises(Full):
-            async with kept.one():
-                pass
-    assert not (await used(kept)).closed
+async def test_an_answer_that_is_not_read_is_not_taken_from_the_service_either(clock):
+    taken = []
+
+    async def much(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % 30_000_000)
+        for _ in range(300):
+            writer.write(b"x" * 100_000)
+            await writer.drain()
+            taken.append(100_000)
+
+    async with talking(much) as url:
+        connections = Connections(url)
+        connection = await connections.take()
+        answer = connection.ask("GET", b"GET / HTTP/1.1\r\n\r\n")
+        await answer.head()
+        size = 0
+        await eventually(lambda: answer._is_held)
+        assert sum(taken) < 30_000_000
+        async for piece in answer.pieces(5):
+            size += len(piece)
+        connections.give_back(connection)
+
+    assert size == 30_000_000
 
 
-async def test_a_request_too_many_is_told_to_come_back(monkeypatch):
-    monkeypatch.setattr(connections, "AT_MOST", 0)
-    async with a_client(Proxy("https://order")) as client:
-        answer = await client.get("/api/v1/orders")
-    assert [answer.status_code, answer.json()["code"], answer.headers["retry-after"]] == [503, "unavailable", "1"]
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "https://127.0.0.1:1"])
+async def test_nobody_there_is_said_to_be_unreached(url):
+    with pytest.raises(Unreached):
+        await Connections(url).take()
+
+
+async def test_who_does_not_accept_in_time_is_unreached(monkeypatch):
+    async def never(*_args, **_options):
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", never)
+    with pytest.raises(Unreached):
+        await Connections("http://127.0.0.1:1", connect_within=0.01).take()
+
+
+def test_the_name_in_the_log_holds_no_password():
+    connections = Connections("http://user:secret@order:8000/shop/")
+    assert [connections.name, connections.base] == ["order:8000", b"/shop"]

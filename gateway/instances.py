@@ -1,0 +1,115 @@
+"""The instances of one service: the least busy one is asked, and one that fails is left alone for a while.
+
+When all are left alone nobody is asked: the circuit is open, and who comes is told when to come again.
+"""
+
+import itertools
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from loguru import logger
+
+from gateway.connections import Connections
+
+AT_MOST = 1000
+PATIENCE = 3  # failures in a row
+FIRST_REST, LONGEST_REST = 1.0, 30.0
+
+
+class Full(Exception):
+    """So many requests are with the service already that one more would not be served in time."""
+
+
+class AllOut(Exception):
+    """Every instance has failed lately. `again_in` is whole seconds."""
+
+    def __init__(self, again_in: int) -> None:
+        super().__init__(f"every instance rests, {again_in} s more")
+        self.again_in = again_in
+
+
+class Instance:
+    """One place where a service runs, and how it does."""
+
+    def __init__(self, connections: Connections, clock: Callable[[], float]) -> None:
+        self.connections = connections
+        self.pending = 0
+        self.chosen = 0
+        self.out_until = 0.0
+        self._clock = clock
+        self._failures = 0
+        self._rests = 0
+        self._is_tried = False
+
+    @property
+    def is_able(self) -> bool:
+        """Whether it may be asked. After a rest it is asked by one request, and by more when that one was answered."""
+        return not self._rests or (not self._is_tried and self._clock() >= self.out_until)
+
+    @contextmanager
+    def asked(self) -> Iterator[None]:
+        """Around one request."""
+        self.pending += 1
+        trial = self._is_tried = self._rests > 0
+        try:
+            yield
+        finally:
+            self.pending -= 1
+            if trial:
+                self._is_tried = False
+
+    def answered(self) -> None:
+        """It answered, whatever it said."""
+        if self._rests:
+            logger.info("{} answers again", self.connections.name)
+        self._failures = self._rests = 0
+
+    def failed(self) -> None:
+        """It could not be reached, fell silent or said what is no answer. Three times in a row, and it rests."""
+        self._failures += 1
+        if self._failures >= PATIENCE and self._clock() >= self.out_until:
+            rest = min(FIRST_REST * 2**self._rests, LONGEST_REST)
+            self.out_until = self._clock() + rest
+            self._rests += 1
+            logger.warning("{} failed {} times and is left alone for {} s", self.connections.name, self._failures, rest)
+
+
+class Instances:
+    """All instances of one service."""
+
+    def __init__(
+        self, urls: Sequence[str], connect_within: float = 1.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._all = [Instance(Connections(url, connect_within, clock), clock) for url in urls]
+        self._clock = clock
+        self._turns = itertools.count(1)
+
+    def choose(self, besides: Instance | None = None) -> Instance:
+        """The instance with the fewest requests under way; among equals the one whose turn is longest ago.
+
+        Args:
+            besides: chosen only when there is no other.
+
+        Raises:
+            AllOut: when none may be asked now.
+            Full: when 1,000 requests are with the least busy one.
+        """
+        able = [instance for instance in self._all if instance.is_able]
+        if not able:
+            raise AllOut(self._soonest())
+        others = [instance for instance in able if instance is not besides] or able
+        chosen = min(others, key=lambda instance: (instance.pending, instance.chosen))
+        if chosen.pending >= AT_MOST:
+            raise Full
+        chosen.chosen = next(self._turns)
+        return chosen
+
+    def close(self) -> None:
+        """Closes the connections that are not in use."""
+        for instance in self._all:
+            instance.connections.close()
+
+    def _soonest(self) -> int:
+        return max(1, math.ceil(min(instance.out_until for instance in self._all) - self._clock()))

@@ -1,0 +1,51 @@
+"""What a request looks like on its way to a service, and which requests cannot be said at all."""
+
+import pytest
+
+from gateway.forwarding import Unsayable, request_head
+
+
+def a_scope(path=b"/api/v1/orders", query=b"", headers=()):
+    return {
+        "method": "POST",
+        "path": path.decode(),
+        "raw_path": path,
+        "query_string": query,
+        "scheme": "https",
+        "client": ("10.0.0.7", 5),
+        "headers": [(b"host", b"shop"), *headers],
+    }
+
+
+def test_a_request_is_said_as_it_was_asked():
+    head = request_head(a_scope(b"/api/v1/a%20b", b"q=%26", [(b"accept", b"*/*")]), b"/shop")
+
+    assert head == (
+        b"POST /shop/api/v1/a%20b?q=%26 HTTP/1.1\r\nhost: shop\r\naccept: */*\r\n"
+        b"x-forwarded-for: 10.0.0.7\r\nx-forwarded-proto: https\r\n\r\n"
+    )
+
+
+def test_a_body_has_one_length():
+    both = [(b"content-length", b"3"), (b"transfer-encoding", b"chunked")]
+    lengths = [line for line in request_head(a_scope(headers=both), b"").split(b"\r\n") if b"length" in line]
+    assert lengths == []
+    assert request_head(a_scope(headers=both), b"").count(b"transfer-encoding: chunked") == 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"path": b"/a HTTP/1.1\r\nhost: evil\r\n\r\nGET /internal"},
+        {"path": b"/a b"},
+        {"query": b"q=\r\n\r\nGET /metrics HTTP/1.1"},
+        {"query": b"a b"},
+        {"headers": [(b"x-a", b"1\r\nx-b: 2")]},
+        {"headers": [(b"x-a", b"1\nx-b: 2")]},
+        {"headers": [(b"x-a\r\nx-b", b"1")]},
+        {"headers": [(b"x-a", b"1\0")]},
+    ],
+)
+def test_a_request_that_would_be_read_as_another_one_is_not_passed_on(wrong):
+    with pytest.raises(Unsayable):
+        request_head(a_scope(**wrong), b"")
