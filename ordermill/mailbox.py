@@ -15,7 +15,7 @@ from email.policy import EmailPolicy
 from functools import lru_cache
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import uvicorn
@@ -93,7 +93,7 @@ class Mailbox:
 
 def read_mail(raw: bytes, sender: str, recipients: list[str]) -> Mail:
     """A mail as GET /messages shows it."""
-    message = message_from_bytes(raw, policy=_POLICY)
+    message = cast("EmailMessage", message_from_bytes(raw, policy=_POLICY))
     return {
         "id": uuid4().hex,
         "from": sender,
