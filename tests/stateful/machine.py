@@ -20,7 +20,7 @@ ADDRESS = {"name": "Ada", "line1": "1 Mill Lane", "city": "Bonn", "postal_code":
 
 either = st.integers(0, 1)
 which = st.integers(0, 11)
-faults = st.builds(Fault, st.sampled_from(["kill", "cut"]), st.integers(1, 12))
+faults = st.builds(Fault, st.sampled_from(["kill", "cut"]), st.integers(1, 9))
 seldom = st.one_of(st.none(), st.none(), st.none(), faults)
 
 
