@@ -4,12 +4,11 @@ from ordermill.audit.events import NEWEST
 from ordermill.audit.invariant import Invariant, Kind
 
 # A run of 13 to 19 digits that a card could have, in groups or not, and a field that holds a secret. A span of a trace
-# and a parcel's tracking number can look like a card, and are none.
-_CARD = r'(?<![0-9a-f]{16}-|"tracking":")\m(?:3[47]\d{2}|[2456]\d{3})(?:[ -]?\d{4}){2}[ -]?\d{1,7}\M'
+# and a parcel's tracking number can look like a card, and are none; looking behind for them takes ten times as long, so
+# that it is done where there are such digits at all.
+_DIGITS = r"\m(?:3[47]\d{2}|[2456]\d{3})(?:[ -]?\d{4}){2}[ -]?\d{1,7}\M"
+_CARD = rf'(?<![0-9a-f]{{16}}-|"tracking":"){_DIGITS}'
 _HUSHED = r'"(?:password|password_hash|refresh_token|card_number|pan|cvv|cvc)"\s*:'
-
-# What every card number has; without looking behind it is ten times as fast, and few events go further.
-_DIGITS = r"[2-6]\d{3}[ -]?\d{4}[ -]?\d{4}"
 
 # Luhn's sum: from the right, each second digit counts twice, and nine less where that has two digits.
 _IS_CARD = """
