@@ -4,11 +4,13 @@ from ordermill.audit.events import NEWEST
 from ordermill.audit.invariant import Invariant, Kind
 
 # A run of 13 to 19 digits that a card could have, in groups or not, and a field that holds a secret. A span of a trace
-# and a parcel's tracking number can look like a card, and are none; looking behind for them takes ten times as long, so
-# that it is done where there are such digits at all.
-_DIGITS = r"\m(?:3[47]\d{2}|[2456]\d{3})(?:[ -]?\d{4}){2}[ -]?\d{1,7}\M"
-_CARD = rf'(?<![0-9a-f]{{16}}-|"tracking":"){_DIGITS}'
+# and a parcel's tracking number can look like a card, and are none.
+_CARD = r'(?<![0-9a-f]{16}-|"tracking":")\m(?:3[47]\d{2}|[2456]\d{3})(?:[ -]?\d{4}){2}[ -]?\d{1,7}\M'
 _HUSHED = r'"(?:password|password_hash|refresh_token|card_number|pan|cvv|cvc)"\s*:'
+
+# The same without looking behind it, which takes three quarters of the time: few parcels go further. A number in JSON
+# has something before and after it.
+_LIKE_A_CARD = r"[^0-9A-Za-z_][2-6]\d{3}(?:[ -]?\d{4}){2}[ -]?\d{1,7}[^0-9A-Za-z_]"
 
 # Luhn's sum: from the right, each second digit counts twice, and nine less where that has two digits.
 _IS_CARD = """
@@ -34,7 +36,7 @@ ACCESS = (
         "no card number or password in any event",
         f"""
         SELECT o.service, o.id, o.topic FROM ({NEWEST}) o
-        WHERE o.events ~ '{_HUSHED}' OR (o.events ~ '{_DIGITS}' AND EXISTS (
+        WHERE o.events ~ '{_HUSHED}' OR (o.events ~ '{_LIKE_A_CARD}' AND EXISTS (
             SELECT 1 FROM regexp_matches(o.events, '{_CARD}', 'g') AS found(digits)
             WHERE length(translate(found.digits[1], ' -', '')) BETWEEN 13 AND 19
                 AND {_IS_CARD.format(digits="found.digits[1]")}))

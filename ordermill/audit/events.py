@@ -86,7 +86,7 @@ EVENTS = (
         GROUP BY h.order_id, h.cause_id HAVING count(*) > 1
         UNION ALL
         SELECT 'event', e.id::text, o.service, count(*)
-        FROM ({NEWEST}) o, jsonb_to_recordset(o.events::jsonb) AS e(id uuid)
+        FROM ({NEWEST}) o, json_to_recordset(o.events::json) AS e(id uuid)
         GROUP BY e.id, o.service HAVING count(*) > 1
         UNION ALL
         SELECT 'movement', m.id::text, m.reference::text, count(*) FROM inventory_service.stock_movements m

@@ -15,7 +15,7 @@ NOTIFICATIONS = (
                 CASE WHEN mail.to_staff THEN 'staff' ELSE e.data ->> 'customer_id' END AS recipient
             FROM ({OLD_AND_NEW.format(where="o.id >= $horizon::uuid")}) o
             JOIN jsonb_to_recordset($mails::jsonb) AS mail(topic text, template text, to_staff boolean) USING (topic),
-                jsonb_to_recordset(o.events::jsonb) AS e(id uuid, data jsonb)
+                json_to_recordset(o.events::json) AS e(id uuid, data json)
             WHERE o.published_at IS NOT NULL AND NOT EXISTS (
                 SELECT 1 FROM notification_service.acts a
                 WHERE a.act = 'discard' AND a.message_id = o.id AND strpos(a.body, e.id::text) > 0)

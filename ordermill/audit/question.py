@@ -25,6 +25,7 @@ class Question:
 
     Attributes:
         recent: only at orders that changed in this time, and at parcels of commands of this time; None for everything.
+        most: of those only at so many, the newest, and at so many parcels and events; 0 for all.
         rest: not at those; for what holds once the shop has drained, asked of a shop that never does.
         told: what clients were told (O1, O2).
         outages: windows of faults, in which nobody can keep a deadline (O4) or relay (E2).
@@ -34,6 +35,7 @@ class Question:
 
     kinds: frozenset[Kind]
     recent: timedelta | None = None
+    most: int = 0
     rest: timedelta | None = None
     told: Sequence[Told] = ()
     outages: Sequence[Window] = ()

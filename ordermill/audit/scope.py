@@ -39,6 +39,11 @@ def narrowed(sql: str, question: Question) -> str:
     return _MARK.sub(lambda mark: words[mark[1]].format(mark[2]), sql)
 
 
+def named(sql: str) -> list[str]:
+    """The names in the SQL."""
+    return Template(sql).get_identifiers()
+
+
 def numbered(sql: str, given: Mapping[str, Any]) -> tuple[str, list[Any]]:
     """The SQL with `$1`, `$2` for the names in it, and their values."""
     places: dict[str, int] = {}

@@ -2,7 +2,7 @@
 
 from datetime import UTC, time, timedelta
 
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -11,8 +11,9 @@ class Settings(BaseSettings):
 
     Attributes:
         database_url: the shop's database, as the role that reads everything and writes nothing.
-        every: the pause between two looks at what changed lately, at least; it grows with what a look takes.
+        every: how often each promise is looked at, of what changed lately, at most; more rarely when looks take long.
         recent: how lately.
+        most: at how many orders, parcels and events of those at most, the newest.
         whole_at: the time of the day, UTC, of the look at everything.
         rest: what changed in this time before that look may still be under way.
     """
@@ -22,5 +23,6 @@ class Settings(BaseSettings):
     database_url: SecretStr
     every: timedelta = timedelta(seconds=15)
     recent: timedelta = timedelta(minutes=5)
+    most: int = Field(default=1_000, ge=1)
     whole_at: time = time(3, tzinfo=UTC)
     rest: timedelta = timedelta(hours=1)

@@ -1,10 +1,10 @@
 """Asks everything in one repeatable-read, read-only snapshot, as the role `auditor`."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
-from uuid import UUID
 
 from chassis.database import Database, Transaction
 from chassis.ids import typeid
@@ -13,33 +13,24 @@ from contracts.orders import AboutOrder
 from notification_service.domain.mails import TEMPLATES, ToStaff
 from ordermill.audit.invariant import Invariant
 from ordermill.audit.legal import STEPS
+from ordermill.audit.part import first_id, part
 from ordermill.audit.question import Question, Told, Verdict, Window
-from ordermill.audit.scope import narrowed, numbered
+from ordermill.audit.scope import named, narrowed, numbered
 from ordermill.services import SERVICES, load
 
 SHOWN = 100
 LONGEST = 900.0
-NEWEST = timedelta(seconds=30)
 PROVIDER = "provider"
 
 # Until when parcels may have been dropped: days that some service keeps no more. Yesterday is always kept.
 _HORIZON = """
-    SELECT now(), least((now() AT TIME ZONE 'UTC')::date - 1, max(oldest)) FROM (
+    SELECT least((now() AT TIME ZONE 'UTC')::date - 1, max(oldest)) FROM (
         SELECT min(to_date(right(child.relname, 8), 'YYYYMMDD')) AS oldest
         FROM pg_inherits i
         JOIN pg_class child ON child.oid = i.inhrelid JOIN pg_class parent ON parent.oid = i.inhparent
         WHERE parent.relname IN ('outbox', 'inbox') AND parent.relnamespace::regnamespace::text = ANY($1::text[])
             AND child.relname ~ '_[0-9]{8}$'
         GROUP BY parent.oid) kept
-"""
-_CHANGED = "SELECT id FROM order_service.orders WHERE updated_at >= $1"
-_SHIPPED = """
-    SELECT (shipment ->> 'id')::uuid
-    FROM inventory_service.reservations r, jsonb_array_elements(r.shipments) shipment WHERE r.order_id = ANY($1::uuid[])
-"""
-_SKUS = """
-    SELECT DISTINCT line.sku FROM order_service.orders o, jsonb_to_recordset(o.lines) AS line(sku text)
-    WHERE o.id = ANY($1::uuid[])
 """
 
 
@@ -52,11 +43,17 @@ async def audit(url: str, invariants: Mapping[str, Invariant], question: Questio
     database = Database(url, size=1, longest=LONGEST)
     await database.open()
     try:
-        async with database.transaction(read_only=True, snapshot=True) as tx:
-            given = await _given(tx, question)
-            return [await _ask(tx, each, question, given) for each in _chosen(invariants, question)]
+        return await look(database, _chosen(invariants, question), question)
     finally:
         await database.close()
+
+
+async def look(database: Database, invariants: Sequence[Invariant], question: Question) -> list[Verdict]:
+    """How it stands with these invariants, in one snapshot. Raises as `audit` does."""
+    asked = {each: _counted(each, question) for each in invariants}
+    async with database.transaction(read_only=True, snapshot=True) as tx:
+        given = await _given(tx, question, {name for sql in asked.values() for name in named(sql)})
+        return [await _ask(tx, each, sql, given) for each, sql in asked.items()]
 
 
 def _chosen(invariants: Mapping[str, Invariant], question: Question) -> list[Invariant]:
@@ -64,8 +61,11 @@ def _chosen(invariants: Mapping[str, Invariant], question: Question) -> list[Inv
     return [each for each in invariants.values() if each.kind in question.kinds and each.id in wanted]
 
 
-async def _ask(tx: Transaction, invariant: Invariant, question: Question, given: Mapping[str, Any]) -> Verdict:
-    counted = f"SELECT count(*) OVER () AS offending, * FROM ({narrowed(invariant.sql, question)}) broken LIMIT {SHOWN}"  # noqa: S608 -- ours
+def _counted(invariant: Invariant, question: Question) -> str:
+    return f"SELECT count(*) OVER () AS offending, * FROM ({narrowed(invariant.sql, question)}) broken LIMIT {SHOWN}"  # noqa: S608 -- ours
+
+
+async def _ask(tx: Transaction, invariant: Invariant, counted: str, given: Mapping[str, Any]) -> Verdict:
     sql, arguments = numbered(counted, given)
     started = time.perf_counter()
     rows = [dict(row) for row in await tx.sql(sql, *arguments)]
@@ -73,37 +73,24 @@ async def _ask(tx: Transaction, invariant: Invariant, question: Question, given:
     return Verdict(invariant, rows, time.perf_counter() - started, counts[0] if counts else 0)
 
 
-async def _given(tx: Transaction, question: Question) -> dict[str, Any]:
-    """The values of everything that an invariant may name."""
-    [(now, day)] = await tx.sql(_HORIZON, list(SERVICES))
-    horizon = datetime.combine(day, datetime.min.time(), UTC)
-    # The first event of a parcel names it, and others may be younger: what was told an hour later is there for certain.
-    kept = horizon + timedelta(hours=1)
-    first_at = now - (question.recent or question.rest or timedelta())
-    narrow = question.recent or question.rest
-    orders = [row[0] for row in await tx.sql(_CHANGED, first_at)] if narrow else []
-    shipped = [row[0] for row in await tx.sql(_SHIPPED, orders)]
-    skus = [row[0] for row in await tx.sql(_SKUS, orders)] if question.recent else []
-    moving = {
-        "orders": orders,
-        "references": orders + shipped,
-        "skus": skus,
-        "first_at": first_at,
-        "first_id": first_id(first_at),
-        "newest_id": first_id(max(first_at, now - NEWEST)),
-    }
-    kept_since = {"horizon": first_id(horizon), "kept": first_id(kept), "kept_at": kept}
+async def _given(tx: Transaction, question: Question, wanted: Collection[str]) -> dict[str, Any]:
+    """The values of what invariants may name; of what takes a query, of what they do name."""
     asked = {
         "told": _told(question.told),
         "outages": _outages(question.outages),
         "poisoned": list(question.poisoned),
     }
-    return moving | kept_since | asked | _constants()
+    kept = await _kept(tx) if {"horizon", "kept", "kept_at"}.intersection(wanted) else {}
+    return await part(tx, question, wanted) | kept | asked | _constants()
 
 
-def first_id(at: datetime) -> UUID:
-    """The smallest UUIDv7 of this moment, as `chassis.migrations` cuts its partitions."""
-    return UUID(int=int(at.timestamp() * 1000) << 80)
+async def _kept(tx: Transaction) -> dict[str, Any]:
+    """Since when parcels and what followed from them are there for certain."""
+    [(day,)] = await tx.sql(_HORIZON, list(SERVICES))
+    horizon = datetime.combine(day, datetime.min.time(), UTC)
+    # The first event of a parcel names it, and others may be younger: what was told an hour later is there for certain.
+    kept = horizon + timedelta(hours=1)
+    return {"horizon": first_id(horizon), "kept": first_id(kept), "kept_at": kept}
 
 
 def _told(told: Sequence[Told]) -> list[dict[str, Any]]:
@@ -121,6 +108,7 @@ def _outages(windows: Sequence[Window]) -> list[dict[str, datetime]]:
     return [{"since": since, "until": until} for since, until in merged]
 
 
+@cache
 def _constants() -> dict[str, Any]:
     moves = {(before, after) for before, _cause, after, _topics in STEPS if before != after}
     names = ("from", "cause", "to", "topics")

@@ -9,8 +9,8 @@ _TOLD = f"""
         SELECT DISTINCT ON (o.service, e.id) o.service, e.type AS topic, e.subject::uuid AS order_id,
             e.sequence::int AS version, e.id, e.causationid, e.data
         FROM ({OLD_AND_NEW.format(where="o.topic = ANY($about_orders::text[]) AND o.id >= $horizon::uuid")}) o,
-            jsonb_to_recordset(o.events::jsonb)
-                AS e(type text, subject text, sequence text, id uuid, causationid uuid, data jsonb)
+            json_to_recordset(o.events::json)
+                AS e(type text, subject text, sequence text, id uuid, causationid uuid, data json)
     )
 """  # noqa: S608 -- written above
 

@@ -1,26 +1,30 @@
-"""The auditor's process: looks at what changed lately again and again, at everything once a day, and shows gauges."""
+"""The auditor's process: one promise after the other at what changed lately, at everything once a day; shows gauges."""
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import cycle
 
 from loguru import logger
 from prometheus_client import Gauge
 
 from chassis import heartbeat
+from chassis.database import Database
 from chassis.tasks import forever, running
-from ordermill.audit import Kind, Question, Verdict, audit
+from ordermill.audit import INVARIANTS, Kind, Question, Verdict, audit, snapshot
+from ordermill.audit.invariant import Invariant
 from ordermill.audit.settings import Settings
 from ordermill.audit.snapshot import LONGEST
 
 BROKEN = Gauge("ordermill_invariant_broken", "Rows that break a promise, as the last audit saw.", ["id", "of"])
-AUDITED_AT = Gauge("ordermill_audit_time_seconds", "When the last audit ended, in seconds since 1970.", ["of"])
-SECONDS = Gauge("ordermill_audit_seconds", "How long the last audit took.", ["of"])
+AUDITED_AT = Gauge("ordermill_audit_time_seconds", "When the last look ended, in seconds since 1970.", ["id", "of"])
+SECONDS = Gauge("ordermill_audit_seconds", "How long the last look took.", ["id", "of"])
 
 RECENT, WHOLE = "recent", "whole"
-SHARE = 50  # it rests fifty times as long as it works: two hundredths of one processor at most
+SHARE = 50  # it rests fifty times as long as a look took: two hundredths of one processor at most
+ALWAYS = [each for each in INVARIANTS.values() if each.kind is Kind.ALWAYS]
 
 
 class Auditor:
@@ -28,51 +32,46 @@ class Auditor:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._database = Database(settings.database_url.get_secret_value(), size=1, longest=LONGEST)
+        self._recent = Question(frozenset({Kind.ALWAYS}), recent=settings.recent, most=settings.most)
+        self._next = cycle(ALWAYS)
         self._failure: str | None = "has not audited yet"
         self._seen: dict[tuple[str, str], int] = {}
 
     @asynccontextmanager
     async def running(self, _app: object = None) -> AsyncIterator[None]:
         """Audits beside the body."""
-        async with running(forever("audit", self._look_again), forever("whole audit", self._look_daily)):
-            yield
+        await self._database.open()
+        try:
+            async with running(forever("audit", self._look_again), forever("whole audit", self._look_daily)):
+                yield
+        finally:
+            await self._database.close()
 
     async def checks(self) -> dict[str, str | None]:
         """Why it cannot audit, if so."""
         return {"audit": self._failure}
 
-    async def look(self, of: str, question: Question) -> float:
-        """Audits once and shows what it saw; how long it took, in seconds."""
-        started = time.monotonic()
-        try:
-            verdicts = await audit(self._settings.database_url.get_secret_value(), question)
-        except Exception as failure:
-            self._failure = type(failure).__name__
-            raise
-        self._failure = None
-        took = time.monotonic() - started
-        SECONDS.labels(of).set(took)
-        AUDITED_AT.labels(of).set_to_current_time()
-        self._show(of, verdicts)
-        return took
-
-    def _show(self, of: str, verdicts: Iterable[Verdict]) -> None:
-        """Gauges always, a line where something has changed: a promise that stays broken is said once."""
-        for verdict in verdicts:
-            key = verdict.invariant.id, of
-            BROKEN.labels(*key).set(verdict.count)
-            if verdict.count != self._seen.get(key, 0):
-                self._seen[key] = verdict.count
-                _say(of, verdict)
-
     async def _look_again(self) -> None:
-        told = self._settings
+        """At the next promise, also after one that could not be asked."""
         with heartbeat.beating("audit", longest=LONGEST):
             while True:
                 heartbeat.beat()
-                took = await self.look(RECENT, Question(frozenset({Kind.ALWAYS}), recent=told.recent))
+                took = await self._look(next(self._next))
                 heartbeat.rest()
-                await asyncio.sleep(max(told.every.total_seconds(), SHARE * took))
+                await asyncio.sleep(self._pause(took))
+
+    def _pause(self, took: float) -> float:
+        """The rest after a look, in seconds: its share, and what makes a round of all promises as long as was told."""
+        return max(self._settings.every.total_seconds() / len(ALWAYS), SHARE * took)
+
+    async def _look(self, invariant: Invariant) -> float:
+        """At one promise; how long it took with all that was to be found for it, in seconds."""
+        started = time.monotonic()
+        with self._failing():
+            [verdict] = await snapshot.look(self._database, [invariant], self._recent)
+        self._show(RECENT, verdict)
+        return time.monotonic() - started
 
     async def _look_daily(self) -> None:
         with heartbeat.beating("whole audit", longest=LONGEST):
@@ -80,7 +79,33 @@ class Auditor:
                 heartbeat.rest()
                 await asyncio.sleep(self._until_whole(datetime.now(UTC)).total_seconds())
                 heartbeat.beat()
-                await self.look(WHOLE, Question(frozenset(Kind), rest=self._settings.rest))
+                await self._look_at_everything()
+
+    async def _look_at_everything(self) -> None:
+        question = Question(frozenset(Kind), rest=self._settings.rest)
+        with self._failing():
+            verdicts = await audit(self._settings.database_url.get_secret_value(), question)
+        for verdict in verdicts:
+            self._show(WHOLE, verdict)
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as failure:
+            self._failure = type(failure).__name__
+            raise
+        self._failure = None
+
+    def _show(self, of: str, verdict: Verdict) -> None:
+        """Gauges always, a line where something has changed: a promise that stays broken is said once."""
+        key = verdict.invariant.id, of
+        BROKEN.labels(*key).set(verdict.count)
+        SECONDS.labels(*key).set(verdict.seconds)
+        AUDITED_AT.labels(*key).set_to_current_time()
+        if verdict.count != self._seen.get(key, 0):
+            self._seen[key] = verdict.count
+            _say(of, verdict)
 
     def _until_whole(self, now: datetime) -> timedelta:
         today = datetime.combine(now.date(), self._settings.whole_at, self._settings.whole_at.tzinfo or UTC)

@@ -7,7 +7,7 @@ from typing import Any
 
 from chassis.database import Database
 from ordermill.audit import INVARIANTS, Kind, Question, snapshot
-from ordermill.audit.scope import narrowed, numbered
+from ordermill.audit.scope import named, narrowed, numbered
 from tests.support.database import as_role
 
 # The test itself is the broker and moves the clock: how long something waits is its doing.
@@ -50,7 +50,7 @@ class Promises:
     async def open(self) -> None:
         await self._database.open()
         async with self._database.transaction(read_only=True, snapshot=True) as tx:
-            self._given = await snapshot._given(tx, WHOLE)
+            self._given = await snapshot._given(tx, WHOLE, named(_together(drained=True)))
         self._connection = await self._database.connect()
         for drained in (False, True):
             sql, _ = numbered(_together(drained=drained), self._given)

@@ -43,7 +43,16 @@ async def test_a_day_brings_orders_of_every_status(day):
 
 
 @pytest.mark.parametrize(
-    "part", [{}, {"recent": timedelta(minutes=5)}, {"recent": timedelta(seconds=5)}, {"rest": timedelta(hours=1)}]
+    "part",
+    [
+        {},
+        {"recent": timedelta(minutes=5)},
+        {"recent": timedelta(seconds=5)},
+        {"recent": timedelta(hours=1), "most": 1},
+        {"recent": timedelta(hours=1), "most": 7},
+        {"recent": timedelta(hours=1), "most": 1_000},
+        {"rest": timedelta(hours=1)},
+    ],
 )
 async def test_a_shop_at_rest_breaks_no_promise(day, part):
     verdicts = await day.audit(**part)
@@ -214,6 +223,19 @@ async def test_a_services_role_reads_no_other_schema(day, role):
         await connection.execute("SELECT * FROM payment_service.payments")
 
     await connection.close()
+
+
+async def test_an_answer_that_is_written_in_another_way_says_the_same(shop):
+    # given
+    await shop.sql(
+        "UPDATE order_service.idempotency SET body = convert_to(convert_from(body, 'UTF8')::jsonb::text, 'UTF8')"
+    )
+
+    # when
+    broken = await shop.broken(only=("I1",))
+
+    # then
+    assert broken == {}
 
 
 async def test_what_may_have_been_dropped_is_excused(shop):

@@ -300,6 +300,13 @@ BREACHES = [
            WHERE headers ->> 'Location' = (SELECT max(headers ->> 'Location') FROM order_service.idempotency)""",
     ),
     Breach(
+        "I1",
+        "an answer that shows another order than it says",
+        """UPDATE order_service.idempotency
+           SET body = convert_to(replace(convert_from(body, 'UTF8'), '"id":"ord_', '"id":"ord_0'), 'UTF8')
+           WHERE operation = 'createOrder'""",
+    ),
+    Breach(
         "A1",
         "two refresh tokens of one session",
         """DROP INDEX auth_service.one_active_token_a_session;
@@ -309,6 +316,12 @@ BREACHES = [
         "X1",
         "a card number in an event",
         """UPDATE inventory_service.outbox SET events = replace(events, 'DHL', '4111 1111 1111 1111')
+           WHERE topic = 'shipment.dispatched'""",
+    ),
+    Breach(
+        "X1",
+        "a card number in another event, and alone",
+        """UPDATE inventory_service.outbox SET events = replace(events, '"DHL"', '378282246310005')
            WHERE topic = 'shipment.dispatched'""",
     ),
     Breach(

@@ -8,7 +8,8 @@ import pytest
 from loguru import logger
 
 from chassis import health, heartbeat
-from ordermill.audit import INVARIANTS, Kind, watching
+from ordermill.audit import INVARIANTS, Kind, snapshot, watching
+from ordermill.audit.question import Verdict
 from ordermill.audit.settings import Settings
 from ordermill.audit.watching import Auditor
 from ordermill.host import application
@@ -47,7 +48,13 @@ async def test_the_process_shows_what_is_broken_until_it_is_mended(shop, monkeyp
     await shop.changes_now()
     app = application(["auditor"], "api")
     client = httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://auditor")
+    always = [each.id for each in INVARIANTS.values() if each.kind is Kind.ALWAYS]
     broken = 'ordermill_invariant_broken{id="S1",of="recent"}'
+
+    async def all_are_shown() -> bool:
+        return len([name for name in await gauges(client) if name.startswith("ordermill_invariant_broken")]) >= len(
+            always
+        )
 
     async def is_broken() -> bool:
         return (await gauges(client)).get(broken) == 1
@@ -61,14 +68,15 @@ async def test_the_process_shows_what_is_broken_until_it_is_mended(shop, monkeyp
         ready = await client.get("/readyz")
         await shop.sql("UPDATE inventory_service.stock SET on_hand = on_hand - 1 WHERE sku = 'MUG-RED'")
         await eventually(is_mended, within=20)
+        await eventually(all_are_shown, within=20)
         shown = await gauges(client)
 
     # then
     assert ready.status_code == 200
-    always = [each.id for each in INVARIANTS.values() if each.kind is Kind.ALWAYS]
-    assert {id_ for id_ in INVARIANTS if f'ordermill_invariant_broken{{id="{id_}",of="recent"}}' in shown} == {*always}
-    assert shown['ordermill_audit_time_seconds{of="recent"}'] > 0
-    assert shown['ordermill_audit_seconds{of="recent"}'] > 0
+    for gauge in ("invariant_broken", "audit_time_seconds", "audit_seconds"):
+        assert {id_ for id_ in INVARIANTS if f'ordermill_{gauge}{{id="{id_}",of="recent"}}' in shown} == {*always}
+    assert shown['ordermill_audit_time_seconds{id="X1",of="recent"}'] > 0
+    assert shown['ordermill_audit_seconds{id="X1",of="recent"}'] > 0
     promise = INVARIANTS["S1"].promise
     said = [line for line in logged if line[1].startswith("S1")]
     assert said == [("ERROR", f"S1 is broken by 1 rows: {promise}"), ("INFO", f"S1 holds again: {promise}")]
@@ -108,11 +116,16 @@ def never_ends(monkeypatch):
     """Audits that began and do not end, and no patience with them."""
     begun = []
 
-    async def audit(_url, question):
-        begun.append(Kind.DRAINED in question.kinds)
+    async def audit(_url, _question):
+        begun.append("everything")
+        await asyncio.Event().wait()
+
+    async def look(_database, invariants, _question):
+        begun.extend(each.id for each in invariants)
         await asyncio.Event().wait()
 
     monkeypatch.setattr(watching, "audit", audit)
+    monkeypatch.setattr(snapshot, "look", look)
     monkeypatch.setattr(watching, "LONGEST", 0.0)
     monkeypatch.setattr(heartbeat, "ALLOWED", 0.2)
     return begun
@@ -125,7 +138,7 @@ async def test_an_auditor_that_is_stuck_is_not_alive_and_one_that_waits_for_its_
         await eventually(lambda: heartbeat.stuck() != {})
         stuck, alive = heartbeat.stuck(), health.alive()
 
-    assert (set(stuck), alive.status_code, never_ends) == ({"audit"}, 503, [False])
+    assert (set(stuck), alive.status_code, never_ends) == ({"audit"}, 503, ["S1"])
 
 
 async def test_an_auditor_whose_look_at_everything_is_stuck_is_not_alive(never_ends):
@@ -141,6 +154,41 @@ async def test_an_auditor_is_given_as_long_as_an_audit_may_take(never_ends, monk
     async with Auditor(Settings(database_url="postgresql://x")).running():
         await eventually(lambda: heartbeat.ages().get("audit", 0.0) > 2 * heartbeat.ALLOWED)
         assert heartbeat.stuck() == {}
+
+
+@pytest.fixture
+def looks(monkeypatch):
+    """At which promise it looked, each at once; the first look and the third one fail, and nobody rests."""
+    seen = []
+
+    async def look(_database, invariants, question):
+        [invariant] = invariants
+        seen.append((invariant.id, question.recent, question.most))
+        if len(seen) in {1, 3}:
+            raise ConnectionError
+        return [Verdict(invariant, [], 0.0, 0)]
+
+    monkeypatch.setattr(snapshot, "look", look)
+    monkeypatch.setattr(watching, "SHARE", 0)
+    return seen
+
+
+async def test_it_looks_at_one_promise_after_the_other_and_passes_by_one_that_cannot_be_asked(looks):
+    told = Settings(database_url="postgresql://x", every=timedelta(0), recent=timedelta(minutes=1), most=7)
+    always = [each.id for each in INVARIANTS.values() if each.kind is Kind.ALWAYS]
+
+    async with Auditor(told).running():
+        await eventually(lambda: len(looks) > len(always), within=20)
+
+    assert looks[: len(always) + 1] == [(id_, timedelta(minutes=1), 7) for id_ in [*always, always[0]]]
+
+
+@pytest.mark.parametrize(("took", "pause"), [(0.001, 0.5), (0.01, 0.5), (0.1, 5.0), (3.0, 150.0)])
+def test_it_rests_fifty_times_as_long_as_a_look_took_and_looks_no_more_often_than_told(took, pause):
+    always = [each for each in INVARIANTS.values() if each.kind is Kind.ALWAYS]
+    auditor = Auditor(Settings(database_url="postgresql://x", every=timedelta(seconds=0.5) * len(always)))
+
+    assert auditor._pause(took) == pytest.approx(pause)
 
 
 async def test_a_database_that_is_away_is_the_reason_why_it_is_not_ready():
