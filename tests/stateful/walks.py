@@ -75,7 +75,7 @@ PARKED = (
     REPLAY,
     HOUR,
     CANCEL,
-    ("kill_by_a_message", {"number": 0, "at": 0, "starts": 3, "point": 8}),
+    ("kill_by_a_message", {"number": 0, "at": 0, "starts": 3, "point": 6}),
     REPLAY,
     HOUR,
 )
