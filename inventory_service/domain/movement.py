@@ -1,9 +1,9 @@
 """The journal of the shelves. Stock changes only by movements, so that it is always their sum."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 from uuid import UUID
 
 from contracts.types import OrderId, Sku
@@ -31,8 +31,7 @@ class Reason(StrEnum):
     CORRECTION = "correction"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Movement:
+class Movement(NamedTuple):
     """Units of one sku that came, went, or changed between free and reserved, in one warehouse.
 
     ``delta`` is what on_hand changed by, ``reserved_delta`` what reserved changed by.
@@ -43,20 +42,19 @@ class Movement:
     sku: Sku
     warehouse: str
     kind: Kind
+    actor: str
+    created_at: datetime
     delta: int = 0
     reserved_delta: int = 0
     reason: Reason | None = None
     order_id: OrderId | None = None
-    actor: str
-    created_at: datetime
 
     @property
     def key(self) -> tuple[UUID, Sku, str, Kind]:
         return self.reference, self.sku, self.warehouse, self.kind
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(NamedTuple):
     """The circumstances of one decision: who, when, and the ids that follow from its cause."""
 
     derive: Callable[..., UUID]

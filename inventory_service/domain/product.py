@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import NamedTuple
 
 from contracts.stock import ProductUpserted
 from contracts.types import Money, Sku
@@ -20,8 +21,7 @@ class ProductChanged(Exception):
     """The product has changed since it was read."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
+class Offer(NamedTuple):
     """What reserving has to know of a product: that it exists, and whether it is sold. Read without a lock."""
 
     sku: Sku

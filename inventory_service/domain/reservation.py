@@ -1,9 +1,10 @@
 """What is held for an order: the life of a reservation, from the order's first fact to its last."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from contracts.event import Event
@@ -51,31 +52,29 @@ class Shipment:
     delivered_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reservation:
+class Reservation(NamedTuple):
     """Everything that the shelves and the warehouse know of one order."""
 
     id: ReservationId
     order_id: OrderId
     status: Status
+    created_at: datetime
+    updated_at: datetime
     customer_id: UserId | None = None
     holds: tuple[Hold, ...] = ()
     task_ids: tuple[UUID, ...] = ()
     shipments: tuple[Shipment, ...] = ()
     version: int = 1
-    created_at: datetime
-    updated_at: datetime
 
     @property
     def key(self) -> OrderId:
         return self.order_id
 
-    def moved_to(self, status: Status, at: datetime) -> "Reservation":
-        return replace(self, status=status, version=self.version + 1, updated_at=at)
+    def moved_to(self, status: Status, at: datetime, **changes: Any) -> "Reservation":
+        return self._replace(status=status, version=self.version + 1, updated_at=at, **changes)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What a step of an order's life leads to. Stock follows from the movements."""
 
     reservation: Reservation | None
@@ -123,11 +122,8 @@ def commit(known: Reservation | None, fact: OrderConfirmed, step: Step) -> Outco
         return _ignored(known)
     warehouses = dict.fromkeys(hold.warehouse for hold in known.holds)
     tasks = tuple(_fulfil(known, warehouse, fact.priority, step) for warehouse in warehouses)
-    committed = replace(
-        known.moved_to(Status.COMMITTED, step.at),
-        customer_id=fact.customer_id,
-        task_ids=tuple(task.id for task in tasks),
-    )
+    task_ids = tuple(task.id for task in tasks)
+    committed = known.moved_to(Status.COMMITTED, step.at, customer_id=fact.customer_id, task_ids=task_ids)
     return Outcome(reservation=committed, tasks=tasks)
 
 

@@ -63,7 +63,7 @@ def complete(
     if task.kind is not TaskKind.FULFIL or reservation is None:
         return Outcome(reservation=None, tasks=(completed,))
     shipped = _ship(reservation, completed, stocks, command, step)
-    return replace(shipped, tasks=(completed,))
+    return shipped._replace(tasks=(completed,))
 
 
 def _ship(reservation: Reservation, task: Task, stocks: dict[Sku, Stock], command: CompleteTask, step: Step) -> Outcome:
@@ -80,7 +80,8 @@ def _ship(reservation: Reservation, task: Task, stocks: dict[Sku, Stock], comman
     )
     holds = tuple(replace(h, shipped=h.quantity) if h in leaving else h for h in reservation.holds)
     status = Status.COMMITTED if any(hold.outstanding for hold in holds) else Status.CONSUMED
-    shipped = replace(reservation.moved_to(status, step.at), holds=holds, shipments=(*reservation.shipments, shipment))
+    shipments = (*reservation.shipments, shipment)
+    shipped = reservation.moved_to(status, step.at, holds=holds, shipments=shipments)
     movements = (
         step.movement(Kind.SHIP, shipment.id, h.sku, h.warehouse, delta=-h.outstanding, reserved_delta=-h.outstanding)
         for h in leaving
@@ -106,9 +107,8 @@ def deliver(reservation: Reservation | None, command: RecordDelivery, step: Step
     if shipment.delivered_at is not None:
         return Outcome(reservation=reservation)
     delivered = replace(shipment, delivered_at=step.at)
-    after = replace(
-        reservation.moved_to(reservation.status, step.at),
-        shipments=tuple(delivered if each is shipment else each for each in shipments),
+    after = reservation.moved_to(
+        reservation.status, step.at, shipments=tuple(delivered if each is shipment else each for each in shipments)
     )
     return Outcome(reservation=after, events=(_told(ShipmentDelivered, after, delivered),))
 
@@ -144,7 +144,7 @@ def take_back(reservation: Reservation | None, command: ReceiveReturn, return_id
         if line.restocked:
             warehouse = next(hold.warehouse for hold in holds if hold.sku == line.sku and hold.returned)
             movements.append(step.movement(Kind.RETURN, return_id, line.sku, warehouse, delta=line.restocked))
-    after = replace(reservation.moved_to(reservation.status, step.at), holds=holds)
+    after = reservation.moved_to(reservation.status, step.at, holds=holds)
     event = ReturnReceived(order_id=reservation.order_id, return_id=return_id, lines=lines)
     return Outcome(reservation=after, movements=tuple(movements), events=(event,))
 

@@ -1,7 +1,8 @@
 """What is on the shelves of each warehouse, what of it is held for orders, and when it runs low."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
 
 from contracts.stock import StockLow, StockReplenished
@@ -45,8 +46,7 @@ class Warehouse:
         return self.code
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Level:
+class Level(NamedTuple):
     """The stock of one sku in one warehouse; ``low`` remembers on which side of its threshold it was told to be."""
 
     warehouse: str
@@ -66,11 +66,10 @@ class Level:
         on_hand = self.on_hand + movement.delta
         reserved = self.reserved + movement.reserved_delta
         low = on_hand + self.backorder_limit - reserved <= self.low_threshold
-        return replace(self, on_hand=on_hand, reserved=reserved, low=low, version=self.version + 1)
+        return self._replace(on_hand=on_hand, reserved=reserved, low=low, version=self.version + 1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stock:
+class Stock(NamedTuple):
     """The stock of one sku in every warehouse that has it, in order of priority."""
 
     sku: Sku

@@ -1,7 +1,7 @@
 """What happened to an order: one entry for every version, never changed."""
 
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from contracts.types import OrderId
@@ -9,8 +9,7 @@ from order_service.domain.order import Order
 from order_service.domain.status import FulfilmentStatus, OrderStatus, PaymentStatus
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HistoryEntry:
+class HistoryEntry(NamedTuple):
     """How an order came to one of its versions."""
 
     order_id: OrderId

@@ -95,7 +95,7 @@ def learn(payment: Payment, attempt: Attempt, answer: Answer, step: Step) -> Tol
 
 def _doubted(payment: Payment, attempt: Attempt, answer: Answer, step: Step) -> Told:
     call = attempt.call.postponed(answer, step.now)
-    doubted = _with(payment, replace(attempt, call=call, status=AttemptStatus.UNKNOWN))
+    doubted = _with(payment, attempt._replace(call=call, status=AttemptStatus.UNKNOWN))
     told = call.unresolved_at != attempt.call.unresolved_at
     unresolved = PaymentUnresolved(order_id=payment.order_id, payment_id=payment.id, cause="charge_unknown")
     return payment.moved(step.now, status=PaymentStatus.UNKNOWN, attempts=doubted), (unresolved,) if told else ()
@@ -133,7 +133,7 @@ def _declined(payment: Payment, attempt: Attempt, answer: Answer, step: Step) ->
 def _settled(
     payment: Payment, attempt: Attempt, answer: Answer, became: AttemptStatus, step: Step
 ) -> tuple[Attempt, ...]:
-    return _with(payment, replace(attempt, status=became, call=attempt.call.settled(answer, step.now)))
+    return _with(payment, attempt._replace(status=became, call=attempt.call.settled(answer, step.now)))
 
 
 def _with(payment: Payment, changed: Attempt) -> tuple[Attempt, ...]:

@@ -4,10 +4,10 @@ The life of a payment is in ``attempt`` (charging) and ``refund`` (giving back);
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from contracts.event import Event
@@ -66,8 +66,7 @@ class Answer:
     again_after: timedelta = timedelta(0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(NamedTuple):
     """The circumstances of one step: the time, how ids are derived, and the request that it belongs to."""
 
     now: datetime
@@ -81,8 +80,7 @@ class Step:
         return self.derive("step")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class Call(NamedTuple):
     """What is asked of the provider under one key, which is written before the first try and never changes."""
 
     key: str
@@ -103,16 +101,15 @@ class Call:
     def postponed(self, answer: Answer, now: datetime) -> "Call":
         since = self.unknown_since or now
         told = self.unresolved_at or (now if now - since >= UNRESOLVED_AFTER else None)
-        return replace(
-            self, tries=self.tries + 1, unknown_since=since, unresolved_at=told, due_at=now + answer.again_after
+        return self._replace(
+            tries=self.tries + 1, unknown_since=since, unresolved_at=told, due_at=now + answer.again_after
         )
 
     def settled(self, answer: Answer, now: datetime) -> "Call":
-        return replace(self, reference=answer.reference, code=answer.code, settled_at=now)
+        return self._replace(reference=answer.reference, code=answer.code, settled_at=now)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class Attempt(NamedTuple):
     """One try to charge; at most one of a payment is live or succeeded."""
 
     number: int
