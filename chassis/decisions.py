@@ -5,7 +5,6 @@ The types that a decision names in its signature are its subscription: facts bec
 
 import typing
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from types import UnionType
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -26,8 +25,7 @@ class Aggregate(Protocol):
         """The identity within the type."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(NamedTuple):
     """The circumstances of one item: its id, the batch's one reading of the database's clock, who asked, the trace."""
 
     id: UUID
@@ -59,8 +57,7 @@ class State:
         return thing
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class Decision(NamedTuple):
     """What follows from an item.
 
     Attributes:

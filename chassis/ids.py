@@ -4,25 +4,25 @@ import os
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
+from functools import lru_cache, partial
 from hashlib import sha256
 from typing import Annotated
-from uuid import UUID, SafeUUID
+from uuid import UUID
 
+from asyncpg.pgproto import pgproto
 from pydantic_core import core_schema
 
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS = [high + low for high in ALPHABET for low in ALPHABET]
 _SHIFTS = range(120, -1, -10)
 _VALUES = {letter: value for value, letter in enumerate(ALPHABET)}
-_VERSION = 0x7 << 76
-_VARIANT = 0b10 << 62
 _LENGTH = 26
+_REMEMBERED = 10_000  # orders that a process has under way at once; the log writes each one's id a dozen times
 
 
 def new_id() -> UUID:
     """A new UUIDv7 (RFC 9562): 48 bits of Unix milliseconds, the rest random."""
-    return _uuid7(time.time_ns() // 1_000_000, int.from_bytes(os.urandom(10), "big"))
+    return _uuid7((time.time_ns() // 1_000_000).to_bytes(6, "big"), os.urandom(10))
 
 
 def derived_id(cause: UUID, *labels: object) -> UUID:
@@ -30,8 +30,8 @@ def derived_id(cause: UUID, *labels: object) -> UUID:
 
     It keeps the cause's first 48 bits, so that it sorts and partitions with it.
     """
-    digest = sha256(cause.bytes + "\0".join(map(str, labels)).encode()).digest()
-    return _uuid7(cause.int >> 80, int.from_bytes(digest[:10], "big"))
+    origin = cause.bytes
+    return _uuid7(origin[:6], sha256(origin + "\0".join(map(str, labels)).encode()).digest())
 
 
 def made_at(value: UUID) -> datetime:
@@ -39,19 +39,14 @@ def made_at(value: UUID) -> datetime:
     return datetime.fromtimestamp((value.int >> 80) / 1000, UTC)
 
 
-def _uuid7(milliseconds: int, noise: int) -> UUID:
-    high = milliseconds << 80 | _VERSION | (noise >> 64 & 0xFFF) << 64
-    return _uuid(high | _VARIANT | noise & (1 << 62) - 1)
-
-
-def _uuid(number: int) -> UUID:
-    """What ``UUID(int=number)`` makes, in half the time: a service makes ten for an order."""
-    made = object.__new__(UUID)
-    object.__setattr__(made, "int", number)
-    object.__setattr__(made, "is_safe", SafeUUID.unknown)
+def _uuid7(milliseconds: bytes, noise: bytes) -> UUID:
+    """Version and variant, laid over noise. The driver's UUID is one of Python's too, made and sent far faster."""
+    version, variant = 0x70 | noise[0] & 0x0F, 0x80 | noise[2] & 0x3F
+    made: UUID = pgproto.UUID(b"%b%c%c%c%b" % (milliseconds, version, noise[1], variant, noise[3:10]))
     return made
 
 
+@lru_cache(_REMEMBERED)
 def typeid(prefix: str, value: UUID) -> str:
     """The id as clients see it: prefix, underscore, 26 characters of Crockford's base32."""
     number = value.int

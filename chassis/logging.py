@@ -60,14 +60,17 @@ def _write_json(message: "Message") -> None:
     record = message.record
     head = {"time": record["time"].isoformat(timespec="milliseconds"), "level": record["level"].name.lower()}
     head |= _failure(record)
-    _write(to_json({**head, "message": text, **fields}, fallback=str) + b"\n" for text, fields in lines(record))
+    if told := [{**head, "message": text, **fields} for text, fields in lines(record)]:
+        # All at once; the quotes show where a line begins, since within a text they would be escaped.
+        _write(to_json(told, fallback=str)[1:-1].replace(b'},{"time":', b'}\n{"time":') + b"\n")
 
 
 def _write_text(message: "Message") -> None:
     record = message.record
     head = f"{record['time']:%H:%M:%S}.{record['time'].microsecond // 1000:03} {record['level'].name[0]}"
     tail = "".join(f"\n{part}" for part in _failure(record).values())
-    _write(f"{head} {fields['service']} {_text(text, fields)}{tail}\n".encode() for text, fields in lines(record))
+    told = (f"{head} {fields['service']} {_text(text, fields)}{tail}\n" for text, fields in lines(record))
+    _write("".join(told).encode())
 
 
 def _text(text: str, fields: dict[str, Any]) -> str:
@@ -76,8 +79,8 @@ def _text(text: str, fields: dict[str, Any]) -> str:
     return " ".join((text, *told)).translate(_CONTROLS)
 
 
-def _write(lines: Iterable[bytes]) -> None:
-    sys.stderr.buffer.write(b"".join(lines))
+def _write(text: bytes) -> None:
+    sys.stderr.buffer.write(text)
     sys.stderr.flush()
 
 

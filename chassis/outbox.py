@@ -46,7 +46,7 @@ class Outbox:
         waiting = [self._envelope(t) for t in told if t.event.topic == topic]
         for start in range(0, len(waiting), PARCEL_EVENTS):
             for chunk, body in _halve(waiting[start : start + PARCEL_EVENTS]):
-                yield chunk[0]["id"], topic, body.decode(), len(chunk)
+                yield UUID(chunk[0]["id"]), topic, body.decode(), len(chunk)
 
     def _envelope(self, told: Told) -> dict[str, Any]:
         """What ``contracts.envelope.Envelope`` reads: a model of it for each event would take longer than its JSON."""
@@ -54,7 +54,7 @@ class Outbox:
         return {
             "specversion": "1.0",
             "datacontenttype": "application/json",
-            "id": cause.derive(event.topic, told.place),
+            "id": str(cause.derive(event.topic, told.place)),
             "type": event.topic,
             "source": f"/{self.service}",
             "subject": event.subject,

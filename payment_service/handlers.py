@@ -1,7 +1,5 @@
 """What payment_service decides: thin adapters from loaded payments to the domain and back."""
 
-from dataclasses import replace
-
 from chassis.decisions import Aggregate, Cause, Decision, Decisions, State
 from contracts.event import Event
 from contracts.orders import OrderCancellationRequested, PaymentRequested, RefundRequested
@@ -97,4 +95,4 @@ def apply_notice(state: State, command: ApplyNotice, cause: Cause) -> Decision:
     if payment is None:
         return Decision(changes=(settled,), reply=settled)
     after, events = answer.learn(payment, told.call_key, told.answer, _step(cause))
-    return replace(_decision(payment, after, events, cause, settled), reply=settled)
+    return _decision(payment, after, events, cause, settled)._replace(reply=settled)
