@@ -95,7 +95,7 @@ class Messages(Machine):
         await self.shop.stage.make_due(service)
         await self.shop.work(f"deferred of {service}", at, fault=fault)
 
-    @rule(number=which, at=either, starts=st.integers(1, STARTS), point=st.integers(3, 8))
+    @rule(number=which, at=either, starts=st.integers(1, STARTS), point=st.integers(3, 9))
     def kill_by_a_message(self, number, at, starts, point):
         """A message kills whoever handles it: it alone is parked, at the third start."""
         self.run(self.shop.relay())

@@ -75,10 +75,10 @@ PARKED = (
     REPLAY,
     HOUR,
     CANCEL,
-    ("kill_by_a_message", {"number": 0, "at": 0, "starts": 3, "point": 6}),
     REPLAY,
     HOUR,
 )
+DEADLY = (opened(), ("kill_by_a_message", {"number": 0, "at": 0, "starts": 3, "point": 8}), HOUR, REPLAY, HOUR)
 
 INTERRUPTED_ORDERS = (
     opened(),
@@ -111,6 +111,7 @@ WALKS = (
     A_REFUND_IS_IN_DOUBT_THEN_REFUSED,
     TOLD_AHEAD,
     PARKED,
+    DEADLY,
     INTERRUPTED_ORDERS,
     IN_DOUBT,
     EVERY_MOOD,
