@@ -34,10 +34,10 @@ class Inbox:
               AND NOT EXISTS (SELECT 1 FROM {service}.deferred WHERE message_id = m)
               AND NOT EXISTS (SELECT 1 FROM {service}.acts WHERE message_id = m AND act = 'discard')
         """  # noqa: S608 -- as above
+        # Two days of grace: tomorrow another day is dropped, and today's housekeeping may not have been yet.
         self._kept_since = f"""
-            SELECT least((now() AT TIME ZONE 'UTC')::date - 1, min(to_date(right(relname, 8), 'YYYYMMDD')) + 1)
-            FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
-            WHERE inhparent = '{service}.inbox'::regclass AND relname ~ '_[0-9]{{8}}$'
+            SELECT least(today - 1, greatest(since, today - days + 2))
+            FROM {service}.kept, (SELECT (now() AT TIME ZONE 'UTC')::date) t(today) WHERE parcels = 'inbox'
         """  # noqa: S608 -- as above
 
     async def claim(self, tx: Transaction, messages: Sequence[UUID], subjects: Sequence[str]) -> Claimed:

@@ -15,6 +15,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     Connection,
+    Date,
     DateTime,
     Index,
     Integer,
@@ -30,41 +31,6 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import create_async_engine
 
 _ENVIRONMENT = Path(__file__).parent / "alembic"
-_PARTITIONED = ("outbox", "inbox")
-
-_FIRST_ID = """
-CREATE FUNCTION {schema}.first_id(day date) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$
-    SELECT (lpad(to_hex((extract(epoch FROM day::timestamp AT TIME ZONE 'UTC') * 1000)::bigint), 12, '0')
-        || '00000000000000000000')::uuid
-$$
-"""
-
-_MAINTAIN = """
-CREATE FUNCTION {schema}.maintain_partitions(kept_days integer) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = {schema}, pg_temp SET lock_timeout = '1s' AS $$
-DECLARE parent text; day date; child text; old record; busy boolean; today date := (now() AT TIME ZONE 'UTC')::date;
-BEGIN
-    FOREACH parent IN ARRAY ARRAY['outbox', 'inbox'] LOOP
-        FOR day IN SELECT today + n FROM generate_series(1, 2) n LOOP
-            child := format('%s_%s', parent, to_char(day, 'YYYYMMDD'));
-            IF to_regclass('{schema}.' || child) IS NULL THEN
-                EXECUTE format('CREATE TABLE {schema}.%I PARTITION OF {schema}.%I FOR VALUES FROM (%L) TO (%L)',
-                    child, parent, {schema}.first_id(day), {schema}.first_id(day + 1));
-            END IF;
-        END LOOP;
-        FOR old IN SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-            WHERE i.inhparent = ('{schema}.' || parent)::regclass AND c.relname ~ '_[0-9]{{8}}$'
-              AND to_date(right(c.relname, 8), 'YYYYMMDD') < today - kept_days LOOP
-            busy := false;
-            IF parent = 'outbox' THEN
-                EXECUTE format('SELECT EXISTS (SELECT 1 FROM {schema}.%I WHERE published_at IS NULL)', old.relname)
-                    INTO busy;
-            END IF;
-            IF NOT busy THEN EXECUTE format('DROP TABLE {schema}.%I', old.relname); END IF;
-        END LOOP;
-    END LOOP;
-END $$
-"""
 
 _REFUSE_CHANGE = """
 CREATE FUNCTION {schema}.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -74,25 +40,6 @@ _APPEND_ONLY = """
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON {schema}.acts
 FOR EACH STATEMENT EXECUTE FUNCTION {schema}.refuse_change()
 """
-
-
-def add_partitions(execute: Callable[[str], object], schema: str) -> None:
-    """For a migration: default partitions for old and foreign ids, and the function that makes and drops a day's.
-
-    The function runs as its owner (SECURITY DEFINER), since a service's role may not change its own schema.
-    """
-    for statement in (_FIRST_ID, _MAINTAIN):
-        execute(statement.format(schema=schema))
-    execute(f"REVOKE ALL ON FUNCTION {schema}.maintain_partitions(integer) FROM PUBLIC")
-    for parent in _PARTITIONED:
-        execute(f"CREATE TABLE {schema}.{parent}_default PARTITION OF {schema}.{parent} DEFAULT")
-    execute(f"SELECT {schema}.maintain_partitions(30)")
-
-
-def drop_partitions(execute: Callable[[str], object], schema: str) -> None:
-    """Takes back what ``add_partitions`` added; the partitions go with their tables."""
-    execute(f"DROP FUNCTION {schema}.maintain_partitions(integer)")
-    execute(f"DROP FUNCTION {schema}.first_id(date)")
 
 
 def store_parcels_plainly(execute: Callable[[str], object], schema: str) -> None:
@@ -124,8 +71,9 @@ def keep_acts_no_more(execute: Callable[[str], object], schema: str) -> None:
 
 
 def add_chassis_tables(metadata: MetaData) -> None:
-    """Adds outbox, inbox, deferred, acts and idempotency to a service's own tables."""
+    """Adds outbox, inbox, kept, deferred, acts and idempotency to a service's own tables."""
     _add_parcels(metadata)
+    _add_kept(metadata)
     _add_deferred(metadata)
     _add_acts(metadata)
     _add_idempotency(metadata)
@@ -153,6 +101,17 @@ def _add_parcels(metadata: MetaData) -> None:
         Column("message_id", Uuid, primary_key=True),
         Column("handled_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
         postgresql_partition_by="RANGE (message_id)",
+    )
+
+
+def _add_kept(metadata: MetaData) -> None:
+    # Of the outbox and of the inbox: the first day of which nothing was dropped, if any was; and how many are kept.
+    Table(
+        "kept",
+        metadata,
+        Column("parcels", Text, primary_key=True),
+        Column("since", Date),
+        Column("days", Integer, nullable=False),
     )
 
 

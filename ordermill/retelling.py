@@ -13,7 +13,7 @@ from chassis.inbox import Inbox
 from contracts.catalogue import teller
 from ordermill.services import SERVICES
 
-SPARE = timedelta(days=3)
+SPARE = timedelta(days=4)
 _LACKING = """
     SELECT sku FROM inventory_service.products p
     WHERE sku > $1 AND NOT EXISTS (SELECT 1 FROM order_service.products known WHERE known.sku = p.sku)

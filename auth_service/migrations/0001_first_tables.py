@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-from chassis.migrations import add_partitions, drop_partitions
+from chassis.partitions import add_partitions, drop_partitions
 
 from sqlalchemy.dialects import postgresql
 

@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from chassis.database import Database
-from chassis.migrations import add_partitions, keep_acts
+from chassis.migrations import keep_acts
+from chassis.partitions import add_partitions, note_what_is_kept
 from chassis.pipeline import Pipeline
 from chassis.tasks import running
 from tests.support import ledger
@@ -26,7 +27,7 @@ async def ledger_database(postgres: str, run_folder: Path) -> AsyncIterator[str]
     engine = create_async_engine(url.replace("postgresql://", "postgresql+asyncpg://"))
     async with engine.begin() as begun:
         await begun.run_sync(ledger.metadata.create_all)
-        for add in (add_partitions, keep_acts):
+        for add in (add_partitions, note_what_is_kept, keep_acts):
             await begun.run_sync(lambda sync, add=add: add(sync.exec_driver_sql, ledger.SERVICE))
     await engine.dispose()
     yield url

@@ -77,9 +77,12 @@ async def test_a_partition_with_an_unpublished_parcel_is_kept(parts, partitions,
 
     assert named("outbox", old) in await partitions("outbox")
     assert named("inbox", old) not in await partitions("inbox")
+    noted = "SELECT parcels, since, days FROM $S.kept ORDER BY parcels"
+    assert await rows(noted) == [("inbox", old + timedelta(days=1), 2), ("outbox", None, 2)]
     await rows("UPDATE $S.outbox SET published_at = now() RETURNING 1")
     await keep_house(parts)
     assert named("outbox", old) not in await partitions("outbox")
+    assert await rows(noted) == [(parcels, old + timedelta(days=1), 2) for parcels in ("inbox", "outbox")]
 
 
 async def test_ids_land_in_the_partition_of_their_day_and_old_and_foreign_ones_in_the_default(rows):

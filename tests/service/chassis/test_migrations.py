@@ -1,5 +1,6 @@
 """Every service's migrations lead to its tables and back, and the tables say nothing else."""
 
+from datetime import date
 from uuid import uuid4
 
 import asyncpg
@@ -55,6 +56,22 @@ async def test_a_schema_goes_up_down_and_up_again(empty, service):
 @pytest.mark.parametrize("service", SERVICES)
 async def test_the_migrations_lead_to_the_tables_as_the_code_knows_them(shop_database, service):
     await migrate(shop_database, service, load(service).metadata, "check")
+
+
+async def test_a_schema_from_before_it_was_noted_has_lost_what_went_before_its_oldest_day(empty):
+    metadata = load("auth_service").metadata
+    await migrate(empty, "auth_service", metadata, "upgrade", revision="0003")
+    connection = await asyncpg.connect(empty)
+    await connection.execute(
+        "CREATE TABLE auth_service.inbox_20260102 PARTITION OF auth_service.inbox"
+        " FOR VALUES FROM (auth_service.first_id('2026-01-02')) TO (auth_service.first_id('2026-01-03'))"
+    )
+
+    await migrate(empty, "auth_service", metadata, "upgrade", revision="0004")
+
+    kept = await connection.fetch("TABLE auth_service.kept ORDER BY parcels")
+    await connection.close()
+    assert kept == [("inbox", date(2026, 1, 2), 30), ("outbox", None, 30)]
 
 
 async def test_a_column_that_no_migration_makes_is_noticed(shop_database):

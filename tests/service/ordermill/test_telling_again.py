@@ -69,14 +69,16 @@ async def test_its_relay_is_woken(shop_database, database, told):
 
 @pytest.fixture
 def keeps(database):
-    """Makes the oldest day that a service's inbox keeps, so many days ago."""
+    """A service's housekeeping keeps so many days; of those before, its inbox had two."""
 
     async def keeps(service, days):
-        await database.execute(
-            f"CREATE TABLE {service}.inbox_{(TODAY - timedelta(days=days)):%Y%m%d} PARTITION OF {service}.inbox"
-            f" FOR VALUES FROM ({service}.first_id(current_date - {days}))"
-            f" TO ({service}.first_id(current_date - {days} + 1))"
-        )
+        for day in (days + 1, days + 2):
+            await database.execute(
+                f"CREATE TABLE {service}.inbox_{(TODAY - timedelta(days=day)):%Y%m%d} PARTITION OF {service}.inbox"
+                f" FOR VALUES FROM ({service}.first_id(current_date - {day}))"
+                f" TO ({service}.first_id(current_date - {day} + 1))"
+            )
+        await database.execute(f"SELECT {service}.maintain_partitions({days})")
 
     return keeps
 
@@ -104,13 +106,37 @@ async def test_what_an_inbox_forgets_within_a_day_is_not_told_again_to_whomever(
     """Also of a listener whose queue was not lost: it hears what is told again, too."""
     for each in SERVICES:
         await keeps(each, 4 if each == service else 9)
-    forgotten, kept, today = [await told_of(days, days) for days in (4, 3, 0)]
+    forgotten, kept, today = [await told_of(days, days) for days in (3, 2, 0)]
 
     await tell_lost(shop_database, {"inventory_service": ("order.created",)})
 
     rows = await database.fetch("SELECT id FROM order_service.outbox WHERE published_at IS NULL ORDER BY id")
     assert [row["id"] for row in rows] == [kept, today]
     assert forgotten not in {kept, today}
+
+
+async def test_a_shop_that_has_dropped_nothing_yet_tells_everything_again(shop_database, database, told_of):
+    for each in SERVICES:
+        await database.execute(f"SELECT {each}.maintain_partitions(31)")
+    parcels = [await told_of(days, days) for days in (28, 2, 0)]
+
+    await tell_lost(shop_database, {"inventory_service": ("order.created",)})
+
+    rows = await database.fetch("SELECT id FROM order_service.outbox WHERE published_at IS NULL ORDER BY id")
+    assert [row["id"] for row in rows] == parcels
+
+
+async def test_what_was_dropped_while_fewer_days_were_kept_stays_forgotten(shop_database, database, keeps, told_of):
+    for each in SERVICES:
+        await keeps(each, 3)
+        await database.execute(f"SELECT {each}.maintain_partitions(31)")
+    forgotten, kept = await told_of(4, 4), await told_of(3, 3)
+
+    await tell_lost(shop_database, {"inventory_service": ("order.created",)})
+
+    rows = await database.fetch("SELECT id FROM order_service.outbox WHERE published_at IS NULL")
+    assert [row["id"] for row in rows] == [kept]
+    assert forgotten != kept
 
 
 async def test_of_causes_older_than_what_is_kept_inboxes_forget_nothing(shop_database, database, keeps, told_of):
