@@ -147,6 +147,11 @@ def settings(shop_database: str) -> Settings:
     )
 
 
+def patient(settings, **changes):
+    """Where nothing asks a second time, the only answer may be late: the machine may have other things to do."""
+    return settings.model_copy(update={"provider_timeout": timedelta(seconds=60), **changes})
+
+
 @asynccontextmanager
 async def at_work(settings: Settings, *, loops: bool = True) -> AsyncIterator[Payments]:
     """The service's edge and its worker's loops in one process."""

@@ -9,16 +9,22 @@ from payment_service import charging
 from payment_service.domain.payment import Outcome
 from payment_service.simulator_books import Charge, Return
 from payment_service.store.calls import claim_calls
-from tests.service.payment_service.conftest import at_work, comes_to
+from tests.service.payment_service.conftest import at_work, comes_to, patient
 
 DUE_NOW = "UPDATE payment_service.payment_attempts SET due_at = now() RETURNING 1"
 
 
 def with_times(settings, **changes):
-    return settings.model_copy(update={"simulator_scale": 1.0, "provider_timeout": timedelta(seconds=10), **changes})
+    return patient(settings, simulator_scale=1.0, **changes)
 
 
-async def test_a_slow_card_holds_up_nobody_and_is_charged_once_by_whoever_takes_it_over(settings):
+@pytest.fixture
+def brisk(monkeypatch):
+    """Calls that are out at the end are cut soon."""
+    monkeypatch.setattr(charging, "LANDING", 0.01)
+
+
+async def test_a_slow_card_holds_up_nobody_and_is_charged_once_by_whoever_takes_it_over(settings, brisk):
     async with at_work(with_times(settings)) as payments:
         slow = await payments.asked("tok_slow")
         await comes_to(lambda: claimed(payments), [(True,)])
@@ -37,7 +43,7 @@ async def claimed(payments):
 
 
 async def test_a_charge_that_was_made_before_the_crash_is_found_and_not_repeated(settings):
-    async with at_work(settings, loops=False) as payments:
+    async with at_work(patient(settings), loops=False) as payments:
         order_id = await payments.asked("tok_ok")
         [(key,)] = await payments.rows("UPDATE payment_service.payment_attempts SET claimed = true RETURNING key")
         charge = Charge(key=key, order_id=order_id, token="tok_declined", amount=2598, currency="EUR")
@@ -49,8 +55,11 @@ async def test_a_charge_that_was_made_before_the_crash_is_found_and_not_repeated
         assert (payment["failure"]["code"], await payments.charges(order_id)) == ("card_declined", 1)
 
 
-async def test_a_claimed_call_is_nobody_elses_until_its_lease_ends(settings):
-    async with at_work(with_times(settings), loops=False) as payments, at_work(settings, loops=False) as neighbour:
+async def test_a_claimed_call_is_nobody_elses_until_its_lease_ends(settings, brisk):
+    async with (
+        at_work(with_times(settings), loops=False) as payments,
+        at_work(patient(settings), loops=False) as neighbour,
+    ):
         await payments.asked("tok_slow")
 
         await charging.step(payments.parts)
@@ -60,7 +69,7 @@ async def test_a_claimed_call_is_nobody_elses_until_its_lease_ends(settings):
 
 
 async def test_a_call_that_is_being_claimed_is_left_to_whoever_claims_it(settings):
-    async with at_work(settings, loops=False) as payments:
+    async with at_work(patient(settings), loops=False) as payments:
         await payments.asked("tok_ok")
 
         async with payments.parts.database.transaction() as one, payments.parts.database.transaction() as other:
@@ -69,7 +78,7 @@ async def test_a_call_that_is_being_claimed_is_left_to_whoever_claims_it(setting
         assert [len(calls) for calls in claims] == [1, 0]
 
 
-async def test_no_more_calls_are_out_than_allowed(settings):
+async def test_no_more_calls_are_out_than_allowed(settings, brisk):
     async with at_work(with_times(settings, calls_in_flight=2), loops=False) as payments:
         for _ in range(3):
             await payments.asked("tok_slow")
@@ -92,7 +101,7 @@ async def test_while_the_provider_is_away_a_charge_is_unknown_and_then_ends(sett
 
 
 async def test_an_answer_waits_for_the_database_to_come_back(settings):
-    async with at_work(settings, loops=False) as payments:
+    async with at_work(patient(settings), loops=False) as payments:
         order_id = await payments.asked("tok_ok")
         payments.parts.pipeline._resume_at = asyncio.get_running_loop().time() + 0.3
 
@@ -107,8 +116,7 @@ async def asked_for(payments):
 
 
 async def test_an_answer_that_cannot_be_recorded_is_found_again_after_the_lease(settings):
-    short = settings.model_copy(update={"lease": timedelta(seconds=0.2)})
-    async with at_work(short, loops=False) as payments:
+    async with at_work(patient(settings, lease=timedelta(seconds=0.2)), loops=False) as payments:
         order_id = await payments.asked("tok_ok")
         payments.parts.pipeline._resume_at = asyncio.get_running_loop().time() + 60
 
@@ -116,15 +124,14 @@ async def test_an_answer_that_cannot_be_recorded_is_found_again_after_the_lease(
         await comes_to(lambda: asked_for(payments), set())
         assert (await payments.net(order_id), (await payments.of_order(order_id))["status"]) == (2598, "processing")
 
-        payments.parts.pipeline._resume_at = 0.0
+    async with at_work(settings) as payments:
         await payments.rows(DUE_NOW)
-        await charging.step(payments.parts)
         await payments.reaches(order_id, "captured")
         assert await payments.charges(order_id) == 1
 
 
 async def test_an_unknown_refund_is_looked_up_before_it_is_sent_again(settings):
-    async with at_work(settings, loops=False) as payments:
+    async with at_work(patient(settings), loops=False) as payments:
         order_id = await payments.asked("tok_ok")
         await charging.step(payments.parts)
         await payments.reaches(order_id, "captured")
@@ -142,7 +149,7 @@ async def test_an_unknown_refund_is_looked_up_before_it_is_sent_again(settings):
 
 
 async def test_the_books_return_no_more_than_was_charged(settings):
-    async with at_work(settings, loops=False) as payments:
+    async with at_work(patient(settings), loops=False) as payments:
         order_id = await payments.asked("tok_ok")
         await charging.step(payments.parts)
         await payments.reaches(order_id, "captured")
@@ -162,7 +169,7 @@ async def test_the_books_return_no_more_than_was_charged(settings):
 
 
 async def test_the_database_refuses_a_second_live_charge_and_refunds_beyond_the_capture(settings):
-    async with at_work(settings, loops=False) as payments:
+    async with at_work(patient(settings), loops=False) as payments:
         await payments.asked("tok_ok")
 
         with pytest.raises(Exception, match="one_live_attempt"):
@@ -187,7 +194,7 @@ async def test_the_database_refuses_a_part_of_a_capture_and_a_second_entry_under
 
 
 async def test_the_service_cannot_read_the_providers_books(settings):
-    async with at_work(settings, loops=False) as payments:
+    async with at_work(patient(settings), loops=False) as payments:
         with pytest.raises(Exception, match="permission denied for schema provider"):
             await payments.rows("SELECT * FROM provider.charges")
 
@@ -201,7 +208,7 @@ def test_asking_again_waits_longer_each_time(tries, least, most):
 
 
 async def test_a_provider_whose_books_are_away_says_nothing(settings):
-    async with at_work(settings, loops=False) as payments:
+    async with at_work(patient(settings), loops=False) as payments:
         provider = payments.parts.own.provider
         await provider.simulator.books._database.close()
 

@@ -219,7 +219,8 @@ async def test_a_charge_in_doubt_is_not_declined_while_the_books_are_silent_and_
         assert refused.json()["code"] == "payment_not_resolvable"
         assert "The same key is repeated until the answer is definite: wait for it" in refused.json()["detail"]
         assert await payments.rows("SELECT * FROM payment_service.resolutions") == []
+
+    async with at_work(settings) as payments:
         await payments.rows("UPDATE payment_service.payment_attempts SET due_at = now() RETURNING 1")
-        await charging.step(payments.parts)
         await payments.reaches(order_id, "captured")
         assert await payments.told(order_id) == ["payment.succeeded"]

@@ -4,14 +4,14 @@ import pytest
 
 from payment_service import charging
 from payment_service.simulator_books import Charge, Return
-from tests.service.payment_service.conftest import at_work
+from tests.service.payment_service.conftest import at_work, patient
 from tests.support.recorded_provider import Recorded
 
 
 @pytest.fixture
 async def payments(settings):
     """The service without its loops; what its provider is asked is in ``provider.calls``."""
-    async with at_work(settings, loops=False) as payments:
+    async with at_work(patient(settings), loops=False) as payments:
         payments.parts.own.provider = Recorded(payments.parts.own.provider)
         yield payments
 
