@@ -55,7 +55,8 @@ async def a_copy(server: str, template: str) -> AsyncIterator[str]:
     name = f"test_{uuid4().hex}"
     connection = await asyncpg.connect(server)
     try:
-        await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        # Copying files takes a third of the time that copying blocks through the log does, which is the default.
+        await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
         yield within(server, name)
         await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
     finally:
