@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 
@@ -14,32 +15,34 @@ from ordermill.services import SERVICES
 LOOKS_EACH = 0.05
 RESTS_EACH = 0.1
 
-_OPEN = "SELECT EXISTS (SELECT FROM order_service.orders WHERE due_at IS NOT NULL)"
+# An order that settled leaves a dead entry in the index of deadlines until that is vacuumed: the last open order is
+# looked for once, and then looked at by its key until it is not open any more.
+_LAST_OPEN = "SELECT id FROM order_service.orders WHERE due_at IS NOT NULL ORDER BY due_at DESC LIMIT 1"
+_IS_OPEN = "SELECT EXISTS (SELECT FROM order_service.orders WHERE id = $1 AND due_at IS NOT NULL)"
 _STATUSES = """
     SELECT status, count(*) FROM order_service.orders WHERE created_at >= $1 GROUP BY status ORDER BY 2 DESC
 """
-_UNPUBLISHED = "SELECT '{0} unpublished', count(*) FROM {0}.outbox WHERE published_at IS NULL"
-_DEFERRED = "SELECT '{0} deferred', count(*) FROM {0}.deferred"
+_UNPUBLISHED = "SELECT count(*) FROM {0}.outbox WHERE published_at IS NULL"
+_DEFERRED = "SELECT count(*) FROM {0}.deferred"
 _UNHANDLED = """
-    SELECT '{0} unhandled of {1}', count(*) FROM {1}.outbox o WHERE o.created_at >= $1 AND o.topic = ANY('{2}')
+    SELECT count(*) FROM {1}.outbox o WHERE o.created_at >= $1 AND o.topic = ANY('{2}')
         AND NOT EXISTS (SELECT FROM {0}.inbox i WHERE i.message_id = o.id)
 """
-_MAILS = """
-    SELECT 'mails', count(*) FROM notification_service.notifications WHERE status IN ('queued', 'waiting', 'sending')
-"""
-_CANCELLING = "SELECT 'cancelling', count(*) FROM order_service.orders WHERE status = 'cancelling'"
+_MAILS = "SELECT count(*) FROM notification_service.notifications WHERE status IN ('queued', 'waiting', 'sending')"
+_CANCELLING = "SELECT count(*) FROM order_service.orders WHERE status = 'cancelling'"
+_OWN = {"unpublished": _UNPUBLISHED, "deferred": _DEFERRED}
 
 
-def waiting_for(listens: Mapping[str, Sequence[str]]) -> str:
-    """The statement that counts what waits, by kind; its parameter is since when parcels are looked at."""
-    heard = [
-        _UNHANDLED.format(listener, teller, "{" + ",".join(told) + "}")
+def waiting_for(listens: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """The statements that count what waits, by kind; the parameter of some is since when parcels are looked at."""
+    own = {f"{service} {name}": sql.format(service) for service in SERVICES for name, sql in _OWN.items()}
+    heard = {
+        f"{listener} unhandled of {teller}": _UNHANDLED.format(listener, teller, "{" + ",".join(told) + "}")
         for listener, topics in listens.items()
         for teller in SERVICES
         if (told := [topic for topic in topics if _teller(topic) == teller])
-    ]
-    kinds = [kind.format(service) for service in SERVICES for kind in (_UNPUBLISHED, _DEFERRED)]
-    return " UNION ALL ".join([_CANCELLING, *kinds, *heard, _MAILS])
+    }
+    return {"cancelling": _CANCELLING, **own, **heard, "mails": _MAILS}
 
 
 def _teller(topic: str) -> str:
@@ -53,13 +56,14 @@ class Rest:
 
     def __init__(self, database: asyncpg.Connection, listens: Mapping[str, Sequence[str]], patience: float) -> None:
         self._database = database
-        self._waiting_for = waiting_for(listens)
+        self._kinds = waiting_for(listens)
+        self._waiting_for = " UNION ALL ".join(f"SELECT '{kind}', ({sql})" for kind, sql in self._kinds.items())
         self._patience = patience
 
     async def settled(self, progress: Callable[[], Any]) -> float:
         """The moment on the monotonic clock when no order was open any more."""
-        seen, since = None, time.monotonic()
-        while await self._database.fetchval(_OPEN):
+        last, seen, since = None, None, time.monotonic()
+        while last := await self._open(last):
             if (now_seen := progress()) != seen:
                 seen, since = now_seen, time.monotonic()
             if time.monotonic() > since + self._patience:
@@ -67,16 +71,30 @@ class Rest:
             await asyncio.sleep(LOOKS_EACH)
         return time.monotonic()
 
+    async def _open(self, last: UUID | None) -> UUID | None:
+        """An order that is open: the last one seen, while it is."""
+        is_open = last and await self._database.fetchval(_IS_OPEN, last)
+        found: UUID | None = last if is_open else await self._database.fetchval(_LAST_OPEN)
+        return found
+
     async def rested(self, since: datetime) -> None:
-        """Returns when nothing waits that was told since then."""
+        """Returns when nothing waits that was told since then, as one statement sees it. What waits is asked alone."""
         until = time.monotonic() + self._patience
         while waits := await self._waits(since):
             if time.monotonic() > until:
-                raise await self._failure(", ".join(f"{name}: {count}" for name, count in waits.items()))
+                raise await self._failure(", ".join(f"{kind}: {count}" for kind, count in waits.items()))
+            await self._gone(self._kinds[max(waits, key=lambda kind: waits[kind])], since, until)
+
+    async def _gone(self, kind: str, since: datetime, until: float) -> None:
+        """Returns when nothing of this kind waits, or when it is time."""
+        given = [since] if "$1" in kind else []
+        while time.monotonic() < until:
             await asyncio.sleep(RESTS_EACH)
+            if not await self._database.fetchval(kind, *given):
+                return
 
     async def _waits(self, since: datetime) -> dict[str, int]:
-        return {name: count for name, count in await self._database.fetch(self._waiting_for, since) if count}
+        return {kind: count for kind, count in await self._database.fetch(self._waiting_for, since) if count}
 
     async def statuses(self, since: datetime) -> dict[str, int]:
         """How many orders of those placed since then are in each status."""
