@@ -13,7 +13,7 @@ from ordermill.errors import Exit, Failure
 from ordermill.services import SERVICES
 
 LOOKS_EACH = 0.05
-RESTS_EACH = 0.1
+RESTS_EACH = 0.3
 
 # An order that settled leaves a dead entry in the index of deadlines until that is vacuumed: the last open order is
 # looked for once, and then looked at by its key until it is not open any more.
