@@ -211,8 +211,8 @@ class Pipeline:
         for entry in batch.entries:
             if not entry.settled.done():
                 entry.settled.set_result(batch.outcomes.get(entry))
-        for (kind, outcome), count in Counter((type(item.body).__name__, how) for item, how in batch.settled).items():
-            telemetry.ITEMS.labels(self.service, kind, outcome).inc(count)
+        for (kind, outcome), count in Counter([(type(item.body), how) for item, how in batch.settled]).items():
+            telemetry.ITEMS.labels(self.service, kind.__name__, outcome).inc(count)
         info_each(self.service, partial(map, Settled.line, tuple(batch.settled)))
         telemetry.BATCH.labels(self.service).observe(sum(entry.size for entry in batch.entries))
         telemetry.BATCH_SECONDS.labels(self.service).observe(seconds)

@@ -1,7 +1,7 @@
 """How things are loaded and saved, set-wise: in SQL for the shop, in memory for the simulation, by one contract."""
 
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, Protocol
 
 from chassis.database import Transaction
@@ -32,13 +32,13 @@ class Rows(Generic[Thing]):
         kind: their type.
         save: writes the changes, in one or two statements.
         load: reads the things with these keys, given sorted, locking their rows in this order.
-        names: the keys of later kinds that a loaded thing names in turn.
+        names: the keys of later kinds that a loaded thing names in turn, where it may name any.
     """
 
     kind: type[Thing]
     save: Save
     load: Load = nothing
-    names: Callable[[Thing], Iterable[Key]] = field(default=lambda _thing: ())
+    names: Callable[[Thing], Iterable[Key]] | None = None
 
 
 class Store(Protocol):
@@ -69,11 +69,11 @@ class SqlStore:
         loaded: dict[Key, Any] = {}
         for row in self.rows.values():
             if chosen := wanted.pop(row.kind):
-                loaded |= dict.fromkeys(((row.kind, key) for key in chosen), None)
-                for thing in await row.load(tx, sorted(chosen)):
-                    loaded[row.kind, thing.key] = thing
-                    for kind, key in row.names(thing):
-                        wanted[kind].add(key)
+                found = list(await row.load(tx, sorted(chosen)))
+                loaded |= dict.fromkeys([(row.kind, key) for key in chosen])
+                loaded |= {(row.kind, thing.key): thing for thing in found}
+                for kind, key in _named(row, found):
+                    wanted[kind].add(key)
         return loaded
 
     async def save(self, tx: Transaction, changes: Mapping[Key, Change]) -> None:
@@ -94,7 +94,7 @@ class MemoryStore:
     """The same things in a dictionary, for the simulation and for tests. The transaction is not used."""
 
     def __init__(self, *rows: Rows[Any]) -> None:
-        self.names = {row.kind: row.names for row in rows}
+        self.rows = {row.kind: row for row in rows}
         self.things: dict[Key, Any] = {}
 
     def add(self, *things: Aggregate) -> None:
@@ -108,9 +108,9 @@ class MemoryStore:
         while waiting:
             key = waiting.pop()
             if key not in loaded:
-                names, thing = self.names[key[0]], self.things.get(key)
+                row, thing = self.rows[key[0]], self.things.get(key)
                 loaded[key] = thing
-                waiting.extend(() if thing is None else names(thing))
+                waiting.extend(() if thing is None else _named(row, [thing]))
         return loaded
 
     async def save(self, _tx: object, changes: Mapping[Key, Change]) -> None:
@@ -119,6 +119,10 @@ class MemoryStore:
         Raises:
             KeyError: when a thing is of a kind that this store does not hold.
         """
-        if strangers := {kind for kind, _ in changes} - self.names.keys():
+        if strangers := {kind for kind, _ in changes} - self.rows.keys():
             raise KeyError(*strangers)
         self.things.update((key, change.after) for key, change in changes.items())
+
+
+def _named(row: Rows[Any], things: Iterable[Any]) -> Iterable[Key]:
+    return () if row.names is None else (key for thing in things for key in row.names(thing))
