@@ -14,6 +14,7 @@ from chassis.batch import Work
 from chassis.database import Database
 from chassis.decisions import Decisions
 from chassis.deferred import Deferred, DeferredEvents
+from chassis.handover import Handover
 from chassis.idempotency import Claims
 from chassis.inbox import Inbox
 from chassis.outbox import Outbox
@@ -56,7 +57,8 @@ class Loop:
     Attributes:
         step: does some of it; called again at once while it says True.
         every: seconds until the next look.
-        woken: whether a commit of this process's pipeline brings the next look forward.
+        woken: whether a commit of this process's pipeline brings the next look forward; where a loop takes over what is
+            made for it (``Service.handover``), only one that had to leave something.
     """
 
     name: str
@@ -84,6 +86,7 @@ class Service:
         router: routes under ``/api/v1``; ``internal`` ones need the service token, ``unversioned`` ones have no prefix.
         refusals: the code of ``chassis.problems`` for each refusal of the domain.
         own: opens what only this service needs; its value is ``Parts.own``.
+        handover: how a worker's loop takes over what decisions make for it.
         hot: the busiest POST of ``router``.
     """
 
@@ -98,6 +101,7 @@ class Service:
     refusals: Mapping[type[Exception], str] = field(default_factory=dict)
     loops: tuple[Loop, ...] = ()
     own: Callable[[Parts], AbstractAsyncContextManager[Any]] | None = None
+    handover: Callable[[Parts], Handover] | None = None
     hot: Hot | None = None
 
 

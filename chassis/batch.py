@@ -11,6 +11,7 @@ from loguru import logger
 from chassis.database import OUTAGE, Transaction
 from chassis.decisions import Cause, Decisions, Key, State
 from chassis.deferred import DeferredEvents
+from chassis.handover import Handed
 from chassis.idempotency import Answer, Claim, Claims, Scope, Taken, again
 from chassis.ids import typeid
 from chassis.inbox import Claimed, Inbox
@@ -57,17 +58,20 @@ class Work:
 class Batch:
     """The entries that are settled together.
 
-    ``outcomes`` holds what each caller is told once the commit is known, ``answered`` what was stored under each key.
+    ``outcomes`` holds what each caller is told once the commit is known, ``answered`` what was stored under each key,
+    ``handed`` what a loop is given then.
     """
 
     work: Work
     entries: Sequence[Entry]
+    handed: Handed
     outcomes: dict[Entry, Any] = field(default_factory=dict)
     settled: list[Settled] = field(default_factory=list)
     answered: dict[Scope, tuple[Claim, Answer]] = field(default_factory=dict)
 
-    def forget(self) -> None:
-        """Back to where nothing was tried."""
+    def forget(self, now: float) -> None:
+        """Back to where nothing was tried; ``now`` is the event loop's time."""
+        self.handed.forget(now)
         self.outcomes.clear()
         self.settled.clear()
         self.answered.clear()
@@ -147,36 +151,44 @@ class Batch:
                 yield self._fact(entry, entry.envelope, entry.row.index, claimed.now)
 
     def _command(self, entry: Command, now: datetime) -> Item:
-        cause = Cause(entry.id, now, entry.actor, entry.context.request_id, entry.context.traceparent)
+        context, lease = entry.context, self.handed.lease
+        cause = Cause(entry.id, now, entry.actor, context.request_id, context.traceparent, lease)
         return Item(entry.body, self.work.decisions.rules[type(entry.body)], cause, entry)
 
     def _fact(self, entry: Parcel | Again, envelope: Envelope[Any], index: int, now: datetime) -> Item:
         teller = envelope.source.removeprefix("/")
-        cause = Cause(envelope.id, now, teller, envelope.correlationid, envelope.traceparent)
+        trace, lease = envelope.traceparent, self.handed.lease
+        cause = Cause(envelope.id, now, teller, envelope.correlationid, trace, lease)
         return Item(envelope.data, self.work.decisions.rules[type(envelope.data)], cause, entry, envelope, index)
 
     async def _settle(self, tx: Transaction, items: Sequence[Item]) -> None:
         if not items:
             return
         things = await self.work.store.load(tx, {key for item in items for key in item.rule.names(item.body)})
-        run = _Run(self.work, things, self.answered)
+        run = _Run(self.work, things, self.answered, self.handed)
         for item in items:
             run.take(item)
         await self.work.store.save(tx, run.changes)
         await self.work.outbox.add(tx, run.told)
         await self.work.claims.store(tx, [(claim, answer) for claim, answer in run.answered.values()])
+        await tx.flush()
         self.answered |= run.answered
         self.outcomes |= run.outcomes
         self.settled.extend(run.settled)
+        self.handed.works.extend(run.works)
 
 
 class _Run:
     """Items decided one after the other, each on what the ones before it left."""
 
-    __slots__ = ("answered", "changes", "known", "outcomes", "settled", "things", "told", "work")
+    __slots__ = ("answered", "changes", "handed", "known", "outcomes", "settled", "things", "told", "work", "works")
 
-    def __init__(self, work: Work, things: dict[Key, Any], known: Mapping[Scope, tuple[Claim, Answer]]) -> None:
+    def __init__(
+        self, work: Work, things: dict[Key, Any], known: Mapping[Scope, tuple[Claim, Answer]], handed: Handed
+    ) -> None:
         self.work = work
+        self.handed = handed
+        handed.look()
         self.things = things
         self.known = known
         self.changes: dict[Key, Change] = {}
@@ -184,6 +196,7 @@ class _Run:
         self.answered: dict[Scope, tuple[Claim, Answer]] = {}
         self.outcomes: dict[Entry, Any] = {}
         self.settled: list[Settled] = []
+        self.works: list[Any] = []
 
     def take(self, item: Item) -> None:
         """Decides one item; a refusal is its caller's alone and changes nothing."""
@@ -199,7 +212,10 @@ class _Run:
             self.outcomes[item.entry] = outcome
 
     def _decide(self, item: Item, claim: Claim | None) -> Any:
-        decision = item.rule.decide(State(self.things), item.body, item.cause)
+        cause = item.cause
+        if cause.lease and self.handed.room <= 0:
+            cause = self.handed.without(cause)
+        decision = item.rule.decide(State(self.things), item.body, cause)
         render = item.entry.render if isinstance(item.entry, Command) else None
         answer = render(decision.reply) if render else None
         for thing in decision.changes:
@@ -210,6 +226,9 @@ class _Run:
         self.told.extend(Told(e, item.cause, place, decision.sequence) for place, e in enumerate(decision.events))
         if claim and answer:
             self.answered[claim.scope] = (claim, answer)
+        if decision.hands_over:
+            self.handed.reserve(len(decision.hands_over))
+            self.works.extend(decision.hands_over)
         self.settled.append(Settled(item, decision.ignored or "done"))
         return answer or decision.reply
 

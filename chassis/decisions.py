@@ -5,7 +5,7 @@ The types that a decision names in its signature are its subscription: facts bec
 
 import typing
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import UnionType
 from typing import Any, NamedTuple, Protocol, TypeVar
 from uuid import UUID
@@ -26,13 +26,18 @@ class Aggregate(Protocol):
 
 
 class Cause(NamedTuple):
-    """The circumstances of one item: its id, the batch's one reading of the database's clock, who asked, the trace."""
+    """The circumstances of one item: its id, the batch's one reading of the database's clock, who asked, the trace.
+
+    ``lease`` is for how long what the step makes may be born claimed, to be handed over (``Decision.hands_over``); None
+    where no loop of this process takes it over.
+    """
 
     id: UUID
     now: datetime
     actor: str
     correlation_id: str
     traceparent: str | None = None
+    lease: timedelta | None = None
 
     def derive(self, *labels: object) -> UUID:
         """An id that a repetition of this step derives again."""
@@ -66,6 +71,7 @@ class Decision(NamedTuple):
         sequence: the version of the aggregate that tells, after these events.
         reply: what the caller of a command is given.
         ignored: why a fact changed nothing, for the counter of ignored facts.
+        hands_over: what was claimed for ``Cause.lease``: this process's loop is given it after the commit.
     """
 
     changes: tuple[Aggregate, ...] = ()
@@ -73,6 +79,7 @@ class Decision(NamedTuple):
     sequence: int = 1
     reply: object = None
     ignored: str | None = None
+    hands_over: tuple[object, ...] = ()
 
 
 Decide = Callable[[State, Any, Cause], Decision]

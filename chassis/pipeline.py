@@ -20,6 +20,7 @@ from chassis.batch import Batch, Settled, Work
 from chassis.context import Context, new_traceparent, start
 from chassis.database import CONFLICT, OUTAGE, Database, Transaction
 from chassis.deferred import Deferred
+from chassis.handover import Handed, Handover
 from chassis.idempotency import Answer, Claim
 from chassis.ids import new_id
 from chassis.items import Again, Command, Entry, Parcel, Unavailable, Waiting, give_up, refuse
@@ -42,6 +43,7 @@ class Pipeline:
     def __init__(self, service: str, database: Database, work: Work) -> None:
         self.service = service
         self.committed = Signal()
+        self.handover: Handover | None = None
         self._database = database
         self._work = work
         self._waiting = Waiting()
@@ -159,7 +161,7 @@ class Pipeline:
         loop = asyncio.get_running_loop()
         if not (entries := self._waiting.take(BATCH_ITEMS, loop.time())):
             return False
-        batch, self._began = Batch(self._work, entries), loop.time()
+        batch, self._began = Batch(self._work, entries, Handed(self.handover)), loop.time()
         timers = loop.call_later(OVERDUE, self._shed), loop.call_later(2 * OVERDUE, give_up, entries)
         try:
             await self._commit(batch)
@@ -172,6 +174,7 @@ class Pipeline:
             self._pause = 0.0
             self._settled(batch, loop.time() - self._began)
         finally:
+            batch.handed.forget(0.0)
             for timer in timers:
                 timer.cancel()
             self._overdue = False
@@ -200,7 +203,7 @@ class Pipeline:
         await self._attempt(batch, batch.one_by_one)
 
     async def _attempt(self, batch: Batch, how: Callable[[Transaction], Awaitable[None]]) -> None:
-        batch.forget()
+        batch.forget(asyncio.get_running_loop().time())
         heartbeat.beat()
         async with self._database.transaction() as tx:
             await how(tx)
@@ -208,6 +211,7 @@ class Pipeline:
     # --- out
 
     def _settled(self, batch: Batch, seconds: float) -> None:
+        batch.handed.begin()
         for entry in batch.entries:
             if not entry.settled.done():
                 entry.settled.set_result(batch.outcomes.get(entry))

@@ -1,8 +1,8 @@
 """A service's worker: its consumer, relay, loops, the deferred runner and the hourly housekeeping."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 from loguru import logger
 
@@ -13,7 +13,7 @@ from chassis.database import OUTAGE
 from chassis.deferred import UNREADABLE, Deferred
 from chassis.parcels import read, unpacked
 from chassis.relay import Relay
-from chassis.tasks import forever, running, side_by_side
+from chassis.tasks import Signal, forever, running, side_by_side
 
 DEFERRED_AT_ONCE = 100
 KEPT_DAYS = {"local": 2, "production": 31}
@@ -42,8 +42,10 @@ class Worker:
         )
         relay, pipeline = forever(f"{name} relay", self.relay.run), forever(f"{name} pipeline", parts.pipeline.run)
         consumer = forever(f"{name} consumer", self.consumer.run)
-        async with opened(parts, relay, pipeline), side_by_side(running(consumer), _looping(loops, parts)):
-            yield
+        async with opened(parts, relay, pipeline):
+            with taking_over(parts):
+                async with side_by_side(running(consumer), _looping(loops, parts)):
+                    yield
 
     async def checks(self) -> dict[str, str | None]:
         """Why this worker is not ready, by check."""
@@ -51,6 +53,23 @@ class Worker:
             "consumer": None if self.consumer.consuming or not self.parts.work.decisions.topics else "does not consume",
             "relay": None if self.relay.active or self.relay.stands_by else "does not relay",
         }
+
+
+@contextmanager
+def taking_over(parts: Parts) -> Iterator[None]:
+    """Until the end of the body what the service's decisions make for its loop is handed over to it."""
+    if parts.service.handover is not None:
+        parts.pipeline.handover = parts.service.handover(parts)
+    try:
+        yield
+    finally:
+        parts.pipeline.handover = None
+
+
+def _signal(parts: Parts) -> Signal:
+    """What brings the next look of a loop forward."""
+    handover = parts.pipeline.handover
+    return parts.pipeline.committed if handover is None else handover.left
 
 
 @asynccontextmanager
@@ -61,7 +80,7 @@ async def _looping(loops: Sequence[Loop], parts: Parts) -> AsyncIterator[None]:
     async with running(*tasks):
         yield
         ended.set()
-        parts.pipeline.committed.fire()
+        _signal(parts).fire()
         await asyncio.wait(tasks, timeout=FINISHING)
 
 
@@ -69,7 +88,7 @@ async def _loop(loop: Loop, parts: Parts, ended: asyncio.Event) -> None:
     async def work() -> None:
         with heartbeat.beating(f"{parts.service.name} {loop.name}"):
             while not ended.is_set():
-                seen = parts.pipeline.committed.count
+                seen = _signal(parts).count
                 heartbeat.beat()
                 if not await loop.step(parts):
                     heartbeat.rest()
@@ -81,7 +100,7 @@ async def _loop(loop: Loop, parts: Parts, ended: asyncio.Event) -> None:
 
 async def _until_next(loop: Loop, parts: Parts, seen: int, ended: asyncio.Event) -> None:
     if loop.woken:
-        await parts.pipeline.committed.after(seen, loop.every)
+        await _signal(parts).after(seen, loop.every)
     else:
         with suppress(TimeoutError):
             async with asyncio.timeout(loop.every):

@@ -1,12 +1,13 @@
 """Calls to the provider, outside of every transaction: claim and commit, ask, record each answer when it is known.
 
+A charge is claimed by the step that makes it, and handed over; what others left, and what is due later, is looked for.
 Whoever takes over a call that may have been made looks it up first, then repeats the same key. Only answers end a call.
 """
 
 import asyncio
 import random
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
@@ -14,14 +15,16 @@ from loguru import logger
 
 from chassis.app import Parts
 from chassis.context import Context, new_traceparent
+from chassis.handover import Handover
 from chassis.items import Unavailable
 from contracts.types import OrderId
 from payment_service import providers
 from payment_service.domain.answer import ProviderAnswered
+from payment_service.domain.due import DueCall
 from payment_service.domain.payment import Answer, Outcome
 from payment_service.providers import InProcess, OverHttp, Said
 from payment_service.simulator_books import Charge, Return
-from payment_service.store.calls import DueCall, claim_calls
+from payment_service.store.calls import claim_calls
 
 CLAIMED_AT_ONCE = 200
 NOTHING_SAID = Answer(outcome=Outcome.UNKNOWN, code="not_found")
@@ -31,42 +34,62 @@ LANDING = 2.0
 
 @dataclass(slots=True, eq=False)
 class Own:
-    """What only payment_service has: the provider, and the calls to it that are out now."""
+    """What only payment_service has: the provider, and the calls to it that are out; none begins once all landed."""
 
     provider: InProcess | OverHttp
+    handover: Handover
     flights: set[asyncio.Task[None]] = field(default_factory=set)
     out: set[str] = field(default_factory=set)
+    landed: bool = False
 
 
 @asynccontextmanager
 async def opened(parts: Parts) -> AsyncIterator[Own]:
     """At the end calls that are out have two seconds; what is cut then is looked up by whoever takes it, in 30 s."""
     async with providers.opened(parts.settings) as provider:
-        own = Own(provider)
+        own = Own(provider, _handover(parts))
         try:
             yield own
         finally:
-            if own.flights:
-                await asyncio.wait(own.flights, timeout=LANDING)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LANDING):
+                    while own.flights:
+                        await asyncio.wait(own.flights)
+            own.landed = True
             for flight in own.flights:
                 flight.cancel()
             await asyncio.gather(*own.flights, return_exceptions=True)
 
 
+def _handover(parts: Parts) -> Handover:
+    return Handover(
+        lease=parts.settings.lease,
+        spare=lambda: parts.settings.calls_in_flight - len(parts.own.out),
+        begin=lambda calls, _since: _begin(parts, calls),
+    )
+
+
 async def step(parts: Parts) -> bool:
     """Claims what is due, as long as not too many calls are out, and does not wait for their answers."""
-    own: Own = parts.own
-    room: int = min(CLAIMED_AT_ONCE, parts.settings.calls_in_flight - len(own.out))
+    handover: Handover = parts.own.handover
+    room = min(CLAIMED_AT_ONCE, handover.room)
     if room <= 0:
         return False
-    async with parts.database.transaction() as tx:
-        claimed = await claim_calls(tx, room, parts.settings.lease)
-    for calls in _kinds(claimed):
+    with handover.reserved(room):
+        async with parts.database.transaction() as tx:
+            claimed = await claim_calls(tx, room, parts.settings.lease)
+        _begin(parts, claimed)
+    return len(claimed) >= room
+
+
+def _begin(parts: Parts, claimed: Sequence[DueCall]) -> None:
+    own: Own = parts.own
+    for calls in _kinds(() if own.landed else claimed):
         own.out.update(call.key for call in calls)
-        flight = asyncio.create_task(_fly(parts, calls))
+        with logger.contextualize(service=parts.service.name):
+            flight = asyncio.create_task(_fly(parts, calls))
         own.flights.add(flight)
         flight.add_done_callback(own.flights.discard)
-    return len(claimed) >= room
 
 
 def _kinds(claimed: Sequence[DueCall]) -> Iterable[Sequence[DueCall]]:

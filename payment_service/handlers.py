@@ -6,6 +6,7 @@ from contracts.orders import OrderCancellationRequested, PaymentRequested, Refun
 from payment_service.domain import answer, attempt, notice, refund, resolution
 from payment_service.domain.answer import ProviderAnswered
 from payment_service.domain.attempt import CreatePayment
+from payment_service.domain.due import born_claimed
 from payment_service.domain.ledger import entries
 from payment_service.domain.notice import ApplyNotice, Notice, ReceiveNotice
 from payment_service.domain.payment import Payment, Step
@@ -15,7 +16,13 @@ decisions = Decisions("payment_service")
 
 
 def _step(cause: Cause) -> Step:
-    return Step(now=cause.now, derive=cause.derive, correlation_id=cause.correlation_id, traceparent=cause.traceparent)
+    return Step(
+        now=cause.now,
+        derive=cause.derive,
+        correlation_id=cause.correlation_id,
+        traceparent=cause.traceparent,
+        lease=cause.lease,
+    )
 
 
 def _decision(
@@ -25,7 +32,8 @@ def _decision(
         version = after.version if after else 1
         return Decision(changes=beside, events=events, sequence=version, ignored=None if events else "nothing_to_do")
     changes: tuple[Aggregate, ...] = (after, *entries(before, after, cause.now), *beside)
-    return Decision(changes=changes, events=events, sequence=after.version, reply=after)
+    due = born_claimed(before, after)
+    return Decision(changes=changes, events=events, sequence=after.version, reply=after, hands_over=due)
 
 
 @decisions.on(names=lambda fact: ((Payment, fact.order_id),))

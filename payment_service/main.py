@@ -32,4 +32,5 @@ service = Service(
         Loop("telling", webhooks.tell_step, every=1.0, woken=False),
     ),
     own=charging.opened,
+    handover=lambda parts: parts.own.handover,
 )

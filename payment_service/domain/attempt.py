@@ -68,7 +68,7 @@ def pay(payment: Payment | None, command: CreatePayment, step: Step) -> Payment:
 
 def _charged_with(payment: Payment, method: str, step: Step) -> Payment:
     number = payment.attempt + 1
-    call = Call.under(f"pay:{payment.id}:{number}", step)
+    call = Call.under(f"pay:{payment.id}:{number}", step, step.lease)
     attempts = (*payment.attempts, Attempt(number=number, method=method, call=call))
     return payment.moved(step.now, status=PaymentStatus.PROCESSING, attempts=attempts)
 

@@ -67,12 +67,16 @@ class Answer:
 
 
 class Step(NamedTuple):
-    """The circumstances of one step: the time, how ids are derived, and the request that it belongs to."""
+    """The circumstances of one step: the time, how ids are derived, and the request that it belongs to.
+
+    With a ``lease`` a charge is born claimed for so long: whoever makes it asks the provider.
+    """
 
     now: datetime
     derive: Callable[..., UUID]
     correlation_id: str
     traceparent: str | None = None
+    lease: timedelta | None = None
 
     @property
     def id(self) -> UUID:
@@ -81,7 +85,10 @@ class Step(NamedTuple):
 
 
 class Call(NamedTuple):
-    """What is asked of the provider under one key, which is written before the first try and never changes."""
+    """What is asked of the provider under one key, which is written before the first try and never changes.
+
+    ``claimed`` says that somebody may have asked; ``due_at`` is then when whoever did may be given up.
+    """
 
     key: str
     due_at: datetime
@@ -93,10 +100,17 @@ class Call(NamedTuple):
     reference: str | None = None
     code: str | None = None
     settled_at: datetime | None = None
+    claimed: bool = False
 
     @classmethod
-    def under(cls, key: str, step: Step) -> "Call":
-        return cls(key=key, due_at=step.now, correlation_id=step.correlation_id, traceparent=step.traceparent)
+    def under(cls, key: str, step: Step, lease: timedelta | None = None) -> "Call":
+        return cls(
+            key=key,
+            due_at=step.now + lease if lease else step.now,
+            correlation_id=step.correlation_id,
+            traceparent=step.traceparent,
+            claimed=lease is not None,
+        )
 
     def postponed(self, answer: Answer, now: datetime) -> "Call":
         since = self.unknown_since or now

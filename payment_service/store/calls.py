@@ -1,10 +1,10 @@
 """Calls to the provider that are due, claimed with a lease: whoever holds one asks, and nobody else meanwhile."""
 
 from datetime import timedelta
-from typing import Any, NamedTuple
-from uuid import UUID
+from typing import Any
 
 from chassis.database import Transaction
+from payment_service.domain.due import DueCall
 
 _COLUMNS = "t.key, t.order_id, t.amount, t.currency, t.tries, t.correlation_id, t.traceparent"
 _CLAIM = f"""
@@ -28,25 +28,6 @@ _CLAIM = f"""
     )
     SELECT * FROM attempts UNION ALL SELECT * FROM refunds
 """  # noqa: S608 -- the columns are written above
-
-
-class DueCall(NamedTuple):
-    """A charge (with a method) or a refund (with its charge's key) to be made, or to be looked up if asked before."""
-
-    key: str
-    order_id: UUID
-    amount: int
-    currency: str
-    tries: int
-    correlation_id: str
-    traceparent: str | None
-    method: str | None
-    charge_key: str | None
-    asked_before: bool
-
-    @property
-    def is_charge(self) -> bool:
-        return self.charge_key is None
 
 
 async def claim_calls(tx: Transaction, most: int, lease: timedelta) -> list[DueCall]:

@@ -41,7 +41,7 @@ _MOVED = (
     "reversal_reason", "version", "updated_at",
 )  # fmt: skip
 _ANSWER = ("status", "due_at", "tries", "unknown_since", "unresolved_at", "reference", "code", "settled_at")
-_CALL = ("key", "correlation_id", "traceparent", *_ANSWER)
+_CALL = ("key", "correlation_id", "traceparent", "claimed", *_ANSWER)
 _ATTEMPT = ("payment_id", "attempt", "order_id", "method", "amount", "currency", *_CALL)
 _REFUND = (
     "payment_id", "refund_id", "order_id", "number", "charge_key", "amount", "currency", "reason", "reverses",
@@ -162,7 +162,8 @@ def _answer_row(asked: Attempt | Refund) -> tuple[Any, ...]:
 
 
 def _call_row(asked: Attempt | Refund) -> tuple[Any, ...]:
-    return (asked.call.key, asked.call.correlation_id, asked.call.traceparent, *_answer_row(asked))
+    call = asked.call
+    return (call.key, call.correlation_id, call.traceparent, call.claimed, *_answer_row(asked))
 
 
 def _attempt_row(payment: Payment, attempt: Attempt) -> tuple[Any, ...]:

@@ -9,7 +9,8 @@ import re
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -28,7 +29,6 @@ from inventory_service.domain.product import CreateProduct
 from inventory_service.domain.stock import AdjustStock
 from notification_service import sending
 from ordermill.setup import listeners
-from payment_service import charging
 
 SERVICES = ("order_service", "inventory_service", "payment_service", "notification_service")
 LONGEST = 5_000  # looks, a millisecond each, for all commands that are expected
@@ -89,10 +89,15 @@ class CountedShop:
         self._relays = {name: Relay(name, each.database, "amqp://nowhere") for name, each in parts.items()}
         self.connections: dict[str, asyncpg.Connection] = {}
         self._published: list[Any] = []
+        self._handed: dict[str, list[Any]] = {}
 
     async def connect(self) -> None:
+        """Opens what the relays use, and has the loops' work kept until their turn comes."""
         for name, each in self.parts.items():
             self.connections[name] = await each.database.connect()
+            if each.service.handover is not None:
+                kept = self._handed[name] = []
+                each.pipeline.handover = replace(each.service.handover(each), begin=partial(_keep, kept))
 
     def databases(self) -> list[Database]:
         """Of the services, and the provider's books."""
@@ -151,7 +156,7 @@ class CountedShop:
             for name in SERVICES:
                 moved |= await self._relayed(name)
             payments, mails = self.parts["payment_service"], self.parts["notification_service"]
-            await self._counted("payment_service: charging", payments, _charged(payments))
+            await self._counted("payment_service: charging", payments, self._charged(payments))
             await self._counted("notification_service: sending", mails, sending.step(mails))
 
     async def _relayed(self, name: str) -> bool:
@@ -166,6 +171,16 @@ class CountedShop:
                 label = f"{listener}: hears {', '.join(sorted({row['topic'] for row in heard}))}"
                 await self._counted(label, self.parts[listener], _settled(consumer, heard))
         return bool(topics)
+
+    async def _charged(self, payments: Parts) -> None:
+        self._begin(payments)
+        await asyncio.gather(*payments.own.flights)
+
+    def _begin(self, parts: Parts) -> None:
+        """What was handed over to a service's loop is begun."""
+        handed = self._handed[parts.service.name]
+        parts.service.handover(parts).begin([*handed], asyncio.get_running_loop().time())
+        handed.clear()
 
     def _topics(self) -> str:
         return ", ".join(sorted({row["topic"] for row in self._published}))
@@ -221,6 +236,10 @@ async def _gathered(pipeline: Pipeline, expected: int) -> None:
         await asyncio.sleep(0)
 
 
+def _keep(kept: list[Any], works: Sequence[Any], _since: float) -> None:
+    kept.extend(works)
+
+
 def _consumer(parts: Parts) -> Consumer:
     return Consumer(parts.service.name, "amqp://nowhere", parts.database, parts.pipeline, parts.work)
 
@@ -228,11 +247,6 @@ def _consumer(parts: Parts) -> Consumer:
 async def _settled(consumer: Consumer, rows: Sequence[Any]) -> None:
     settling = (consumer.settle(str(r["id"]), r["topic"], r["events"].encode(), redelivered=False) for r in rows)
     await asyncio.gather(*settling)
-
-
-async def _charged(parts: Parts) -> None:
-    await charging.step(parts)
-    await asyncio.gather(*parts.own.flights)
 
 
 async def _post(app: Any, token: str, body: bytes) -> int:

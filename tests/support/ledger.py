@@ -72,7 +72,8 @@ def _named(item: Any) -> tuple[tuple[type, UUID], ...]:
 def credit(state: State, item: Credit, cause: Cause) -> Decision:
     account = (state.find(Account, item.account) or Account(item.account)).plus(item.amount)
     told = OrderShipped(order_id=OrderId(item.account), shipments=())
-    return Decision(changes=(account,), events=(told,), sequence=account.version, reply=account)
+    due = (account.key,) if cause.lease else ()
+    return Decision(changes=(account,), events=(told,), sequence=account.version, reply=account, hands_over=due)
 
 
 @decisions.on(names=_named)

@@ -14,9 +14,8 @@ from chassis.api import api
 from chassis.app import Parts, opened, parts_of
 from chassis.database import Database
 from chassis.ids import new_id, typeid
-from chassis.tasks import running
 from chassis.tokens import Caller, KeyPair, Role, Verifier, issue
-from chassis.worker import _looping
+from chassis.worker import _looping, taking_over
 from contracts.event import Event
 from contracts.orders import OrderCancellationRequested, PaymentRequested, RefundRequested
 from contracts.types import CancelPhase, CancelReason, Money, RefundReason
@@ -154,7 +153,7 @@ def patient(settings, **changes):
 
 @asynccontextmanager
 async def at_work(settings: Settings, *, loops: bool = True) -> AsyncIterator[Payments]:
-    """The service's edge and its worker's loops in one process."""
+    """The service's edge and its worker's loops in one process; without loops nothing is handed over either."""
     peers: dict[str, httpx2.AsyncClient] = {}
     parts = parts_of(service, settings, peers)
     parts.verifier = Verifier(_jwks, issuer=settings.issuer)
@@ -165,9 +164,9 @@ async def at_work(settings: Settings, *, loops: bool = True) -> AsyncIterator[Pa
         peers["payment_service"] = await stack.enter_async_context(client)
         await books.open()
         stack.push_async_callback(books.close)
-        await stack.enter_async_context(opened(parts))
-        await stack.enter_async_context(running(parts.pipeline.run()))
+        await stack.enter_async_context(opened(parts, parts.pipeline.run()))
         if loops:
+            stack.enter_context(taking_over(parts))
             await stack.enter_async_context(_looping(service.loops, parts))
         yield Payments(client, parts, books)
 
