@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from email_validator import EmailNotValidError, validate_email
 from pydantic import AfterValidator, Field, SecretStr, StringConstraints
 
+from auth_service.wordlist import is_common
 from chassis.http import Body, View
 from chassis.ids import SessionRef, UserRef
 from chassis.times import Timestamp
@@ -26,13 +27,20 @@ def canonical(email: str) -> str:
     return str(checked.ascii_email).lower()
 
 
+def _uncommon(password: SecretStr) -> SecretStr:
+    if is_common(password.get_secret_value()):
+        message = "is one of the 3,000 most common passwords; choose another"
+        raise ValueError(message)
+    return password
+
+
 Email = Annotated[
     str,
     StringConstraints(max_length=254, strip_whitespace=True),
     AfterValidator(canonical),
     Field(examples=["ann@example.com"], json_schema_extra={"format": "email"}),
 ]
-NewPassword = Annotated[SecretStr, Field(min_length=8, max_length=128)]
+NewPassword = Annotated[SecretStr, Field(min_length=8, max_length=128), AfterValidator(_uncommon)]
 Password = Annotated[SecretStr, Field(min_length=1, max_length=128)]
 FullName = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
 PhoneNumber = Annotated[str, Field(pattern=r"^\+?[0-9]{10,15}$", examples=["+4930901820123"])]

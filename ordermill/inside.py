@@ -70,12 +70,16 @@ async def create_admin(told: Mapping[str, str], email: str, password: str) -> No
     """An account that may do everything."""
     from auth_service.accounts import create_user
     from auth_service.domain.user import EmailTaken
+    from auth_service.wordlist import is_common
     from contracts.types import Role
     from ordermill.seeds import at_work
 
     if len(password) not in PASSWORD_LENGTHS:
         cause = "The password is too short or too long."
         raise Failure(cause, "Choose one with 8 to 128 characters.")
+    if is_common(password):
+        cause = "The password is one of the 3,000 most common ones."
+        raise Failure(cause, "Choose another.")
 
     async def create() -> None:
         async with at_work("auth_service", told) as parts:

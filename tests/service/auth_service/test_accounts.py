@@ -78,6 +78,8 @@ async def test_of_two_processes_that_register_one_address_at_once_one_is_told_th
         ("email", None),
         ("password", "short77"),
         ("password", "x" * 129),
+        ("password", "PassWord1"),
+        ("password", "12345678"),
         ("full_name", ""),
         ("full_name", "Ann\0"),
         ("full_name", "x" * 201),

@@ -81,6 +81,11 @@ async def test_a_password_that_is_too_short_or_too_long_is_refused(password):
         await inside.create_admin({}, "ann@example.com", password)
 
 
+async def test_a_password_that_everybody_chooses_is_refused():
+    with pytest.raises(Failure, match="one of the 3,000 most common ones"):
+        await inside.create_admin({}, "ann@example.com", "Password1")
+
+
 async def test_a_password_is_asked_for_twice_on_a_terminal_and_not_shown(ask, told):
     terminal, keyboard = os.openpty()
     argv = [sys.executable, "-m", "ordermill", "users", "create-admin", "ann@example.com"]
