@@ -1,4 +1,4 @@
-"""The loop that deletes sessions and refresh tokens some time after they expired."""
+"""The loop that deletes sessions, refresh tokens and counts of failed sign-ins when they are old."""
 
 from auth_service import store
 from auth_service.settings import Settings
@@ -11,4 +11,5 @@ async def step(parts: Parts) -> bool:
     settings: Settings = parts.settings
     async with parts.database.transaction() as tx:
         forgotten = await store.forget_sessions(tx, kept_for=settings.sessions_kept_for, limit=_AT_ONCE)
-    return forgotten == _AT_ONCE
+        tries = await store.forget_tries(tx, kept_for=settings.places_kept_for, limit=_AT_ONCE)
+    return max(forgotten, tries) == _AT_ONCE

@@ -1,7 +1,9 @@
 """The decisions of auth_service: accounts, sign-ins, and what becomes of refresh tokens."""
 
+from auth_service.domain import attempt
 from auth_service.domain import session as sessions
 from auth_service.domain import user as users
+from auth_service.domain.attempt import TakeBack, Tries, TrySignIn
 from auth_service.domain.session import (
     EndSession,
     Family,
@@ -13,9 +15,28 @@ from auth_service.domain.session import (
     StartSession,
 )
 from auth_service.domain.user import ChangePassword, EmailClaim, RegisterUser, UpdateUser, User, normalised
-from chassis.decisions import Cause, Decision, Decisions, State
+from chassis.decisions import Cause, Decision, Decisions, Key, State
 
 decisions = Decisions("auth_service")
+
+
+def _tries(tried: TrySignIn) -> tuple[Key, ...]:
+    return tuple((Tries, key) for key in tried.keys)
+
+
+def _known(state: State, tried: TrySignIn) -> attempt.Known:
+    at_home, everywhere, of_place = (state.find(Tries, key) for key in tried.keys)
+    return at_home, everywhere, of_place
+
+
+@decisions.on(names=_tries)
+def try_sign_in(state: State, command: TrySignIn, cause: Cause) -> Decision:
+    return Decision(changes=attempt.count(_known(state, command), command, cause.now))
+
+
+@decisions.on(names=lambda command: _tries(command.tried))
+def take_back(state: State, command: TakeBack, cause: Cause) -> Decision:
+    return Decision(changes=attempt.take_back(_known(state, command.tried), cause.now))
 
 
 @decisions.on(names=lambda command: ((EmailClaim, normalised(command.email)),))
@@ -32,20 +53,22 @@ def update_user(state: State, command: UpdateUser, cause: Cause) -> Decision:
     return Decision(changes=() if updated is user else (updated,), sequence=updated.version, reply=updated)
 
 
-@decisions.on(names=lambda command: ((User, command.user_id), (Session, command.keep)))
+@decisions.on(names=lambda command: ((User, command.user_id), (Session, command.keep), *_tries(command.tried)))
 def change_password(state: State, command: ChangePassword, cause: Cause) -> Decision:
     known = users.proven(state.find(User, command.user_id), command.proved)
     user = users.change_password(known, command, now=cause.now)
     kept = state.find(Session, command.keep)
     carried = () if kept is None else sessions.carry_along(kept, known, user)
-    return Decision(changes=(user, *carried), sequence=user.version, reply=user)
+    tries = attempt.succeed(_known(state, command.tried), command.tried, cause.now)
+    return Decision(changes=(user, *carried, *tries), sequence=user.version, reply=user)
 
 
-@decisions.on(names=lambda command: ((User, command.user_id),))
+@decisions.on(names=lambda command: ((User, command.user_id), *_tries(command.tried)))
 def start_session(state: State, command: StartSession, cause: Cause) -> Decision:
     user = users.proven(state.find(User, command.user_id), command.proved)
     session, tokens = sessions.start(user, command, session_id=cause.derive("session"), now=cause.now)
-    return Decision(changes=(session, *tokens), reply=SignedIn(user, session))
+    tries = attempt.succeed(_known(state, command.tried), command.tried, cause.now)
+    return Decision(changes=(session, *tokens, *tries), reply=SignedIn(user, session))
 
 
 @decisions.on(

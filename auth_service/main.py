@@ -1,7 +1,7 @@
 """auth_service, put together."""
 
 from auth_service import forgetting, handlers, own, passwords, routes, store, tables
-from auth_service.domain import session, user
+from auth_service.domain import attempt, session, user
 from auth_service.settings import Settings
 from chassis.app import Loop, Service
 
@@ -16,6 +16,7 @@ service = Service(
     unversioned=routes.unversioned,
     refusals={
         passwords.TooManySignIn: "unavailable",
+        attempt.TooManyTries: "rate_limited",
         user.EmailTaken: "email_taken",
         user.CredentialsWrong: "credentials_wrong",
         user.AccountDisabled: "account_disabled",

@@ -87,6 +87,20 @@ refresh_tokens = Table(
     Index("refresh_tokens_by_expiry", "expires_at"),
 )
 
+# Digests only: who tried to sign in from where is nobody's to read.
+tries = Table(
+    "tries",
+    metadata,
+    Column("account", LargeBinary, primary_key=True),
+    Column("place", LargeBinary, primary_key=True),
+    Column("failures", Integer, nullable=False),
+    Column("free_at", DateTime(timezone=True), nullable=False),
+    Column("last_at", DateTime(timezone=True), nullable=False),
+    CheckConstraint("failures >= 0", name="failures_are_counted"),
+    Index("tries_by_age", "last_at"),
+    postgresql_with={"fillfactor": 70},
+)
+
 signing_keys = Table(
     "signing_keys",
     metadata,

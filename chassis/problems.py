@@ -139,10 +139,14 @@ class Problem(Exception):
 
 
 def of_refusal(refusal: Exception, code: str) -> Problem:
-    """The problem for a domain's refusal: its arguments, else its docstring, are the detail; ``errors`` the faults."""
+    """The problem for a domain's refusal: its arguments, else its docstring, are the detail; ``errors`` the faults.
+
+    ``headers`` go with the answer.
+    """
     detail = str(refusal) or (type(refusal).__doc__ or "").strip()
     faults: Iterable[tuple[str, str, str]] = getattr(refusal, "errors", ())
-    return Problem(code, detail, [Fault(pointer=p, code=c, detail=d) for p, c, d in faults])
+    headers: Mapping[str, str] = getattr(refusal, "headers", {})
+    return Problem(code, detail, [Fault(pointer=p, code=c, detail=d) for p, c, d in faults], headers)
 
 
 def of_status(status: int) -> Problem:

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
 
+from auth_service.domain.attempt import TrySignIn
 from auth_service.domain.user import AccountDisabled, User
 
 
@@ -80,6 +81,7 @@ class StartSession:
     """``proved`` is the password hash that the password matched."""
 
     user_id: UUID
+    tried: TrySignIn
     proved: str = field(repr=False)
     digest: bytes = field(repr=False)
     client: str | None

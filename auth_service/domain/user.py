@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from auth_service.domain.attempt import TrySignIn
 from contracts.accounts import UserRegistered
 from contracts.types import Role, UserId
 
@@ -95,6 +96,7 @@ class ChangePassword:
     """``proved`` is the hash that the caller's old password matched; ``keep`` the session that does not end."""
 
     user_id: UUID
+    tried: TrySignIn
     proved: str = field(repr=False)
     password_hash: str = field(repr=False)
     keep: UUID

@@ -18,6 +18,7 @@ from auth_service.schemas import (
     UserUpdate,
     UserView,
 )
+from auth_service.throttling import matches, trying
 from chassis.http import Admin, Answer, Customer, Edge, IfMatch, Listing, Paging, ServiceCaller, etag, found, listing
 from chassis.ids import UserRef
 from chassis.problems import problems
@@ -70,16 +71,20 @@ async def update_me(edge: Edge, caller: Customer, seen: IfMatch, body: Profile) 
     operation_id="changePassword",
     status_code=204,
     response_class=Response,
-    responses=problems(*_TOKEN, "credentials_wrong", "account_disabled", "validation_failed", "unknown_field"),
+    responses=problems(
+        *_TOKEN, "credentials_wrong", "account_disabled", "validation_failed", "unknown_field", "rate_limited"
+    ),
 )
 async def change_password(edge: Edge, caller: Customer, body: PasswordChange) -> Response:
     own: Own = edge.parts.own
     async with edge.read() as tx:
         user = found(await store.find_user(tx, caller.user_id))
-    if not await own.passwords.match(body.current_password.get_secret_value(), user.password_hash):
+    tried = trying(edge, user.email)
+    if not await matches(edge, tried, body.current_password.get_secret_value(), user.password_hash):
         raise CredentialsWrong
     command = ChangePassword(
         user_id=user.id,
+        tried=tried,
         proved=user.password_hash,
         password_hash=await own.passwords.hash(body.new_password.get_secret_value()),
         keep=caller.session_id,

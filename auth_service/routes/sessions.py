@@ -25,6 +25,7 @@ from auth_service.domain.user import CredentialsWrong
 from auth_service.own import Own
 from auth_service.schemas import Credentials, RefreshBody, SessionView, TokensView, canonical
 from auth_service.settings import Settings
+from auth_service.throttling import matches, trying
 from chassis.http import Answer, Caller, Customer, Edge, Listing, Paging, listing, respond
 from chassis.ids import SessionRef
 from chassis.problems import problems
@@ -33,7 +34,7 @@ from chassis.tokens import issue
 router = APIRouter(tags=["sessions"])
 
 _TOKEN = ("token_missing", "token_invalid", "token_expired")
-_SIGN_IN = problems("credentials_wrong", "account_disabled", "validation_failed", "unknown_field")
+_SIGN_IN = problems("credentials_wrong", "account_disabled", "validation_failed", "unknown_field", "rate_limited")
 _REUSED = Answer(None, HTTPStatus.UNAUTHORIZED)
 
 
@@ -55,16 +56,17 @@ def _address(username: str) -> str:
 
 
 async def _sign_in(edge: Edge, email: str, password: str) -> Response:
-    own: Own = edge.parts.own
     settings: Settings = edge.parts.settings
     async with edge.read() as tx:
         user = await store.find_user_by_email(tx, email)
     # An unknown address costs the same time and is answered the same.
-    if not await own.passwords.match(password, user.password_hash if user else None) or user is None:
+    tried = trying(edge, email)
+    if not await matches(edge, tried, password, user.password_hash if user else None) or user is None:
         raise CredentialsWrong
     refresh_token = token_urlsafe(32)
     command = StartSession(
         user_id=user.id,
+        tried=tried,
         proved=user.password_hash,
         digest=_digest(refresh_token),
         client=edge.headers.get("user-agent", "")[:200] or None,

@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from auth_service.domain.attempt import TrySignIn
 from auth_service.domain.session import RefreshToken, Session
 from auth_service.domain.user import EmailClaim, User
 from auth_service.handlers import decisions
@@ -19,6 +20,7 @@ SESSION = UUID("01938000-0000-7000-8000-00000000000b")
 DAY = timedelta(days=1)
 FIRST, SECOND, THIRD = b"first", b"second", b"third"
 PASSWORD = "correct horse"
+TRIED = TrySignIn(account=b"ann", place=b"home")
 SERVICE_TOKEN = "a service's token"
 
 

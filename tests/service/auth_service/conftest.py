@@ -90,7 +90,9 @@ async def database(postgres: str, template: str) -> AsyncIterator[str]:
 @pytest.fixture
 async def shop(database: str) -> AsyncIterator[Shop]:
     async with at_work(database) as shop:
-        await shop.sql("TRUNCATE auth_service.users, auth_service.sessions, auth_service.refresh_tokens")
+        await shop.sql(
+            "TRUNCATE auth_service.users, auth_service.sessions, auth_service.refresh_tokens, auth_service.tries"
+        )
         await shop.sql("TRUNCATE auth_service.outbox")
         yield shop
 

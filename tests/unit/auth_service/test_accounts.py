@@ -18,7 +18,7 @@ from auth_service.domain.user import (
 )
 from contracts.accounts import UserRegistered
 from contracts.types import Role
-from tests.support.auth_service import DAY, NOW, SESSION, USER, Accounts, a_session, a_token, a_user
+from tests.support.auth_service import DAY, NOW, SESSION, TRIED, USER, Accounts, a_session, a_token, a_user
 
 
 def a_registration(**given):
@@ -141,7 +141,7 @@ def test_an_account_that_is_enabled_again_does_not_get_its_sessions_back():
 
 def a_change(**given):
     facts = {"user_id": USER, "proved": "hash of the password", "password_hash": "new hash", "keep": SESSION}
-    return ChangePassword(**facts | given)
+    return ChangePassword(tried=TRIED, **facts | given)
 
 
 def test_a_new_password_ends_every_session_but_the_one_that_sets_it():
@@ -151,7 +151,7 @@ def test_a_new_password_ends_every_session_but_the_one_that_sets_it():
 
     assert accounts.user() == a_user(password_hash="new hash", generation=2, version=2, updated_at=NOW)
     assert accounts.session() == a_session(generation=2)
-    assert len(decision.changes) == 2
+    assert len(decision.changes) == 3
 
 
 def test_a_session_that_had_ended_is_not_carried_along_by_a_new_password():
@@ -166,7 +166,7 @@ def test_a_session_that_had_ended_is_not_carried_along_by_a_new_password():
 def test_a_password_can_be_changed_by_a_session_that_is_not_stored_any_more():
     accounts = Accounts(a_user())
 
-    assert accounts.decide(a_change()).changes == (accounts.user(),)
+    assert accounts.decide(a_change()).changes[0] == accounts.user()
 
 
 def test_of_two_changes_of_one_password_at_once_the_second_is_refused():

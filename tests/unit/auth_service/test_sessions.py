@@ -22,6 +22,7 @@ from tests.support.auth_service import (
     SECOND,
     SESSION,
     THIRD,
+    TRIED,
     USER,
     Accounts,
     a_session,
@@ -32,7 +33,7 @@ from tests.support.auth_service import (
 
 def a_start(**given):
     facts = {"user_id": USER, "proved": "hash of the password", "digest": FIRST, "client": "curl/8", "lasts": DAY}
-    return StartSession(**facts | given)
+    return StartSession(tried=TRIED, **facts | given)
 
 
 def a_rotation(shown=FIRST, successor=SECOND, **given):
@@ -59,7 +60,8 @@ def test_a_sign_in_starts_a_session_with_one_active_token():
 
 def test_a_sign_in_with_a_password_that_was_just_changed_is_refused():
     accounts = Accounts(a_user(), a_session(), a_token())
-    accounts.decide(ChangePassword(user_id=USER, proved="hash of the password", password_hash="new", keep=SESSION))
+    change = {"proved": "hash of the password", "password_hash": "new", "keep": SESSION}
+    accounts.decide(ChangePassword(user_id=USER, tried=TRIED, **change))
 
     with pytest.raises(CredentialsWrong):
         accounts.decide(a_start(digest=SECOND))

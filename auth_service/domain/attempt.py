@@ -1,0 +1,102 @@
+"""Tried sign-ins, counted by account and by place: after some that failed each next one has to wait twice as long.
+
+A place where somebody has signed in to an account has a count of its own there: strangers who guess elsewhere do not
+keep the owner out. Each try counts as failed until it has succeeded, so that many at once are as many tries.
+"""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from math import ceil
+
+FREE = 10
+FREE_OF_A_PLACE = 100  # whole offices come from one address
+LONGEST = timedelta(seconds=60)
+FORGOTTEN_AFTER = timedelta(hours=1)
+_DOUBLINGS = 6
+
+
+class TooManyTries(Exception):
+    """Too many sign-ins have failed. Try again later."""
+
+    def __init__(self, wait: timedelta) -> None:
+        super().__init__()
+        self.headers = {"Retry-After": str(ceil(wait.total_seconds()))}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tries:
+    """How often a sign-in has failed lately. An empty ``account`` means all of a place's, an empty ``place`` all."""
+
+    account: bytes = field(repr=False)
+    place: bytes = field(repr=False)
+    failures: int = 0
+    free_at: datetime
+    last_at: datetime
+
+    @property
+    def key(self) -> tuple[bytes, bytes]:
+        return self.account, self.place
+
+    def another(self, now: datetime, free: int) -> "Tries":
+        """With one more failure.
+
+        Raises:
+            TooManyTries: when it comes too early.
+        """
+        if now < self.free_at:
+            raise TooManyTries(self.free_at - now)
+        failures = 1 if now - self.last_at > FORGOTTEN_AFTER else self.failures + 1
+        wait = timedelta(seconds=2 ** min(failures - free, _DOUBLINGS)) if failures >= free else timedelta()
+        return replace(self, failures=failures, free_at=now + min(wait, LONGEST), last_at=now)
+
+    def one_less(self, now: datetime) -> "Tries":
+        return replace(self, failures=max(self.failures - 1, 0), free_at=now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrySignIn:
+    """Somebody at a place is about to show a password for an account; both are digests."""
+
+    account: bytes = field(repr=False)
+    place: bytes = field(repr=False)
+
+    @property
+    def keys(self) -> tuple[tuple[bytes, bytes], ...]:
+        return (self.account, self.place), (self.account, b""), (b"", self.place)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakeBack:
+    """The password was not even looked at."""
+
+    tried: TrySignIn
+
+
+Known = tuple[Tries | None, Tries | None, Tries | None]
+
+
+def count(known: Known, tried: TrySignIn, now: datetime) -> tuple[Tries, ...]:
+    """The two counts that this try adds to: the account's, where it is at home its own one there, and the place's.
+
+    Raises:
+        TooManyTries: when one of them has to wait.
+    """
+    at_home, everywhere, of_place = known
+    account = at_home or everywhere or _none(tried.account, b"", now)
+    place = of_place or _none(b"", tried.place, now)
+    return account.another(now, FREE), place.another(now, FREE_OF_A_PLACE)
+
+
+def take_back(known: Known, now: datetime) -> tuple[Tries, ...]:
+    at_home, everywhere, of_place = known
+    return tuple(tries.one_less(now) for tries in (at_home or everywhere, of_place) if tries)
+
+
+def succeed(known: Known, tried: TrySignIn, now: datetime) -> tuple[Tries, ...]:
+    """The try did not fail, and from now on the account is at home in this place."""
+    taken_back = (tries for tries in take_back(known, now) if tries.key != tried.keys[0])
+    return *taken_back, _none(*tried.keys[0], now)
+
+
+def _none(account: bytes, place: bytes, now: datetime) -> Tries:
+    return Tries(account=account, place=place, free_at=now, last_at=now)

@@ -1,0 +1,112 @@
+"""Sessions and their refresh tokens."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from asyncpg import Record
+from sqlalchemy import ARRAY, Integer, Interval, LargeBinary, Uuid, any_, bindparam, delete, func, select
+
+from auth_service.domain.session import Ending, RefreshToken, Session, TokenState
+from auth_service.store.paging import one_page, row_of
+from auth_service.tables import refresh_tokens, sessions, users
+from chassis.database import Transaction
+from chassis.paging import Page
+from chassis.statements import Bulk, Statement
+from chassis.store import Change, Rows
+
+_ID = bindparam("id", type_=Uuid)
+_LIMIT = bindparam("limit", type_=Integer)
+
+_LOCK_SESSIONS = Statement(
+    select(sessions)
+    .where(sessions.c.id == any_(bindparam("ids", type_=ARRAY(Uuid))))
+    .order_by(sessions.c.id)
+    .with_for_update()
+)
+_LOCK_TOKENS = Statement(
+    select(refresh_tokens)
+    .where(refresh_tokens.c.digest == any_(bindparam("digests", type_=ARRAY(LargeBinary))))
+    .order_by(refresh_tokens.c.digest)
+    .with_for_update()
+)
+_SAVE_SESSIONS = Bulk.upsert(sessions)
+_ADD_TOKENS = Bulk.insert(refresh_tokens)
+_SAVE_TOKENS = Bulk.update(refresh_tokens, "digest", "state")
+_FIND_SESSION_OF = Statement(
+    select(sessions.c.user_id, sessions.c.id)
+    .join(refresh_tokens, refresh_tokens.c.session_id == sessions.c.id)
+    .where(refresh_tokens.c.digest == bindparam("digest", type_=LargeBinary))
+)
+
+_LONG_AGO = func.now() - bindparam("kept_for", type_=Interval)
+_FORGET_SESSIONS = Statement(
+    delete(sessions)
+    .where(sessions.c.id.in_(select(sessions.c.id).where(sessions.c.expires_at < _LONG_AGO).limit(_LIMIT)))
+    .returning(sessions.c.id)
+)
+_FORGET_TOKENS = Statement(
+    delete(refresh_tokens)
+    .where(
+        refresh_tokens.c.digest.in_(
+            select(refresh_tokens.c.digest).where(refresh_tokens.c.expires_at < _LONG_AGO).limit(_LIMIT)
+        )
+    )
+    .returning(refresh_tokens.c.digest)
+)
+
+
+async def lock_sessions(tx: Transaction, ids: Sequence[UUID]) -> list[Session]:
+    return [_session(row) for row in await tx.fetch(_LOCK_SESSIONS, ids=ids)]
+
+
+async def save_sessions(tx: Transaction, changes: Sequence[Change]) -> None:
+    await tx.run(_SAVE_SESSIONS, [row_of(c.after, _SAVE_SESSIONS) for c in changes])
+
+
+async def lock_tokens(tx: Transaction, digests: Sequence[bytes]) -> list[RefreshToken]:
+    return [_token(row) for row in await tx.fetch(_LOCK_TOKENS, digests=digests)]
+
+
+async def save_tokens(tx: Transaction, changes: Sequence[Change]) -> None:
+    # What is no longer active is said first: at no moment has a session two active tokens.
+    await tx.run(_SAVE_TOKENS, [row_of(c.after, _SAVE_TOKENS) for c in changes if c.before is not None])
+    await tx.run(_ADD_TOKENS, [row_of(c.after, _ADD_TOKENS) for c in changes if c.before is None])
+
+
+# A session names its active token, which has to be revoked when the session ends.
+ROWS: tuple[Rows[Any], ...] = (
+    Rows(Session, save=save_sessions, load=lock_sessions, names=lambda session: ((RefreshToken, session.current),)),
+    Rows(RefreshToken, save=save_tokens, load=lock_tokens),
+)
+
+
+async def find_session_of(tx: Transaction, digest: bytes) -> tuple[UUID, UUID] | None:
+    """The user and the session of a refresh token, whatever has become of them."""
+    row = await tx.fetch_row(_FIND_SESSION_OF, digest=digest)
+    return None if row is None else (row["user_id"], row["id"])
+
+
+async def list_open_sessions(tx: Transaction, page: Page, user_id: UUID) -> list[Session]:
+    """A user's, newest first, up to one more than the page holds."""
+    query = (
+        select(sessions)
+        .join(users, (users.c.id == sessions.c.user_id) & (users.c.generation == sessions.c.generation))
+        .where(sessions.c.user_id == _ID, sessions.c.ended_at.is_(None), sessions.c.expires_at > func.now())
+    )
+    return [_session(row) for row in await one_page(tx, query, sessions, page, {"id": user_id})]
+
+
+async def forget_sessions(tx: Transaction, *, kept_for: timedelta, limit: int) -> int:
+    """Deletes sessions that expired so long ago, with their tokens, and the other sessions' expired tokens."""
+    forgotten = await tx.fetch(_FORGET_SESSIONS, kept_for=kept_for, limit=limit)
+    return max(len(forgotten), len(await tx.fetch(_FORGET_TOKENS, kept_for=kept_for, limit=limit)))
+
+
+def _session(row: Record) -> Session:
+    return Session(**{**row, "ending": None if row["ending"] is None else Ending(row["ending"])})
+
+
+def _token(row: Record) -> RefreshToken:
+    return RefreshToken(**{**row, "state": TokenState(row["state"])})

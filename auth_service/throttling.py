@@ -1,0 +1,51 @@
+"""Whose failed sign-ins a request adds to: those of the account that it names, and of the place that it comes from."""
+
+from hashlib import sha256
+from hmac import digest
+from ipaddress import ip_address, ip_network
+
+from auth_service.domain.attempt import TakeBack, TrySignIn
+from auth_service.own import Own
+from auth_service.passwords import TooManySignIn
+from chassis.http import Answer, Edge
+
+_NETWORK = 64  # of an IPv6 address; whoever has one has all addresses of its network
+
+
+def account_of(email: str) -> bytes:
+    return sha256(email.encode()).digest()
+
+
+def trying(edge: Edge, email: str) -> TrySignIn:
+    """A keyed digest stands for the place: there are so few addresses that a plain one would name them."""
+    host = (edge.scope.get("client") or ("", 0))[0]
+    key = edge.parts.settings.service_token.get_secret_value().encode()
+    return TrySignIn(account=account_of(email), place=digest(key, place_of(host).encode(), "sha256"))
+
+
+async def matches(edge: Edge, tried: TrySignIn, password: str, password_hash: str | None) -> bool:
+    """Whether the password is the one behind the hash, which is looked at once this try is counted.
+
+    Raises:
+        auth_service.domain.attempt.TooManyTries: when it comes too early; then nothing is looked at.
+        auth_service.passwords.TooManySignIn: when too many wait for their turn.
+    """
+    own: Own = edge.parts.own
+    await edge.parts.pipeline.submit(tried, render=lambda _reply: Answer(None))
+    try:
+        return await own.passwords.match(password, password_hash)
+    except TooManySignIn:
+        await edge.parts.pipeline.submit(TakeBack(tried=tried))
+        raise
+
+
+def place_of(host: str) -> str:
+    """An IPv4 address, the network of an IPv6 one, and whatever else a server calls its clients as it is."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    mapped = getattr(address, "ipv4_mapped", None)
+    if address.version == 4 or mapped:  # noqa: PLR2004 -- the version is its name
+        return str(mapped or address)
+    return str(ip_network((address, _NETWORK), strict=False))
