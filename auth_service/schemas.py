@@ -1,6 +1,7 @@
 """What clients of auth_service send and see."""
 
 from typing import Annotated, Literal
+from uuid import UUID
 
 from email_validator import EmailNotValidError, validate_email
 from pydantic import AfterValidator, Field, SecretStr, StringConstraints
@@ -127,6 +128,12 @@ class KeyView(View):
 
 class KeysView(View):
     keys: list[KeyView]
+
+
+class EndedView(View):
+    """The ids of sessions that have ended, of which an access token may still look good."""
+
+    ended: list[UUID]
 
 
 class ContactView(View):

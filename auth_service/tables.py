@@ -43,6 +43,7 @@ users = Table(
     Column("locale", Text, nullable=False),
     Column("disabled_at", DateTime(timezone=True)),
     Column("generation", Integer, nullable=False),
+    Column("sessions_ended_at", DateTime(timezone=True)),
     Column("version", Integer, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("updated_at", DateTime(timezone=True), nullable=False),
@@ -50,6 +51,7 @@ users = Table(
     CheckConstraint("email = lower(email)", name="email_is_normalised"),
     _one_of("role", Role),
     Index("users_by_time", "created_at", "id"),
+    Index("users_signed_out", "sessions_ended_at", postgresql_where=text("sessions_ended_at IS NOT NULL")),
 )
 
 sessions = Table(
@@ -69,6 +71,7 @@ sessions = Table(
     CheckConstraint("(ended_at IS NULL) = (ending IS NULL)", name="ended_for_a_reason"),
     Index("sessions_of_user", "user_id", "id"),
     Index("sessions_by_expiry", "expires_at"),
+    Index("sessions_ended", "ended_at", postgresql_where=text("ended_at IS NOT NULL")),
     postgresql_with={"fillfactor": 80},
 )
 

@@ -1,6 +1,6 @@
 """A service's HTTP edge: FastAPI with problem details everywhere, health, metrics and the versioned routes."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -23,6 +23,7 @@ from chassis.idempotency import KeyInUse, KeyReused
 from chassis.items import Unavailable
 from chassis.openapi import DocumentedAPI
 from chassis.problems import Problem, of_refusal, of_status, of_validation
+from chassis.revocations import RevocationsUnavailable
 from chassis.tasks import forever
 from chassis.tokens import KeysUnavailable, TokenExpired, TokenInvalid, TokenMissing
 
@@ -35,6 +36,7 @@ _CODES: dict[type[Exception], str] = {
     TokenInvalid: "token_invalid",
     TokenExpired: "token_expired",
     KeysUnavailable: "unavailable",
+    RevocationsUnavailable: "unavailable",
     Unavailable: "unavailable",
     Crowded: "unavailable",
 }
@@ -47,8 +49,7 @@ def api(parts: Parts) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        pipeline, watch = forever("pipeline", parts.pipeline.run), forever("watch", parts.watch.run)
-        async with opened(parts, pipeline, watch):
+        async with opened(parts, *_works(parts)):
             yield
 
     app = DocumentedAPI(
@@ -70,6 +71,13 @@ def api(parts: Parts) -> FastAPI:
         app.add_middleware(HotRoute, hot=service.hot, path=PREFIX + service.hot.path, parts=parts, handlers=app)
     app.add_middleware(Boundary, service=service.name)
     return app
+
+
+def _works(parts: Parts) -> Iterator[Awaitable[None]]:
+    yield forever("pipeline", parts.pipeline.run)
+    yield forever("watch", parts.watch.run)
+    if (revocations := parts.verifier.revocations) is not None:
+        yield forever("revocations", partial(parts.verifier.follow, revocations))
 
 
 def _answer_problems(app: FastAPI, service: Service) -> None:

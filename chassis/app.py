@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import httpx2
 from fastapi import APIRouter, Response
@@ -121,12 +122,6 @@ def parts_of(service: Service, settings: ServiceSettings, peers: Peers) -> Parts
         claims=Claims(service.name),
     )
 
-    async def jwks() -> dict[str, Any]:
-        response = await peers["auth_service"].get("/.well-known/jwks.json")
-        response.raise_for_status()
-        keys: dict[str, Any] = response.json()
-        return keys
-
     return Parts(
         service=service,
         settings=settings,
@@ -134,9 +129,25 @@ def parts_of(service: Service, settings: ServiceSettings, peers: Peers) -> Parts
         pipeline=Pipeline(service.name, database, work),
         work=work,
         peers=peers,
-        verifier=Verifier(jwks, issuer=settings.issuer),
+        verifier=_verifier(peers, settings.issuer),
         watch=Watch(database, f"{service.name}_changed"),
     )
+
+
+def _verifier(peers: Peers, issuer: str) -> Verifier:
+    async def ask(path: str) -> Any:
+        response = await peers["auth_service"].get(path)
+        response.raise_for_status()
+        return response.json()
+
+    async def jwks() -> dict[str, Any]:
+        keys: dict[str, Any] = await ask("/.well-known/jwks.json")
+        return keys
+
+    async def ended() -> list[UUID]:
+        return [UUID(one) for one in (await ask("/internal/revocations"))["ended"]]
+
+    return Verifier(jwks, ended, issuer=issuer)
 
 
 @asynccontextmanager

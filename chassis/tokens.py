@@ -1,60 +1,44 @@
-"""Access tokens: ES256 JWTs, issued by auth_service and checked offline by every edge. The only import of jose.
+"""Access tokens: ES256 JWTs, issued by auth_service and checked offline by every edge.
 
-python-jose alone accepts tokens without ``exp`` or ``aud``, and lets a token choose its algorithm (6-facts.md, 32):
-here the algorithm is pinned, the key is our own by its ``kid``, and every claim is required.
+python-jose alone accepts tokens without ``exp`` or ``aud`` (6-facts.md, 32): here every claim is required.
 """
 
+import asyncio
 import time
-from asyncio import Lock
-from base64 import urlsafe_b64encode
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
-from hashlib import sha256
-from re import compile as pattern
 from typing import Any, Literal
 from uuid import UUID
 
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from jose import jwk, jws
-from jose.backends.base import Key
-from jose.exceptions import JOSEError
 from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic_core import to_json
 
 from chassis.ids import SessionRef, UserRef, new_id, typeid
+from chassis.keys import KeyPair, KeysUnavailable, PublishedKeys, TokenInvalid
+from chassis.revocations import ASK_AGAIN, EVERY, Revocations
 from contracts.types import Role
 
 __all__ = [
-    "Caller", "KeyPair", "KeysUnavailable", "Role", "TokenExpired", "TokenInvalid", "TokenMissing", "Verifier", "issue",
+    "Caller", "KeyPair", "KeysUnavailable", "Role", "TokenExpired", "TokenInvalid", "TokenMissing", "TokenRevoked",
+    "Verifier", "issue",
 ]  # fmt: skip
 
 _AUDIENCE = "ordermill"
-_LONGEST = 4096
-# base64url alone, which the decoder would not insist on, and the 64 bytes of an ES256 signature.
-_SHAPE = pattern(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{86}")
-_ALGORITHM = "ES256"
-_ASK_AGAIN = 5.0
 _NOBODY: tuple[None, int] = (None, 0)
-_ASK_AGAIN_AFTER_FAILURE = 0.5
+_KEYS_EVERY = 60.0
 
 
 class TokenMissing(Exception):
     """Send an access token in the header Authorization."""
 
 
-class TokenInvalid(Exception):
-    """The access token is not one of ours."""
-
-
 class TokenExpired(Exception):
     """The access token has expired; refresh it."""
 
 
-class KeysUnavailable(Exception):
-    """The keys that tokens are checked with cannot be fetched now."""
+class TokenRevoked(TokenInvalid):
+    """The session of this access token has ended; sign in again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,36 +61,6 @@ class Caller:
         return typeid("usr", self.user_id)
 
 
-@dataclass(frozen=True, slots=True)
-class KeyPair:
-    """An ES256 key to sign with. ``kid`` is the RFC 7638 thumbprint of its public half."""
-
-    kid: str
-    private_pem: str = field(repr=False)
-    public_jwk: Mapping[str, str]
-    signer: Key = field(repr=False, compare=False)
-
-    @classmethod
-    def new(cls) -> "KeyPair":
-        """A key that nobody has seen before."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        return cls.load(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode())
-
-    @classmethod
-    def load(cls, private_pem: str) -> "KeyPair":
-        """The key that was stored as PEM.
-
-        Raises:
-            jose.exceptions.JWKError: when it is no private key on a curve.
-        """
-        signer = jwk.construct(private_pem, _ALGORITHM)
-        numbers = {name: str(value) for name, value in signer.to_dict().items() if name in {"crv", "kty", "x", "y"}}
-        # RFC 7638: the required members alone, in lexicographic order, without white space.
-        thumbprint = sha256(to_json(dict(sorted(numbers.items())))).digest()
-        kid = urlsafe_b64encode(thumbprint).decode().rstrip("=")
-        return cls(kid, private_pem, {**numbers, "kid": kid, "use": "sig", "alg": _ALGORITHM}, signer)
-
-
 def issue(
     pair: KeyPair, caller: Caller, *, issuer: str, now: float, lifetime: timedelta = timedelta(minutes=10)
 ) -> str:
@@ -123,7 +77,7 @@ def issue(
         "iat": int(now),
         "exp": int(now + lifetime.total_seconds()),
     }
-    return jws.sign(claims, pair.signer, headers={"kid": pair.kid}, algorithm=_ALGORITHM)
+    return pair.sign(claims)
 
 
 class _Claims(BaseModel):
@@ -146,6 +100,7 @@ class Verifier:
 
     Args:
         fetch_jwks: reads ``/.well-known/jwks.json``; asked when a token names an unknown key, at most each 5 s.
+        fetch_ended: reads which sessions and keys have ended; None where nobody can tell.
         issuer: the ``iss`` that tokens must carry.
         now: Unix time in seconds.
         size: how many checked tokens are remembered; the one unused for longest is forgotten first.
@@ -154,29 +109,29 @@ class Verifier:
     def __init__(
         self,
         fetch_jwks: Callable[[], Awaitable[Mapping[str, Any]]],
+        fetch_ended: Callable[[], Awaitable[Collection[UUID]]] | None = None,
         *,
         issuer: str,
         now: Callable[[], float] = time.time,
         size: int = 20_000,
     ) -> None:
-        self._fetch = fetch_jwks
         self._issuer = issuer
         self._now = now
         self._size = size
         self._checked: OrderedDict[str, tuple[Caller, int]] = OrderedDict()
-        self._keys: dict[str, Key] = {}
-        self._ask_at = 0.0
-        self._failed = False
-        self._asking = Lock()
+        self._keys = PublishedKeys(fetch_jwks, now=now)
+        self._keys_due_at = 0.0
+        self.revocations = Revocations(fetch_ended, self._drop) if fetch_ended else None
 
     async def verify(self, token: str) -> Caller:
         """The caller behind an access token.
 
         Raises:
             TokenMissing: when there is none.
-            TokenInvalid: when it is not one of ours: forged, for somebody else, oversized, no JWT at all.
+            TokenInvalid: when it is not one of ours: forged, for somebody else, oversized, no JWT at all; or revoked.
             TokenExpired: when it was ours.
             KeysUnavailable: when it names a key that may be new, and auth_service does not answer.
+            chassis.revocations.RevocationsUnavailable: when auth_service has not answered for long.
         """
         return self.known(token) or await self._check(token)
 
@@ -191,53 +146,43 @@ class Verifier:
                 caller = None
         return caller
 
+    async def follow(self, revocations: Revocations) -> None:
+        """Reads what has ended each 10 s, and the keys each minute, so that a new one is known before it is used."""
+        while True:
+            known = await revocations.read()
+            if self._now() >= self._keys_due_at:
+                await self._keys.refresh()
+                self._keys_due_at = self._now() + _KEYS_EVERY
+            await asyncio.sleep(EVERY if known else ASK_AGAIN)
+
     async def _check(self, token: str) -> Caller:
         if not token:
             raise TokenMissing
-        if len(token) > _LONGEST or not _SHAPE.fullmatch(token):
+        claims = _claims(await self._keys.payload(token))
+        if claims.iss != self._issuer:
             raise TokenInvalid
-        claims = self._claims(token, await self._key(_kid(token)))
         if claims.exp <= self._now():
             raise TokenExpired
+        if self.revocations and await self.revocations.has(claims.sid):
+            raise TokenRevoked
         caller = Caller(claims.sub, claims.role, claims.sid, frozenset(claims.scope.split()))
         self._checked[token] = caller, claims.exp
         if len(self._checked) > self._size:
             self._checked.popitem(last=False)
         return caller
 
-    def _claims(self, token: str, key: Key) -> _Claims:
-        try:
-            claims = _Claims.model_validate_json(jws.verify(token, key, [_ALGORITHM]))
-        except (JOSEError, ValidationError) as wrong:
-            raise TokenInvalid from wrong
-        if claims.iss != self._issuer:
-            raise TokenInvalid
-        return claims
-
-    async def _key(self, kid: str) -> Key:
-        if kid not in self._keys:
-            async with self._asking:
-                if kid not in self._keys and self._now() >= self._ask_at:
-                    await self._refresh()
-        if kid in self._keys:
-            return self._keys[kid]
-        raise KeysUnavailable if self._failed else TokenInvalid
-
-    async def _refresh(self) -> None:
-        try:
-            keys = [key for key in (await self._fetch())["keys"] if key["alg"] == _ALGORITHM]
-            self._keys = {key["kid"]: jwk.construct(dict(key), _ALGORITHM) for key in keys}
-        except Exception:  # noqa: BLE001 -- whatever stands between us and the keys, those that are known stay good
-            self._failed, self._ask_at = True, self._now() + _ASK_AGAIN_AFTER_FAILURE
-        else:
-            self._failed, self._ask_at = False, self._now() + _ASK_AGAIN
+    def _drop(self, ended: Collection[UUID] | None) -> None:
+        """Whoever has ended has to be checked again, and is refused then; all have, where nobody knows who has."""
+        if ended is None:
+            self._checked.clear()
+        elif ended:
+            gone = [token for token, (caller, _) in self._checked.items() if caller.session_id in ended]
+            for token in gone:
+                del self._checked[token]
 
 
-def _kid(token: str) -> str:
+def _claims(payload: bytes) -> _Claims:
     try:
-        kid = jws.get_unverified_header(token).get("kid")
-    except (JOSEError, RecursionError) as wrong:
+        return _Claims.model_validate_json(payload)
+    except ValidationError as wrong:
         raise TokenInvalid from wrong
-    if not isinstance(kid, str):
-        raise TokenInvalid
-    return kid

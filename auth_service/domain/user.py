@@ -35,7 +35,7 @@ class VersionMismatch(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User:
-    """An account. All its sessions that began in an earlier ``generation`` are over."""
+    """An account. All its sessions of an earlier ``generation`` are over, since ``sessions_ended_at``."""
 
     id: UUID
     email: str = field(repr=False)
@@ -46,6 +46,7 @@ class User:
     locale: str
     disabled_at: datetime | None = None
     generation: int = 1
+    sessions_ended_at: datetime | None = None
     version: int = 1
     created_at: datetime
     updated_at: datetime
@@ -132,27 +133,23 @@ def update(user: User | None, command: UpdateUser, *, now: datetime) -> User:
         raise UserUnknown
     if command.seen not in {None, user.version}:
         raise VersionMismatch
-    changed = _disable(replace(user, **command.fields), now, disabled=command.disabled)
-    return user if changed == user else replace(changed, version=user.version + 1, updated_at=now)
-
-
-def _disable(user: User, now: datetime, *, disabled: bool | None) -> User:
-    if disabled is None or disabled == user.disabled:
+    disabled = user.disabled if command.disabled is None else command.disabled
+    changed = replace(user, **command.fields, disabled_at=(user.disabled_at or now) if disabled else None)
+    if changed == user:
         return user
-    if disabled:
-        return replace(user, disabled_at=now, generation=user.generation + 1)
-    return replace(user, disabled_at=None)
+    if (changed.role, changed.disabled or user.disabled) != (user.role, user.disabled):
+        changed = _signed_out(changed, now)
+    return replace(changed, version=user.version + 1, updated_at=now)
+
+
+def _signed_out(user: User, now: datetime) -> User:
+    return replace(user, generation=user.generation + 1, sessions_ended_at=now)
 
 
 def change_password(user: User, command: ChangePassword, *, now: datetime) -> User:
     """The account with its new password, in a new generation: all its sessions are over until one is carried along."""
-    return replace(
-        user,
-        password_hash=command.password_hash,
-        generation=user.generation + 1,
-        version=user.version + 1,
-        updated_at=now,
-    )
+    changed = replace(user, password_hash=command.password_hash, version=user.version + 1, updated_at=now)
+    return _signed_out(changed, now)
 
 
 def proven(user: User | None, proved: str) -> User:

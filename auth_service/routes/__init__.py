@@ -2,10 +2,10 @@
 
 from fastapi import APIRouter
 
-from auth_service.routes import accounts, sessions
+from auth_service.routes import accounts, neighbours, sessions
 
 router = APIRouter()
 router.include_router(accounts.router)
 router.include_router(sessions.router)
-internal = accounts.internal
+internal = neighbours.router
 unversioned = accounts.unversioned

@@ -9,7 +9,6 @@ from auth_service import store
 from auth_service.domain.user import ChangePassword, CredentialsWrong, RegisterUser, UpdateUser, User
 from auth_service.own import Own
 from auth_service.schemas import (
-    ContactView,
     Email,
     KeysView,
     PasswordChange,
@@ -19,13 +18,12 @@ from auth_service.schemas import (
     UserView,
 )
 from auth_service.throttling import matches, trying
-from chassis.http import Admin, Answer, Customer, Edge, IfMatch, Listing, Paging, ServiceCaller, etag, found, listing
+from chassis.http import Admin, Answer, Customer, Edge, IfMatch, Listing, Paging, etag, found, listing
 from chassis.ids import UserRef
 from chassis.problems import problems
 from contracts.types import Role
 
 router = APIRouter(tags=["accounts"])
-internal = APIRouter()
 unversioned = APIRouter(tags=["accounts"])
 
 _TOKEN = ("token_missing", "token_invalid", "token_expired")
@@ -125,12 +123,6 @@ async def update_user(edge: Edge, _caller: Admin, user_id: UserRef, body: UserUp
     fields = body.model_dump(exclude_unset=True)
     disabled = fields.pop("disabled", None)
     return await edge.submit(UpdateUser(user_id=user_id, fields=fields, disabled=disabled), _account)
-
-
-@internal.get("/internal/contacts/{user_id}")
-async def get_contact(edge: Edge, _caller: ServiceCaller, user_id: UserRef) -> ContactView:
-    async with edge.read() as tx:
-        return ContactView.model_validate(found(await store.find_user(tx, user_id)))
 
 
 @unversioned.get("/.well-known/jwks.json", operation_id="getJwks")

@@ -104,11 +104,11 @@ def services_have_the_same_files(root: Path) -> list[str]:
     return missing
 
 
-def only_tokens_imports_jose(root: Path) -> list[str]:
+def only_keys_imports_jose(root: Path) -> list[str]:
     return [
         _where(root, path, node.lineno)
         for path in sources(root)
-        if path != root / "chassis/tokens.py"
+        if path != root / "chassis/keys.py"
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Import | ast.ImportFrom) and _imported(node).startswith("jose")
     ]
@@ -155,7 +155,7 @@ RULES: tuple[Rule, ...] = (
     every_file_says_what_it_holds,
     names_say_something,
     services_have_the_same_files,
-    only_tokens_imports_jose,
+    only_keys_imports_jose,
     http_errors_are_made_in_the_chassis,
     nothing_is_left_undone,
 )

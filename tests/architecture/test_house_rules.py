@@ -18,7 +18,7 @@ BREAKS: dict[str, tuple[str, str]] = {
     "every_file_says_what_it_holds": ("chassis/silent.py", "x = 1\n"),
     "names_say_something": ("chassis/utils.py", '"""Helpers."""\n'),
     "services_have_the_same_files": ("order_service/handlers.py", ""),
-    "only_tokens_imports_jose": ("gateway/routing.py", "\nfrom jose import jwt\n"),
+    "only_keys_imports_jose": ("gateway/routing.py", "\nfrom jose import jwt\n"),
     "http_errors_are_made_in_the_chassis": ("order_service/handlers.py", "\nraise HTTPException(404)\n"),
     "nothing_is_left_undone": ("contracts/types.py", "\n# TOD{} later\n".format("O")),
 }

@@ -20,7 +20,7 @@ BREAKS = {
     "Inside order_service": ("order_service/store.py", "import order_service.handlers"),
     "Inside payment_service": ("payment_service/tables.py", "import payment_service.charging"),
     "Inside notification_service": ("notification_service/store.py", "import notification_service.sending"),
-    "Only chassis.tokens imports jose": ("gateway/routing.py", "import jose"),
+    "Only chassis.keys imports jose": ("gateway/routing.py", "import jose"),
 }
 
 

@@ -75,8 +75,10 @@ async def at_work(database: str) -> AsyncIterator[Shop]:
         opened(parts),
         running(parts.pipeline.run()),
     ):
-        peers["auth_service"] = http
-        yield Shop(parts, http)
+        headers = {"Authorization": f"Bearer {SERVICE_TOKEN}"}
+        async with httpx2.AsyncClient(transport=edge, base_url="http://auth", headers=headers) as peer:
+            peers["auth_service"] = peer
+            yield Shop(parts, http)
         await parts.pipeline.close()
 
 

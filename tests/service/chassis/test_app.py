@@ -5,14 +5,17 @@ import pytest
 from starlette.responses import JSONResponse
 
 from chassis.app import opened, parts_of
+from chassis.ids import new_id
 from chassis.tokens import KeysUnavailable, Role
 from tests.support import ledger_edge
 from tests.support.ledger_edge import PAIR, TOKEN, Settings, bearer, service
 
+ENDED = new_id()
+TOLD = {"/.well-known/jwks.json": {"keys": [dict(PAIR.public_jwk)]}, "/internal/revocations": {"ended": [str(ENDED)]}}
+
 
 async def keys(scope, receive, send):
-    assert scope["path"] == "/.well-known/jwks.json"
-    await JSONResponse({"keys": [dict(PAIR.public_jwk)]})(scope, receive, send)
+    await JSONResponse(TOLD[scope["path"]])(scope, receive, send)
 
 
 async def no_keys(scope, receive, send):
@@ -31,6 +34,13 @@ async def test_tokens_are_checked_against_the_keys_of_auth_service(service_url):
     caller = await parts.verifier.verify(bearer(parts, Role.STAFF)["Authorization"].removeprefix("Bearer "))
 
     assert caller.role is Role.STAFF
+
+
+async def test_what_has_ended_is_asked_from_auth_service(service_url):
+    parts = the_parts(service_url, keys)
+
+    assert await parts.verifier.revocations.has(ENDED)
+    assert not await parts.verifier.revocations.has(new_id())
 
 
 async def test_without_the_keys_nobody_is_let_in(service_url):

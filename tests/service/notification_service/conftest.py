@@ -37,7 +37,11 @@ class Auth:
         self.asked = 0
         self.status = 200
         self.app = Starlette(
-            routes=[Route("/internal/contacts/{user_id}", self.contact), Route("/.well-known/jwks.json", self.keys)]
+            routes=[
+                Route("/internal/contacts/{user_id}", self.contact),
+                Route("/internal/revocations", self.ended),
+                Route("/.well-known/jwks.json", self.keys),
+            ]
         )
 
     def knows(self, user_id: UUID, address: str) -> None:
@@ -47,6 +51,9 @@ class Auth:
         self.asked += 1
         known = self.contacts.get(request.path_params["user_id"])
         return JSONResponse(known or {}, self.status if known else 404)
+
+    async def ended(self, _request: Request) -> JSONResponse:
+        return JSONResponse({"ended": []})
 
     async def keys(self, _request: Request) -> JSONResponse:
         return JSONResponse({"keys": [dict(KEYS.public_jwk)]})

@@ -109,16 +109,16 @@ def test_nobody_can_be_changed_who_is_not_there():
         Accounts().decide(UpdateUser(user_id=USER, fields={"role": Role.STAFF}))
 
 
-def test_an_administrator_gives_roles_without_having_seen_a_version():
+def test_an_administrator_gives_roles_without_having_seen_a_version_and_ends_the_sessions_with_the_old_one():
     decision = Accounts(a_user(version=3)).decide(UpdateUser(user_id=USER, fields={"role": Role.STAFF}))
 
-    assert decision.reply == a_user(version=4, role=Role.STAFF, updated_at=NOW)
+    assert decision.reply == a_user(version=4, role=Role.STAFF, generation=2, sessions_ended_at=NOW, updated_at=NOW)
 
 
 def test_disabling_an_account_ends_all_its_sessions_at_once():
     decision = Accounts(a_user()).decide(UpdateUser(user_id=USER, disabled=True))
 
-    assert decision.reply == a_user(disabled_at=NOW, generation=2, version=2, updated_at=NOW)
+    assert decision.reply == a_user(disabled_at=NOW, generation=2, sessions_ended_at=NOW, version=2, updated_at=NOW)
     assert decision.reply.disabled
 
 
@@ -149,7 +149,9 @@ def test_a_new_password_ends_every_session_but_the_one_that_sets_it():
 
     decision = accounts.decide(a_change())
 
-    assert accounts.user() == a_user(password_hash="new hash", generation=2, version=2, updated_at=NOW)
+    assert accounts.user() == a_user(
+        password_hash="new hash", generation=2, sessions_ended_at=NOW, version=2, updated_at=NOW
+    )
     assert accounts.session() == a_session(generation=2)
     assert len(decision.changes) == 3
 

@@ -1,0 +1,28 @@
+"""What the other services ask: whom to write to, and which sessions have ended."""
+
+from datetime import timedelta
+
+from fastapi import APIRouter
+
+from auth_service import store
+from auth_service.schemas import ContactView, EndedView
+from auth_service.settings import Settings
+from chassis.http import Edge, ServiceCaller, found
+from chassis.ids import UserRef
+
+router = APIRouter()
+
+_CLOCKS = timedelta(minutes=1)  # by which the neighbours' may differ from ours
+
+
+@router.get("/internal/contacts/{user_id}")
+async def get_contact(edge: Edge, _caller: ServiceCaller, user_id: UserRef) -> ContactView:
+    async with edge.read() as tx:
+        return ContactView.model_validate(found(await store.find_user(tx, user_id)))
+
+
+@router.get("/internal/revocations")
+async def list_revocations(edge: Edge, _caller: ServiceCaller) -> EndedView:
+    settings: Settings = edge.parts.settings
+    async with edge.read() as tx:
+        return EndedView(ended=await store.find_ended(tx, settings.access_for + _CLOCKS))

@@ -1,0 +1,20 @@
+"""What has ended lately, so that access tokens of it may still look good."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from chassis.database import Transaction
+
+# A token is issued when its session is refreshed: an older session has none that is still good.
+_ENDED = """
+    SELECT s.id FROM auth_service.sessions s
+    WHERE s.ended_at > now() - $1::interval AND s.refreshed_at > now() - $1::interval
+    UNION
+    SELECT s.id FROM auth_service.users u
+    JOIN auth_service.sessions s ON s.user_id = u.id AND s.generation <> u.generation
+    WHERE u.sessions_ended_at > now() - $1::interval AND s.refreshed_at > now() - $1::interval
+"""
+
+
+async def find_ended(tx: Transaction, lately: timedelta) -> list[UUID]:
+    return [row["id"] for row in await tx.sql(_ENDED, lately)]
