@@ -1,8 +1,9 @@
 """The decisions of auth_service: accounts, sign-ins, and what becomes of refresh tokens."""
 
-from auth_service.domain import attempt
+from auth_service.domain import api_key, attempt
 from auth_service.domain import session as sessions
 from auth_service.domain import user as users
+from auth_service.domain.api_key import ApiKey, CreateApiKey, KeyRing, RevokeApiKey, UseApiKey
 from auth_service.domain.attempt import TakeBack, Tries, TrySignIn
 from auth_service.domain.session import (
     EndSession,
@@ -94,6 +95,26 @@ def end_session(state: State, command: EndSession, cause: Cause) -> Decision:
         raise SessionUnknown
     active = state.find(RefreshToken, session.current)
     return Decision(changes=_flat(sessions.end(session, active, command.ending, now=cause.now)))
+
+
+@decisions.on(names=lambda command: ((User, command.user_id), (KeyRing, command.user_id)))
+def create_api_key(state: State, command: CreateApiKey, cause: Cause) -> Decision:
+    user, ring = state.find(User, command.user_id), state.find(KeyRing, command.user_id)
+    key, counted = api_key.create(user, ring, command, key_id=cause.derive("key"), now=cause.now)
+    return Decision(changes=(key, counted), reply=key)
+
+
+@decisions.on(names=lambda command: ((ApiKey, command.digest),))
+def use_api_key(state: State, command: UseApiKey, cause: Cause) -> Decision:
+    known = state.find(ApiKey, command.digest)
+    user = None if known is None else state.find(User, known.user_id)
+    key = api_key.use(known, user, now=cause.now)
+    return Decision(changes=() if key is known else (key,), reply=(key, user))
+
+
+@decisions.on(names=lambda command: ((ApiKey, command.digest),))
+def revoke_api_key(state: State, command: RevokeApiKey, cause: Cause) -> Decision:
+    return Decision(changes=(api_key.revoke(state.find(ApiKey, command.digest), command, now=cause.now),))
 
 
 def _flat(family: Family) -> tuple[Session | RefreshToken, ...]:

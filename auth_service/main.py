@@ -1,7 +1,7 @@
 """auth_service, put together."""
 
 from auth_service import forgetting, handlers, own, passwords, routes, store, tables
-from auth_service.domain import attempt, session, user
+from auth_service.domain import api_key, attempt, session, user
 from auth_service.settings import Settings
 from chassis.app import Loop, Service
 
@@ -22,6 +22,9 @@ service = Service(
         user.AccountDisabled: "account_disabled",
         user.UserUnknown: "not_found",
         user.VersionMismatch: "version_mismatch",
+        api_key.ApiKeyInvalid: "token_invalid",
+        api_key.ApiKeyUnknown: "not_found",
+        api_key.TooManyApiKeys: "too_many_api_keys",
         session.SessionUnknown: "not_found",
         session.RefreshInvalid: "token_invalid",
         session.RefreshExpired: "token_expired",

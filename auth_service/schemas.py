@@ -8,7 +8,8 @@ from pydantic import AfterValidator, Field, SecretStr, StringConstraints
 
 from auth_service.wordlist import is_common
 from chassis.http import Body, View
-from chassis.ids import SessionRef, UserRef
+from chassis.ids import KeyRef, SessionRef, UserRef
+from chassis.scopes import Scope
 from chassis.times import Timestamp
 from contracts.types import Role
 
@@ -114,6 +115,45 @@ class SessionView(View):
     created_at: Timestamp
     refreshed_at: Timestamp
     expires_at: Timestamp
+
+
+class ApiKeyCreate(Body):
+    """``scopes`` is what the key may do; more than its owner it never may."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=100, strip_whitespace=True)]
+    scopes: Annotated[list[Scope], Field(min_length=1, max_length=len(Scope))]
+    expires_in_days: Annotated[int, Field(ge=1, le=366)] = 90
+
+
+class ApiKeyShown(Body):
+    api_key: Annotated[SecretStr, Field(min_length=1, max_length=256)]
+
+
+class ApiKeyView(View):
+    """``hint`` is how the key begins."""
+
+    id: KeyRef
+    name: str
+    hint: str
+    scopes: list[Scope]
+    created_at: Timestamp
+    expires_at: Timestamp
+    last_used_at: Timestamp | None
+
+
+class ApiKeyCreated(ApiKeyView):
+    """``api_key`` is shown here and never again."""
+
+    api_key: str
+
+
+class KeyTokenView(View):
+    """``expires_in`` is in seconds, ``scope`` a list with spaces between (RFC 6749)."""
+
+    access_token: str
+    token_type: Literal["bearer"]
+    expires_in: int
+    scope: str
 
 
 class KeyView(View):

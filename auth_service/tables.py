@@ -90,6 +90,27 @@ refresh_tokens = Table(
     Index("refresh_tokens_by_expiry", "expires_at"),
 )
 
+# A key without scopes would be taken for a session, which may do whatever its user may.
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("id", Uuid, nullable=False, unique=True),
+    Column("user_id", Uuid, ForeignKey(users.c.id), nullable=False),
+    Column("hint", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("scopes", JSONB, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    Column("last_used_at", DateTime(timezone=True)),
+    Column("revoked_at", DateTime(timezone=True)),
+    CheckConstraint("jsonb_array_length(scopes) > 0", name="scopes_are_given"),
+    Index("api_keys_of_user", "user_id", "created_at", "id"),
+    Index("api_keys_revoked", "revoked_at", postgresql_where=text("revoked_at IS NOT NULL")),
+    Index("api_keys_by_expiry", "expires_at"),
+    postgresql_with={"fillfactor": 80},
+)
+
 # Digests only: who tried to sign in from where is nobody's to read.
 tries = Table(
     "tries",

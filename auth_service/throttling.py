@@ -1,9 +1,9 @@
 """Whose failed sign-ins a request adds to: those of the account that it names, and of the place that it comes from."""
 
-from hashlib import sha256
 from hmac import digest
 from ipaddress import ip_address, ip_network
 
+from auth_service.digests import digest_of
 from auth_service.domain.attempt import TakeBack, TrySignIn
 from auth_service.own import Own
 from auth_service.passwords import TooManySignIn
@@ -13,7 +13,7 @@ _NETWORK = 64  # of an IPv6 address; whoever has one has all addresses of its ne
 
 
 def account_of(email: str) -> bytes:
-    return sha256(email.encode()).digest()
+    return digest_of(email)
 
 
 def trying(edge: Edge, email: str) -> TrySignIn:

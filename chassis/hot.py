@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from chassis.app import Hot, Parts
 from chassis.http import bare_key, bearer, edge_of
 from chassis.problems import Problem
+from chassis.scopes import needed
 
 Given = tuple[Any, ...]
 
@@ -26,6 +27,7 @@ class HotRoute:
         self._app = app
         self._hot = hot
         self._path = path
+        self._scope = needed(path, "POST")
         self._parts = parts
         self._handlers = handlers.exception_handlers
 
@@ -47,7 +49,8 @@ class HotRoute:
         is_plain = len(headers) == len(scope["headers"]) and headers.get(b"content-type") == b"application/json"
         if not is_plain or came[-1]["type"] != "http.request":
             return None
-        if (caller := self._parts.verifier.known(bearer(_text(headers, b"authorization") or ""))) is None:
+        caller = self._parts.verifier.known(bearer(_text(headers, b"authorization") or ""))
+        if caller is None or not caller.may(self._scope):
             return None
         scope["caller"] = caller
         try:

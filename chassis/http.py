@@ -17,6 +17,7 @@ from chassis.database import Transaction
 from chassis.idempotency import Answer, Claim, fingerprint
 from chassis.paging import Listing, Page, Paging, listing
 from chassis.problems import Problem
+from chassis.scopes import needed
 from chassis.tokens import Caller, Role
 
 if TYPE_CHECKING:
@@ -119,6 +120,9 @@ async def _caller(request: Request, _documented: Annotated[object, Depends(_bear
     parts: Parts = request.app.state.parts
     caller = await parts.verifier.verify(bearer(request.headers.get("authorization", "")))
     request.scope["caller"] = caller
+    if not caller.may(scope := needed(request.scope["route"].path, request.method)):
+        code = "scope_missing"
+        raise Problem(code, f"The API key needs the scope {scope}." if scope else "No API key may do this.")
     return caller
 
 

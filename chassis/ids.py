@@ -96,6 +96,7 @@ class TypeId:
 
 UserRef = Annotated[UUID, TypeId("usr")]
 SessionRef = Annotated[UUID, TypeId("ses")]
+KeyRef = Annotated[UUID, TypeId("key")]
 OrderRef = Annotated[UUID, TypeId("ord")]
 PaymentRef = Annotated[UUID, TypeId("pay")]
 RefundRef = Annotated[UUID, TypeId("rfd")]

@@ -12,7 +12,7 @@ from chassis.problems import CODES, MEDIA_TYPE, ProblemDetails
 _SCHEMAS = "#/components/schemas/"
 _FROM_FASTAPI = ("HTTPValidationError", "ValidationError")
 _WITH_BODY = ("malformed_json", "validation_failed", "unknown_field", "body_too_large", "unsupported_media_type")
-_WITH_TOKEN = ("token_missing", "token_invalid", "token_expired")
+_WITH_TOKEN = ("token_missing", "token_invalid", "token_expired", "scope_missing")
 _REQUIRED = {
     "idempotency-key": (
         {"name": "Idempotency-Key", "schema": {"type": "string", "minLength": 1, "maxLength": 255}},

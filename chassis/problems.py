@@ -37,6 +37,7 @@ CODES: dict[str, tuple[int, str]] = {
     "payment_not_resolvable": (409, "The payment cannot be resolved like this"),
     "notification_not_resendable": (409, "The notification cannot be sent again now"),
     "email_taken": (409, "The e-mail address is taken"),
+    "too_many_api_keys": (409, "Too many API keys"),
     "sku_taken": (409, "The sku is taken"),
     "stock_reserved": (409, "The stock is reserved"),
     "insufficient_stock": (409, "Not enough stock"),

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from chassis.ids import SessionRef, UserRef, new_id, typeid
+from chassis.ids import KeyRef, SessionRef, UserRef, new_id, typeid
 from chassis.keys import KeyPair, KeysUnavailable, PublishedKeys, TokenInvalid
 from chassis.revocations import ASK_AGAIN, EVERY, Revocations
 from contracts.types import Role
@@ -43,7 +43,10 @@ class TokenRevoked(TokenInvalid):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: the user behind a checked access token. A session has no scopes: it may do whatever its role may."""
+    """Who asks: the user behind a checked access token. A session has no scopes: it may do whatever its role may.
+
+    An API key has some, and may do within them what its owner's role may; ``session_id`` is the key's id then.
+    """
 
     user_id: UUID
     role: Role
@@ -54,6 +57,10 @@ class Caller:
     def is_staff(self) -> bool:
         """Whether they work here."""
         return self.role is not Role.CUSTOMER
+
+    def may(self, scope: str | None) -> bool:
+        """Whether the scope that a route asks for is theirs; None is what no key may have."""
+        return not self.scopes or scope in self.scopes
 
     @property
     def actor(self) -> str:
@@ -69,7 +76,7 @@ def issue(
         "iss": issuer,
         "aud": _AUDIENCE,
         "sub": caller.actor,
-        "sid": typeid("ses", caller.session_id),
+        "sid": typeid("key" if caller.scopes else "ses", caller.session_id),
         "role": caller.role.value,
         "scope": " ".join(sorted(caller.scopes)),
         "typ": "access",
@@ -86,7 +93,7 @@ class _Claims(BaseModel):
     iss: str
     aud: Literal["ordermill"]
     sub: UserRef
-    sid: SessionRef
+    sid: SessionRef | KeyRef
     role: Role
     scope: str = ""
     typ: Literal["access"]

@@ -15,6 +15,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chassis import context, health
+from chassis.api_keys import ApiKeys
 from chassis.boundary import Boundary
 from chassis.problems import Problem, of_status
 from gateway import pages
@@ -53,16 +54,20 @@ def gateway(
         lifespan=life,
     )
     missing = {name: Boundary(absent(name), "gateway") for name in routes.services if name not in services}
-    return Door(routes, {**missing, **services}, own)
+    keys = ApiKeys(ways["auth_service"]) if "auth_service" in ways else None
+    return Door(routes, {**missing, **services}, own, keys)
 
 
 class Door:
     """Middleware without middlemen: the service's application gets the request's own `receive`."""
 
-    def __init__(self, routes: Routes, services: Mapping[str, ASGIApp], own: ASGIApp) -> None:
+    def __init__(
+        self, routes: Routes, services: Mapping[str, ASGIApp], own: ASGIApp, keys: ApiKeys | None = None
+    ) -> None:
         self._routes = routes
         self._services = services
         self._own = own
+        self._keys = keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -77,14 +82,23 @@ class Door:
 
         service = self._routes.find(scope["path"])
         app = self._services[service] if service else self._own
-        await app({**scope, "headers": passed_on(scope["headers"], asked), "asked": asked}, receive, answer)
+        headers = passed_on(scope["headers"], asked)
+        if self._keys:
+            try:
+                headers = await self._keys.exchanged(headers)
+            except Problem as problem:
+                app = Boundary(refusing(problem), "gateway")
+        await app({**scope, "headers": headers, "asked": asked}, receive, answer)
 
 
 def absent(service: str) -> ASGIApp:
     """Stands for a service that is neither hosted here nor has an address."""
+    return refusing(Problem("unavailable", f"{service} does not run here."))
 
+
+def refusing(problem: Problem) -> ASGIApp:
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        await refuse(Problem("unavailable", f"{service} does not run here."), scope, receive, send)
+        await refuse(problem, scope, receive, send)
 
     return answer
 

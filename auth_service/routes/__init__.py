@@ -2,10 +2,11 @@
 
 from fastapi import APIRouter
 
-from auth_service.routes import accounts, neighbours, sessions
+from auth_service.routes import accounts, api_keys, neighbours, sessions
 
 router = APIRouter()
 router.include_router(accounts.router)
 router.include_router(sessions.router)
+router.include_router(api_keys.router)
 internal = neighbours.router
 unversioned = accounts.unversioned

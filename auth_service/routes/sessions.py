@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from hashlib import sha256
 from http import HTTPStatus
 from secrets import token_urlsafe
 from typing import Annotated
@@ -11,6 +10,7 @@ from fastapi import APIRouter, Depends, Response
 from fastapi.security import OAuth2PasswordRequestForm
 
 from auth_service import store
+from auth_service.digests import digest_of
 from auth_service.domain.session import (
     Ending,
     EndSession,
@@ -68,7 +68,7 @@ async def _sign_in(edge: Edge, email: str, password: str) -> Response:
         user_id=user.id,
         tried=tried,
         proved=user.password_hash,
-        digest=_digest(refresh_token),
+        digest=digest_of(refresh_token),
         client=edge.headers.get("user-agent", "")[:200] or None,
         lasts=settings.refresh_for,
     )
@@ -85,7 +85,7 @@ async def _sign_in(edge: Edge, email: str, password: str) -> Response:
 )
 async def refresh_token(edge: Edge, body: RefreshBody) -> Response:
     own: Own = edge.parts.own
-    digest = _digest(body.refresh_token)
+    digest = digest_of(body.refresh_token)
     # The twin of a refresh that is under way is a client's haste, no theft: it is refused, and the session lives.
     if digest in own.refreshing:
         raise RefreshReused
@@ -107,7 +107,7 @@ async def _rotate(edge: Edge, digest: bytes) -> Response:
         user_id=known[0],
         session_id=known[1],
         digest=digest,
-        successor=_digest(successor),
+        successor=digest_of(successor),
         lasts=settings.refresh_for,
     )
     answer = await edge.run(command, await _tokens(edge, successor))
@@ -146,10 +146,6 @@ async def list_sessions(edge: Edge, caller: Customer, page: Paging) -> Listing[S
 async def revoke_session(edge: Edge, caller: Customer, session_id: SessionRef) -> Response:
     command = EndSession(user_id=caller.user_id, session_id=session_id, ending=Ending.REVOKED)
     return await edge.submit(command, lambda _reply: Answer(None, 204))
-
-
-def _digest(token: str) -> bytes:
-    return sha256(token.encode()).digest()
 
 
 async def _tokens(edge: Edge, refresh_token: str) -> Callable[[SignedIn], Answer]:

@@ -13,6 +13,11 @@ _ENDED = """
     SELECT s.id FROM auth_service.users u
     JOIN auth_service.sessions s ON s.user_id = u.id AND s.generation <> u.generation
     WHERE u.sessions_ended_at > now() - $1::interval AND s.refreshed_at > now() - $1::interval
+    UNION
+    SELECT k.id FROM auth_service.api_keys k WHERE k.revoked_at > now() - $1::interval
+    UNION
+    SELECT k.id FROM auth_service.users u JOIN auth_service.api_keys k ON k.user_id = u.id
+    WHERE u.sessions_ended_at > now() - $1::interval AND u.disabled_at IS NOT NULL
 """
 
 

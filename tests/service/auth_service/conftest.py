@@ -18,6 +18,8 @@ from contracts.types import Role
 from tests.support.auth_service import PASSWORD, SERVICE_TOKEN
 from tests.support.database import a_copy
 
+TABLES = ("users", "sessions", "refresh_tokens", "api_keys", "tries", "outbox")
+
 
 @dataclass
 class SignedIn:
@@ -55,9 +57,9 @@ class Shop:
         await create_user(self.parts.pipeline, "root@shop.test", PASSWORD, Role.ADMIN)
         return SignedIn({}, (await self.login("root@shop.test")).json())
 
-    async def sql(self, statement: str) -> list[tuple[object, ...]]:
+    async def sql(self, statement: str, *arguments: object) -> list[tuple[object, ...]]:
         async with self.parts.database.transaction() as tx:
-            return [tuple(row) for row in await tx.sql(statement)]
+            return [tuple(row) for row in await tx.sql(statement, *arguments)]
 
 
 def a_service(database: str, peers: dict[str, httpx2.AsyncClient]) -> Parts:
@@ -92,10 +94,7 @@ async def database(postgres: str, template: str) -> AsyncIterator[str]:
 @pytest.fixture
 async def shop(database: str) -> AsyncIterator[Shop]:
     async with at_work(database) as shop:
-        await shop.sql(
-            "TRUNCATE auth_service.users, auth_service.sessions, auth_service.refresh_tokens, auth_service.tries"
-        )
-        await shop.sql("TRUNCATE auth_service.outbox")
+        await shop.sql(f"TRUNCATE {', '.join(f'auth_service.{table}' for table in TABLES)}")
         yield shop
 
 

@@ -1,12 +1,14 @@
 """POST /orders without FastAPI's machinery: taken where nothing is unusual, and answered as FastAPI's route answers."""
 
 import json
+import time
 
 import pytest
 
 from chassis.hot import HotRoute
-from chassis.ids import new_id
-from tests.service.order_service.conftest import BODY
+from chassis.ids import new_id, typeid
+from chassis.tokens import Caller, Role, issue
+from tests.service.order_service.conftest import BODY, PAIR
 
 PATH = "/api/v1/orders"
 MADE = {"id", "number", "trace_id", "created_at", "updated_at"}
@@ -148,3 +150,45 @@ async def test_who_leaves_before_the_request_is_whole_orders_nothing(orders, tak
 
     assert (first.status_code, taken) == (201, [])
     assert len(await orders.rows("SELECT 1 FROM order_service.orders")) == 1
+
+
+# --- API keys
+
+
+def a_keys_token(orders, *scopes):
+    caller = Caller(orders.customer, Role.CUSTOMER, new_id(), frozenset(scopes))
+    return f"Bearer {issue(PAIR, caller, issuer=orders.parts.settings.issuer, now=time.time())}"
+
+
+async def test_a_key_with_the_scope_places_orders_on_both_ways(ask, taken, orders):
+    token = a_keys_token(orders, "orders:write")
+
+    answers = [await ask(authorization=token) for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [201, 201]
+    assert taken == [PATH]
+
+
+async def test_a_key_without_the_scope_is_refused_however_often_it_asks(ask, taken, orders):
+    token = a_keys_token(orders, "orders:read", "payments:write")
+
+    answers = [await ask(authorization=token) for _ in range(2)]
+
+    assert [(answer.status_code, answer.json()["code"]) for answer in answers] == [(403, "scope_missing")] * 2
+    assert answers[0].json()["detail"] == "The API key needs the scope orders:write."
+    assert taken == []
+    seen = await orders.http.get(PATH, headers={"Authorization": token})
+    assert (seen.status_code, seen.json()["data"]) == (200, [])
+
+
+async def test_the_key_of_a_customer_does_not_do_what_only_staff_may(orders):
+    token = a_keys_token(orders, "payments:write", "orders:write")
+    order_id = typeid("ord", new_id())
+
+    answer = await orders.http.post(
+        f"{PATH}/{order_id}/refunds",
+        json={"reason": "goodwill"},
+        headers={"Authorization": token, "Idempotency-Key": "1"},
+    )
+
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")

@@ -71,6 +71,7 @@ def test_an_operation_with_a_body_a_token_and_a_key_tells_what_these_may_be_refu
         "200": "Successful Response",
         "400": "idempotency_key_missing, idempotency_key_invalid, malformed_json",
         "401": "token_missing, token_invalid, token_expired",
+        "403": "scope_missing",
         "409": "sku_taken, idempotency_key_in_use",
         "413": "body_too_large",
         "415": "unsupported_media_type",

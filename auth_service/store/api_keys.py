@@ -1,0 +1,96 @@
+"""API keys, by their digests."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from asyncpg import Record
+from sqlalchemy import ARRAY, Integer, Interval, LargeBinary, Uuid, any_, bindparam, delete, func, select
+
+from auth_service.domain.api_key import ApiKey, KeyRing
+from auth_service.domain.user import User
+from auth_service.store.paging import one_page, row_of
+from auth_service.tables import api_keys
+from chassis.database import Transaction
+from chassis.paging import Page
+from chassis.statements import Bulk, Statement
+from chassis.store import Change, Rows
+
+_LOCK = Statement(
+    select(api_keys)
+    .where(api_keys.c.digest == any_(bindparam("digests", type_=ARRAY(LargeBinary))))
+    .order_by(api_keys.c.digest)
+    .with_for_update()
+)
+_COUNT = Statement(
+    select(api_keys.c.user_id, func.count().label("count"))
+    .where(
+        api_keys.c.user_id == any_(bindparam("ids", type_=ARRAY(Uuid))),
+        api_keys.c.revoked_at.is_(None),
+        api_keys.c.expires_at > func.now(),
+    )
+    .group_by(api_keys.c.user_id)
+)
+_FIND = Statement(
+    select(api_keys).where(
+        api_keys.c.id == bindparam("id", type_=Uuid), api_keys.c.user_id == bindparam("user_id", type_=Uuid)
+    )
+)
+_FORGET = Statement(
+    delete(api_keys)
+    .where(
+        api_keys.c.digest.in_(
+            select(api_keys.c.digest)
+            .where(api_keys.c.expires_at < func.now() - bindparam("kept_for", type_=Interval))
+            .limit(bindparam("limit", type_=Integer))
+        )
+    )
+    .returning(api_keys.c.id)
+)
+_ADD = Bulk.insert(api_keys)
+_SAVE = Bulk.update(api_keys, "digest", "last_used_at", "revoked_at")
+
+
+async def lock_keys(tx: Transaction, digests: Sequence[bytes]) -> list[ApiKey]:
+    return [_key(row) for row in await tx.fetch(_LOCK, digests=digests)]
+
+
+async def save_keys(tx: Transaction, changes: Sequence[Change]) -> None:
+    await tx.run(_ADD, [row_of(c.after, _ADD) for c in changes if c.before is None])
+    await tx.run(_SAVE, [row_of(c.after, _SAVE) for c in changes if c.before is not None])
+
+
+async def count_keys(tx: Transaction, user_ids: Sequence[UUID]) -> list[KeyRing]:
+    return [KeyRing(**row) for row in await tx.fetch(_COUNT, ids=user_ids)]
+
+
+async def save_nothing(_tx: Transaction, _changes: Sequence[Change]) -> None:
+    """A ring is what its keys are."""
+
+
+# A key names its owner, whose row is locked before the ring is counted: of two keys at once the second one sees both.
+KEYS: Rows[Any] = Rows(ApiKey, save=save_keys, load=lock_keys, names=lambda key: ((User, key.user_id),))
+RINGS: Rows[Any] = Rows(KeyRing, save=save_nothing, load=count_keys)
+
+
+async def find_api_key(tx: Transaction, key_id: UUID, user_id: UUID) -> ApiKey | None:
+    row = await tx.fetch_row(_FIND, id=key_id, user_id=user_id)
+    return None if row is None else _key(row)
+
+
+async def list_api_keys(tx: Transaction, page: Page, user_id: UUID) -> list[ApiKey]:
+    """A user's that are not revoked, newest first, up to one more than the page holds."""
+    query = select(api_keys).where(
+        api_keys.c.user_id == bindparam("user_id", type_=Uuid), api_keys.c.revoked_at.is_(None)
+    )
+    return [_key(row) for row in await one_page(tx, query, api_keys, page, {"user_id": user_id})]
+
+
+async def forget_api_keys(tx: Transaction, *, kept_for: timedelta, limit: int) -> int:
+    """Deletes keys that expired so long ago."""
+    return len(await tx.fetch(_FORGET, kept_for=kept_for, limit=limit))
+
+
+def _key(row: Record) -> ApiKey:
+    return ApiKey(**{**row, "scopes": tuple(row["scopes"])})

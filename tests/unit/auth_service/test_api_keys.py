@@ -1,0 +1,117 @@
+"""API keys: within scopes, for a limited time, and no longer than their owner may act."""
+
+from datetime import timedelta
+
+import pytest
+
+from auth_service.domain.api_key import (
+    MOST,
+    ApiKey,
+    ApiKeyInvalid,
+    ApiKeyUnknown,
+    CreateApiKey,
+    KeyRing,
+    RevokeApiKey,
+    TooManyApiKeys,
+    UseApiKey,
+)
+from auth_service.domain.user import AccountDisabled, UserUnknown
+from chassis.ids import new_id
+from tests.support.auth_service import DAY, NOW, SESSION, USER, Accounts, a_user
+
+
+def a_creation(digest=b"digest"):
+    return CreateApiKey(
+        user_id=USER, digest=digest, hint="sk_abcd", name="till 3", scopes=("orders:read",), lasts=90 * DAY
+    )
+
+
+def a_key(**given):
+    facts = {
+        "id": SESSION,
+        "user_id": USER,
+        "digest": b"digest",
+        "hint": "sk_abcd",
+        "name": "till 3",
+        "scopes": ("orders:read",),
+        "created_at": NOW,
+        "expires_at": NOW + 90 * DAY,
+    }
+    return ApiKey(**facts | given)
+
+
+def test_a_key_is_made_for_its_owner():
+    decision = Accounts(a_user()).decide(a_creation())
+
+    assert decision.reply == a_key(id=decision.reply.id)
+    assert decision.changes == (decision.reply, KeyRing(user_id=USER, count=1))
+
+
+def test_twenty_keys_are_enough():
+    accounts = Accounts(a_user())
+    for number in range(MOST):
+        accounts.decide(a_creation(digest=b"%d" % number))
+
+    with pytest.raises(TooManyApiKeys):
+        accounts.decide(a_creation())
+
+
+@pytest.mark.parametrize(("owner", "refusal"), [((), UserUnknown), ((a_user(disabled_at=NOW),), AccountDisabled)])
+def test_whoever_may_not_act_makes_no_key(owner, refusal):
+    with pytest.raises(refusal):
+        Accounts(*owner).decide(a_creation())
+
+
+def test_a_key_that_works_is_noted_as_used_each_half_a_minute():
+    accounts = Accounts(a_user(), a_key())
+
+    used = accounts.decide(UseApiKey(digest=b"digest"))
+    accounts.now += timedelta(seconds=29)
+    again = accounts.decide(UseApiKey(digest=b"digest"))
+    accounts.now += timedelta(seconds=1)
+    later = accounts.decide(UseApiKey(digest=b"digest"))
+
+    assert used.reply == (a_key(last_used_at=NOW), a_user())
+    assert again.changes == ()
+    assert later.reply[0].last_used_at == NOW + timedelta(seconds=30)
+
+
+@pytest.mark.parametrize(
+    "things",
+    [
+        (),
+        (a_key(),),
+        (a_user(), a_key(revoked_at=NOW)),
+        (a_user(), a_key(expires_at=NOW)),
+        (a_user(), a_key(digest=b"another")),
+    ],
+)
+def test_a_key_that_does_not_work_is_refused(things):
+    with pytest.raises(ApiKeyInvalid):
+        Accounts(*things).decide(UseApiKey(digest=b"digest"))
+
+
+def test_the_key_of_a_disabled_account_is_refused():
+    with pytest.raises(AccountDisabled):
+        Accounts(a_user(disabled_at=NOW), a_key()).decide(UseApiKey(digest=b"digest"))
+
+
+def test_a_key_is_revoked_once_by_its_owner_alone():
+    accounts = Accounts(a_user(), a_key())
+    with pytest.raises(ApiKeyUnknown):
+        accounts.decide(RevokeApiKey(user_id=new_id(), digest=b"digest"))
+
+    decision = accounts.decide(RevokeApiKey(user_id=USER, digest=b"digest"))
+
+    assert decision.changes == (a_key(revoked_at=NOW),)
+    with pytest.raises(ApiKeyUnknown):
+        accounts.decide(RevokeApiKey(user_id=USER, digest=b"digest"))
+    with pytest.raises(ApiKeyUnknown):
+        accounts.decide(RevokeApiKey(user_id=USER, digest=b"no key"))
+
+
+def test_nobody_reads_a_digest_or_a_name_in_what_is_logged():
+    text = repr((a_key(), a_creation(), UseApiKey(digest=b"digest"), RevokeApiKey(user_id=USER, digest=b"digest")))
+
+    assert "b'digest'" not in text
+    assert "till" not in text

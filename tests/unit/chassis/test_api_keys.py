@@ -1,0 +1,113 @@
+"""At the door an API key becomes a short access token, asked for once."""
+
+import asyncio
+
+import httpx2
+import pytest
+
+from chassis.api_keys import ApiKeys
+from chassis.problems import Problem
+
+KEY, OTHER = "sk_" + "a" * 43, "sk_" + "b" * 43
+
+
+class Auth:
+    """auth_service as far as it exchanges keys."""
+
+    def __init__(self):
+        self.asked = []
+        self.status, self.told = 200, {"access_token": "access", "expires_in": 45}
+
+    async def __call__(self, request):
+        self.asked.append(request.read().decode())
+        await asyncio.sleep(0)
+        return httpx2.Response(self.status, json=self.told)
+
+
+class Clock:
+    def __init__(self):
+        self.at = 100.0
+
+    def __call__(self):
+        return self.at
+
+
+@pytest.fixture
+def auth():
+    return Auth()
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def keys(auth, clock):
+    return ApiKeys(httpx2.AsyncClient(transport=httpx2.MockTransport(auth), base_url="http://auth"), clock)
+
+
+def headers(value):
+    return [(b"accept", b"*/*"), (b"authorization", value), (b"prefer", b"wait=1")]
+
+
+async def test_an_access_token_takes_the_place_of_the_key(keys, auth):
+    assert await keys.exchanged(headers(f"Bearer {KEY}".encode())) == headers(b"Bearer access")
+    assert auth.asked == [f'{{"api_key":"{KEY}"}}']
+
+
+@pytest.mark.parametrize("value", [b"Bearer eyJ.x.y", b"Basic c2tfOg==", b"", b"Bearer sk_short", KEY.encode()])
+async def test_whatever_is_no_key_is_left_as_it_is(keys, auth, value):
+    assert await keys.exchanged(headers(value)) == headers(value)
+    assert auth.asked == []
+
+
+async def test_a_hundred_requests_with_one_key_ask_once(keys, auth):
+    await asyncio.gather(*(keys.exchanged(headers(f"bearer {KEY}".encode())) for _ in range(100)))
+
+    assert len(auth.asked) == 1
+    assert keys._asking == {}
+
+
+async def test_a_token_is_asked_for_again_before_it_expires(keys, auth, clock):
+    for at in (100.0, 139.9, 140.1):
+        clock.at = at
+        await keys.exchanged(headers(f"Bearer {KEY}".encode()))
+
+    assert len(auth.asked) == 2
+
+
+@pytest.mark.parametrize(("status", "code"), [(401, "token_invalid"), (403, "account_disabled")])
+async def test_what_is_said_against_a_key_holds_for_five_seconds(keys, auth, clock, status, code):
+    auth.status, auth.told = status, {"code": code, "detail": "No."}
+
+    for at in (100.0, 104.9, 105.1):
+        clock.at = at
+        with pytest.raises(Problem) as refused:
+            await keys.exchanged(headers(f"Bearer {KEY}".encode()))
+        assert (refused.value.code, refused.value.detail) == (code, "No.")
+
+    assert len(auth.asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "told", "code"),
+    [(503, {"code": "unavailable"}, "unavailable"), (502, {}, "unavailable"), (418, {"code": "tea"}, "unavailable")],
+)
+async def test_where_nobody_can_say_the_next_request_asks_again(keys, auth, status, told, code):
+    auth.status, auth.told = status, told
+
+    for _ in range(2):
+        with pytest.raises(Problem) as refused:
+            await keys.exchanged(headers(f"Bearer {KEY}".encode()))
+        assert refused.value.code == code
+
+    assert len(auth.asked) == 2
+
+
+async def test_the_key_unused_for_longest_is_forgotten_first(keys, auth, monkeypatch):
+    monkeypatch.setattr("chassis.api_keys._SIZE", 1)
+    for key in (KEY, OTHER, KEY):
+        await keys.exchanged(headers(f"Bearer {key}".encode()))
+
+    assert len(auth.asked) == 3
