@@ -1,10 +1,11 @@
 """The decisions of auth_service: accounts, sign-ins, and what becomes of refresh tokens."""
 
-from auth_service.domain import api_key, attempt
+from auth_service.domain import api_key, attempt, erasing
 from auth_service.domain import session as sessions
 from auth_service.domain import user as users
 from auth_service.domain.api_key import ApiKey, CreateApiKey, KeyRing, RevokeApiKey, UseApiKey
 from auth_service.domain.attempt import TakeBack, Tries, TrySignIn
+from auth_service.domain.erasing import EraseUser, TellErasedAgain
 from auth_service.domain.session import (
     EndSession,
     Family,
@@ -47,11 +48,26 @@ def register_user(state: State, command: RegisterUser, cause: Cause) -> Decision
     return Decision(changes=(user, claim), events=events, sequence=user.version, reply=user)
 
 
-@decisions.on(names=lambda command: ((User, command.user_id),))
+@decisions.on(names=lambda command: ((User, id_) for id_ in (command.user_id, command.by) if id_))
 def update_user(state: State, command: UpdateUser, cause: Cause) -> Decision:
+    if command.by:
+        users.administer(state.find(User, command.by), command)
     user = state.find(User, command.user_id)
     updated = users.update(user, command, now=cause.now)
     return Decision(changes=() if updated is user else (updated,), sequence=updated.version, reply=updated)
+
+
+@decisions.on(names=lambda command: ((User, command.user_id), (User, command.by)))
+def erase_user(state: State, command: EraseUser, cause: Cause) -> Decision:
+    users.administer(state.find(User, command.by), UpdateUser(user_id=command.user_id, disabled=True))
+    user, erasure, events = erasing.erase(state.find(User, command.user_id), now=cause.now)
+    return Decision(changes=(user, erasure), events=events, sequence=user.version)
+
+
+@decisions.on(names=lambda command: ((User, command.user_id),))
+def tell_erased_again(state: State, command: TellErasedAgain, cause: Cause) -> Decision:
+    user, events = erasing.tell_again(state.find(User, command.user_id), now=cause.now)
+    return Decision(changes=(user,) if user else (), events=events, sequence=user.version if user else 1)
 
 
 @decisions.on(names=lambda command: ((User, command.user_id), (Session, command.keep), *_tries(command.tried)))

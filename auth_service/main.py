@@ -1,6 +1,6 @@
 """auth_service, put together."""
 
-from auth_service import forgetting, handlers, own, passwords, routes, store, tables
+from auth_service import erasing, forgetting, handlers, own, passwords, routes, store, tables
 from auth_service.domain import api_key, attempt, session, user
 from auth_service.settings import Settings
 from chassis.app import Loop, Service
@@ -21,6 +21,8 @@ service = Service(
         user.CredentialsWrong: "credentials_wrong",
         user.AccountDisabled: "account_disabled",
         user.UserUnknown: "not_found",
+        user.NotAnAdministrator: "forbidden",
+        user.NotToOneself: "forbidden",
         user.VersionMismatch: "version_mismatch",
         api_key.ApiKeyInvalid: "token_invalid",
         api_key.ApiKeyUnknown: "not_found",
@@ -30,6 +32,9 @@ service = Service(
         session.RefreshExpired: "token_expired",
         session.RefreshReused: "refresh_reused",
     },
-    loops=(Loop("forgetting", forgetting.step, every=3600.0, woken=False),),
+    loops=(
+        Loop("forgetting", forgetting.step, every=3600.0, woken=False),
+        Loop("erasing", erasing.step, every=15.0, woken=False),
+    ),
     own=own.open_own,
 )

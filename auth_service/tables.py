@@ -42,6 +42,8 @@ users = Table(
     Column("phone_number", Text),
     Column("locale", Text, nullable=False),
     Column("disabled_at", DateTime(timezone=True)),
+    Column("erased_at", DateTime(timezone=True)),
+    Column("erase_again_at", DateTime(timezone=True)),
     Column("generation", Integer, nullable=False),
     Column("sessions_ended_at", DateTime(timezone=True)),
     Column("version", Integer, nullable=False),
@@ -51,6 +53,8 @@ users = Table(
     CheckConstraint("email = lower(email)", name="email_is_normalised"),
     _one_of("role", Role),
     Index("users_by_time", "created_at", "id"),
+    CheckConstraint("erased_at IS NULL OR disabled_at IS NOT NULL", name="erased_ones_are_disabled"),
+    Index("users_to_erase_again", "erase_again_at", postgresql_where=text("erase_again_at IS NOT NULL")),
     Index("users_signed_out", "sessions_ended_at", postgresql_where=text("sessions_ended_at IS NOT NULL")),
 )
 

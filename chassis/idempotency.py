@@ -1,6 +1,6 @@
 """Idempotency keys: claimed by an advisory lock, remembered in one transaction with the effect (3-http-api.md)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
@@ -72,10 +72,21 @@ _STORED = ("user_id", "operation", "key", "fingerprint", "status", "headers", "b
 Taken = tuple[Claim, Answer] | KeyInUse | None
 
 
+_OF_USERS = """
+    SELECT user_id, operation, key, body FROM {schema}.idempotency WHERE user_id = ANY($1::uuid[]) FOR UPDATE
+"""
+_OVERWRITE = """
+    UPDATE {schema}.idempotency i SET body = v.b, fingerprint = ''
+    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[]) AS v(u, o, k, b)
+    WHERE (i.user_id, i.operation, i.key) = (v.u, v.o, v.k)
+"""
+
+
 class Claims:
     """The keys of one service: who holds them, and what was answered. Rows live 7 days."""
 
     def __init__(self, schema: str) -> None:
+        self._of_users, self._overwrite = (sql.format(schema=schema) for sql in (_OF_USERS, _OVERWRITE))
         self._lock = (
             "SELECT n, pg_try_advisory_xact_lock(k) AS held FROM unnest($1::bigint[]) WITH ORDINALITY AS v(k, n)"
         )
@@ -115,6 +126,17 @@ class Claims:
     async def store(self, tx: Transaction, answers: Sequence[tuple[Claim, Answer]]) -> None:
         """Remembers the answers; they are given again to whoever repeats the request."""
         await tx.run(self._store, [(*claim, a.status, dict(a.headers), a.content) for claim, a in answers])
+
+    async def overwrite(
+        self, tx: Transaction, user_ids: Sequence[UUID], rewritten: Callable[[bytes], bytes | None]
+    ) -> None:
+        """Overwrites what was answered to these users where ``rewritten`` says something else, and what they had asked.
+
+        Whoever repeats such a request is told that its key was used for another one.
+        """
+        rows = [(*row[:3], rewritten(row["body"])) for row in await tx.sql(self._of_users, user_ids)]
+        if changed := [row for row in rows if row[3] is not None]:
+            await tx.sql(self._overwrite, *zip(*changed, strict=True))
 
     async def expire(self, tx: Transaction) -> int:
         """Forgets up to a thousand keys that are older than seven days; says how many."""

@@ -16,7 +16,7 @@ from order_service.domain.life import Fact, PayOrder, PlaceOrder
 from order_service.domain.order import Order, OrderNotFound, Outcome
 from order_service.domain.pricing import Product
 from order_service.domain.refunds import RefundOrder
-from order_service.store import Customer
+from order_service.store import Customer, Erasure
 
 decisions = Decisions("order_service")
 
@@ -92,7 +92,8 @@ def erase_customer(state: State, fact: UserErased, cause: Cause) -> Decision:
     changes = [(before, after) for before, after in erased if after is not before]
     if not changes:
         return Decision(ignored="nothing to erase")
-    return Decision(changes=tuple(thing for pair in changes for thing in (pair[1], _entry(*pair, fact, cause))))
+    erasure = Erasure(fact.user_id, tuple(after for _, after in changes))
+    return Decision(changes=(erasure, *(thing for pair in changes for thing in (pair[1], _entry(*pair, fact, cause)))))
 
 
 def _owned(state: State, command: CancelOrder | PayOrder) -> Order:

@@ -1,19 +1,22 @@
 """Every SQL statement of order_service."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
 from asyncpg import Record
 from pydantic import TypeAdapter
+from pydantic_core import from_json, to_json
 from sqlalchemy import Text, Uuid, any_, bindparam, func, select, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from chassis.database import Transaction
+from chassis.idempotency import Claims
+from chassis.ids import parse_typeid, typeid
 from chassis.paging import Page
 from chassis.statements import Bulk, Statement
 from chassis.store import Change, Rows, SqlStore
@@ -37,6 +40,7 @@ _CHANGING = tuple(
 )
 
 _ORDER = TypeAdapter(Order)
+_CLAIMS = Claims("order_service")
 _order_columns = tuple(orders.c[name] for name in _STORED)
 _ids = bindparam("ids", type_=ARRAY(Uuid))
 
@@ -56,6 +60,18 @@ class Customer:
         return self.id
 
 
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """The order to overwrite the stored answers that tell what these orders say no more; saving it does so."""
+
+    customer_id: UserId
+    orders: tuple[Order, ...]
+
+    @property
+    def key(self) -> UserId:
+        return self.customer_id
+
+
 _customers = Statement(
     select(orders.c.customer_id, func.array_agg(orders.c.id).label("order_ids"))
     .where(orders.c.customer_id == any_(_ids))
@@ -63,6 +79,11 @@ _customers = Statement(
 )
 _lock_orders = Statement(
     select(*_order_columns).where(orders.c.id == any_(_ids)).order_by(orders.c.id).with_for_update()
+)
+_payers = Statement(
+    select(order_history.c.actor)
+    .distinct()
+    .where(order_history.c.order_id == any_(_ids), order_history.c.cause == "pay_order")
 )
 _find_products = Statement(
     select(products).where(products.c.sku == any_(bindparam("skus", type_=ARRAY(Text)))).order_by(products.c.sku)
@@ -113,6 +134,22 @@ async def save_products(tx: Transaction, changes: Sequence[Change]) -> None:
     await tx.run(_upsert_products, [_values(_product_columns, change.after) for change in changes])
 
 
+async def erase_answers(tx: Transaction, changes: Sequence[Change]) -> None:
+    """A customer's own ones, and those of staff who have paid for them."""
+    for erasure in (change.after for change in changes):
+        actors = await tx.fetch(_payers, ids=[order.id for order in erasure.orders])
+        payers = [parse_typeid("usr", row["actor"]) for row in actors if row["actor"].startswith("usr_")]
+        known = {typeid("ord", order.id): order for order in erasure.orders}
+        await _CLAIMS.overwrite(tx, [erasure.customer_id, *payers], partial(_erased, known))
+
+
+def _erased(known: Mapping[str, Order], body: bytes) -> bytes | None:
+    told = from_json(body)
+    if (order := known.get(told["id"])) is None:
+        return None
+    return to_json(told | {name: getattr(order, name) for name in _ERASABLE})
+
+
 async def save_nothing(_tx: Transaction, _changes: Sequence[Change]) -> None:
     """Customers are read only."""
 
@@ -130,6 +167,7 @@ STORE = SqlStore(
     Rows(Customer, save=save_nothing, load=find_customers, names=lambda one: [(Order, id_) for id_ in one.order_ids]),
     Rows(Order, save=save_orders, load=lock_orders),
     Rows(HistoryEntry, save=save_history),
+    Rows(Erasure, save=erase_answers),
     Rows(Product, save=save_products, load=find_products),
 )
 

@@ -29,6 +29,14 @@ class UserUnknown(Exception):
     """There is no such user."""
 
 
+class NotAnAdministrator(Exception):
+    """Only an administrator may do this, and you are none any more."""
+
+
+class NotToOneself(Exception):
+    """Nobody takes away their own role or account here; another administrator may."""
+
+
 class VersionMismatch(Exception):
     """Somebody changed the account meanwhile; read it again."""
 
@@ -45,6 +53,8 @@ class User:
     phone_number: str | None = field(repr=False)
     locale: str
     disabled_at: datetime | None = None
+    erased_at: datetime | None = None
+    erase_again_at: datetime | None = None
     generation: int = 1
     sessions_ended_at: datetime | None = None
     version: int = 1
@@ -84,9 +94,13 @@ class RegisterUser:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateUser:
-    """``fields`` are those of the profile and ``role``; ``seen`` is the version that the caller has read."""
+    """``fields`` are those of the profile and ``role``; ``seen`` is the version that the caller has read.
+
+    ``by`` is the administrator who asks; None for oneself.
+    """
 
     user_id: UUID
+    by: UUID | None = None
     seen: int | None = None
     fields: Mapping[str, Any] = field(default_factory=dict, repr=False)
     disabled: bool | None = None
@@ -128,8 +142,16 @@ def register(
     return user, EmailClaim(email=user.email, user_id=user_id), (event,)
 
 
+def administer(admin: User | None, command: UpdateUser) -> None:
+    """Whoever administers is an administrator at this moment, and stays one: so there is always one left."""
+    if admin is None or admin.disabled or admin.role is not Role.ADMIN:
+        raise NotAnAdministrator
+    if admin.id == command.user_id and (command.disabled or command.fields.get("role", admin.role) != admin.role):
+        raise NotToOneself
+
+
 def update(user: User | None, command: UpdateUser, *, now: datetime) -> User:
-    if user is None:
+    if user is None or user.erased_at is not None:
         raise UserUnknown
     if command.seen not in {None, user.version}:
         raise VersionMismatch

@@ -6,6 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 
 from auth_service import store
+from auth_service.domain.erasing import EraseUser
 from auth_service.domain.user import ChangePassword, CredentialsWrong, RegisterUser, UpdateUser, User
 from auth_service.own import Own
 from auth_service.schemas import (
@@ -119,10 +120,22 @@ async def get_user(edge: Edge, _caller: Admin, user_id: UserRef, response: Respo
     response_model=UserView,
     responses=problems(*_TOKEN, "forbidden", "not_found", "validation_failed", "unknown_field"),
 )
-async def update_user(edge: Edge, _caller: Admin, user_id: UserRef, body: UserUpdate) -> Response:
+async def update_user(edge: Edge, caller: Admin, user_id: UserRef, body: UserUpdate) -> Response:
     fields = body.model_dump(exclude_unset=True)
     disabled = fields.pop("disabled", None)
-    return await edge.submit(UpdateUser(user_id=user_id, fields=fields, disabled=disabled), _account)
+    command = UpdateUser(user_id=user_id, by=caller.user_id, fields=fields, disabled=disabled)
+    return await edge.submit(command, _account)
+
+
+@router.delete(
+    "/users/{user_id}",
+    operation_id="deleteUser",
+    status_code=204,
+    response_class=Response,
+    responses=problems(*_TOKEN, "forbidden", "not_found"),
+)
+async def delete_user(edge: Edge, caller: Admin, user_id: UserRef) -> Response:
+    return await edge.submit(EraseUser(user_id=user_id, by=caller.user_id), lambda _reply: Answer(None, 204))
 
 
 @unversioned.get("/.well-known/jwks.json", operation_id="getJwks")

@@ -24,7 +24,8 @@ _LOCK_USERS = Statement(
 )
 _ADD_USERS = Bulk.insert(users)
 _SAVE_USERS = Bulk.update(users, *(column.name for column in users.c))
-_FIND_USER = Statement(select(users).where(users.c.id == bindparam("id", type_=Uuid)))
+_KNOWN = users.c.erased_at.is_(None)
+_FIND_USER = Statement(select(users).where(users.c.id == bindparam("id", type_=Uuid), _KNOWN))
 _FIND_BY_EMAIL = Statement(select(users).where(users.c.email == bindparam("email", type_=Text)))
 
 
@@ -65,7 +66,7 @@ async def list_users(
     tx: Transaction, page: Page, *, emails: Sequence[str], roles: Sequence[Role], disabled: bool | None
 ) -> list[User]:
     """Newest first, up to one more than the page holds."""
-    query = select(users)
+    query = select(users).where(_KNOWN)
     given: dict[str, Any] = {}
     if emails:
         query, given["emails"] = query.where(users.c.email == any_(bindparam("emails", type_=ARRAY(Text)))), emails

@@ -12,7 +12,7 @@ from chassis.items import Unavailable
 from chassis.tokens import Role
 from contracts.accounts import UserErased
 from order_service import deadlines
-from tests.service.order_service.conftest import ADDRESS, TOKEN
+from tests.service.order_service.conftest import ADDRESS, BODY, TOKEN
 from tests.support.eventually import eventually
 from tests.support.order_service import (
     MUG,
@@ -308,6 +308,41 @@ async def test_an_erased_customers_address_is_gone_from_every_order(orders):
     )
     assert rows == [("erased", None, {}, 2)] * 2
     assert await orders.rows("SELECT note FROM order_service.orders WHERE customer_id = $1", other) == [("ring twice",)]
+
+
+async def test_what_was_answered_to_an_erased_customer_says_no_address_any_more(orders):
+    other = new_id()
+    mine = str(new_id())
+    placed = await orders.call("POST", "/orders", json=BODY | {"note": "ring twice"}, status=201, Idempotency_Key=mine)
+    await orders.place(customer=other)
+    order_id = await orders.place()
+    await orders.hear(reserved(order_id=order_id))
+    await orders.hear(declined(order_id=order_id))
+    await orders.call(
+        "POST", f"/orders/{ref(order_id)}/payments", json={"token": "tok_ok"}, status=202, role=Role.STAFF,
+        Idempotency_Key=str(new_id()),
+    )  # fmt: skip
+
+    await orders.hear(UserErased(user_id=orders.customer, locale="en"))
+
+    stored = await orders.rows(
+        "SELECT user_id, key, convert_from(body, 'UTF8')::jsonb, fingerprint FROM order_service.idempotency"
+    )
+    erased = {"name": "erased", "line1": "erased", "line2": None, "city": "erased", "region": None}
+    for user_id, key, body, fingerprint in stored:
+        if user_id == other:
+            assert (body["shipping_address"]["name"], len(fingerprint)) == ("Ada", 32)
+        else:
+            assert body["shipping_address"] == erased | {"postal_code": "erased", "country": "DE"}
+            assert (body["note"], body["metadata"], fingerprint) == (None, {}, b"")
+        if key == mine:
+            kept = {"shipping_address", "note", "metadata"}
+            assert {k: v for k, v in body.items() if k not in kept} == {
+                k: v for k, v in placed.json().items() if k not in kept
+            }
+    assert len(stored) == 4
+    again = await orders.call("POST", "/orders", json=BODY | {"note": "ring twice"}, status=422, Idempotency_Key=mine)
+    assert again.json()["code"] == "idempotency_key_reused"
 
 
 async def test_the_address_is_told_to_services_only(orders):

@@ -13,7 +13,7 @@ from order_service.domain.pricing import PriceChanged
 from order_service.domain.refunds import RefundOrder
 from order_service.domain.status import FulfilmentStatus, OrderStatus, PaymentStatus
 from order_service.handlers import decisions
-from order_service.store import Customer
+from order_service.store import Customer, Erasure
 from tests.support.order_service import (
     CAUSE,
     CUSTOMER,
@@ -170,7 +170,8 @@ def test_an_erased_customers_orders_are_overwritten_with_an_entry_each():
 
     decision = decide(fact, customer, a_confirmed_order())
 
-    order, entry = decision.changes
+    erasure, order, entry = decision.changes
+    assert erasure == Erasure(CUSTOMER, (order,))
     assert (order.shipping_address.name, entry.cause, entry.version) == ("erased", "user.erased", order.version)
     assert decision.events == ()
     assert decide(fact, customer, order).ignored == "nothing to erase"
