@@ -1,6 +1,6 @@
 """auth_service, put together."""
 
-from auth_service import erasing, forgetting, handlers, own, passwords, routes, store, tables
+from auth_service import erasing, exporting, forgetting, handlers, own, passwords, routes, store, tables
 from auth_service.domain import api_key, attempt, session, user
 from auth_service.settings import Settings
 from chassis.app import Loop, Service
@@ -16,6 +16,7 @@ service = Service(
     unversioned=routes.unversioned,
     refusals={
         passwords.TooManySignIn: "unavailable",
+        exporting.ExportUnavailable: "unavailable",
         attempt.TooManyTries: "rate_limited",
         user.EmailTaken: "email_taken",
         user.CredentialsWrong: "credentials_wrong",

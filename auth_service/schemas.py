@@ -1,6 +1,6 @@
 """What clients of auth_service send and see."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from email_validator import EmailNotValidError, validate_email
@@ -154,6 +154,19 @@ class KeyTokenView(View):
     token_type: Literal["bearer"]
     expires_in: int
     scope: str
+
+
+class ExportView(View):
+    """Everything that is kept of a user; orders, payments and notifications as the other services show them."""
+
+    exported_at: Timestamp
+    user: UserView
+    sessions: list[SessionView]
+    api_keys: list[ApiKeyView]
+    orders: list[dict[str, Any]]
+    payments: list[dict[str, Any]]
+    notifications: list[dict[str, Any]]
+    notification_preferences: dict[str, Any]
 
 
 class KeyView(View):

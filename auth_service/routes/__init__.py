@@ -2,11 +2,12 @@
 
 from fastapi import APIRouter
 
-from auth_service.routes import accounts, api_keys, neighbours, sessions
+from auth_service.routes import accounts, api_keys, exports, neighbours, sessions
 
 router = APIRouter()
 router.include_router(accounts.router)
 router.include_router(sessions.router)
 router.include_router(api_keys.router)
+router.include_router(exports.router)
 internal = neighbours.router
 unversioned = accounts.unversioned

@@ -133,7 +133,7 @@ async def logout(edge: Edge, caller: Customer) -> Response:
 async def list_sessions(edge: Edge, caller: Customer, page: Paging) -> Listing[SessionView]:
     async with edge.read() as tx:
         rows = await store.list_open_sessions(tx, page, caller.user_id)
-    return listing(page, rows, _view(caller), lambda session: (session.created_at, session.id))
+    return listing(page, rows, session_view(caller), lambda session: (session.created_at, session.id))
 
 
 @router.delete(
@@ -168,7 +168,7 @@ async def _tokens(edge: Edge, refresh_token: str) -> Callable[[SignedIn], Answer
     return render
 
 
-def _view(caller: Caller) -> Callable[[Session], SessionView]:
+def session_view(caller: Caller) -> Callable[[Session], SessionView]:
     def view(session: Session) -> SessionView:
         return SessionView(
             id=session.id,

@@ -1,0 +1,91 @@
+"""What a user gets of what is kept of them: all of it, and nothing of anybody else."""
+
+import time
+
+import httpx2
+import pytest
+from jose import jwt
+
+from chassis.ids import new_id, typeid
+
+
+class Neighbours:
+    """The other services, which show three pages of orders and one of everything else."""
+
+    def __init__(self):
+        self.tokens = set()
+        self.away = False
+
+    async def __call__(self, request):
+        self.tokens.add(request.headers["authorization"].removeprefix("Bearer "))
+        if self.away:
+            return httpx2.Response(503, json={"code": "unavailable"})
+        noun = request.url.path.rpartition("/")[2]
+        if noun == "notification-preferences":
+            return httpx2.Response(200, json={"opted_out": []})
+        page = int(request.url.params.get("cursor", "1"))
+        more = noun == "orders" and page < 3
+        told = {"data": [{"id": f"{noun} {page}"}], "has_more": more, "next_cursor": str(page + 1) if more else None}
+        return httpx2.Response(200, json=told)
+
+
+@pytest.fixture
+def neighbours(shop):
+    told = Neighbours()
+    for name in ("order_service", "payment_service", "notification_service"):
+        transport = httpx2.MockTransport(told)
+        shop.parts.peers[name] = httpx2.AsyncClient(transport=transport, base_url=f"http://{name}")
+    return told
+
+
+async def test_a_user_gets_everything_that_is_kept_of_them(shop, neighbours):
+    ann = await shop.customer()
+    key = {"name": "till", "scopes": ["orders:read"]}
+    await shop.http.post("/api/v1/auth/api-keys", json=key, headers=ann.headers)
+
+    answer = await shop.http.get("/api/v1/auth/me/export", headers=ann.headers)
+
+    told = answer.json()
+    assert (answer.status_code, answer.headers["Cache-Control"]) == (200, "no-store")
+    assert told["user"] == ann.user
+    assert [session["current"] for session in told["sessions"]] == [True]
+    assert [key["name"] for key in told["api_keys"]] == ["till"]
+    assert [order["id"] for order in told["orders"]] == ["orders 1", "orders 2", "orders 3"]
+    assert (told["payments"], told["notifications"]) == ([{"id": "payments 1"}], [{"id": "notifications 1"}])
+    assert told["notification_preferences"] == {"opted_out": []}
+    assert "$argon2id" not in answer.text
+
+
+async def test_the_others_are_asked_as_that_customer_who_may_only_read(shop, neighbours):
+    admin, ann = await shop.admin(), await shop.customer()
+
+    answer = await shop.http.get(f"/api/v1/users/{ann.user['id']}/export", headers=admin.headers)
+
+    assert answer.json()["user"] == ann.user
+    assert [session["current"] for session in answer.json()["sessions"]] == [False]
+    [published] = (await shop.http.get("/.well-known/jwks.json")).json()["keys"]
+    [token] = neighbours.tokens
+    claims = jwt.decode(token, published, algorithms=["ES256"], audience="ordermill")
+    assert (claims["sub"], claims["role"]) == (ann.user["id"], "customer")
+    assert claims["scope"] == "notifications:read orders:read payments:read"
+    assert claims["exp"] - time.time() <= 600
+
+
+async def test_an_export_that_is_not_whole_is_none(shop, neighbours):
+    ann = await shop.customer()
+    neighbours.away = True
+
+    answer = await shop.http.get("/api/v1/auth/me/export", headers=ann.headers)
+
+    assert (answer.status_code, answer.json()["code"], answer.headers["Retry-After"]) == (503, "unavailable", "1")
+
+
+async def test_nobody_gets_what_is_kept_of_somebody_else(shop, neighbours):
+    ann, bob, admin = await shop.customer(), await shop.customer("bob@shop.test"), await shop.admin()
+    path = f"/api/v1/users/{bob.user['id']}/export"
+
+    assert (await shop.http.get(path, headers=ann.headers)).status_code == 403
+    assert (await shop.http.get(path)).status_code == 401
+    nobody = await shop.http.get(f"/api/v1/users/{typeid('usr', new_id())}/export", headers=admin.headers)
+    assert nobody.status_code == 404
+    assert neighbours.tokens == set()
