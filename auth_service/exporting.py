@@ -35,7 +35,7 @@ async def gathered(parts: Parts, user_id: UUID) -> dict[str, Any]:
     own: Own = parts.own
     # What it may do is to read these lists, as any customer reads their own.
     caller = Caller(user_id, Role.CUSTOMER, new_id(), _MAY)
-    token = issue(await own.keys.newest(), caller, issuer=parts.settings.issuer, now=time.time())
+    token = issue(await own.keys.signer(), caller, issuer=parts.settings.issuer, now=time.time())
     headers = {"Authorization": f"Bearer {token}"}
     try:
         told = {noun: await _all(parts.peers[name], path, headers) for noun, (name, path) in _LISTS.items()}

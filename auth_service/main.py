@@ -1,6 +1,6 @@
 """auth_service, put together."""
 
-from auth_service import erasing, exporting, forgetting, handlers, own, passwords, routes, store, tables
+from auth_service import erasing, exporting, forgetting, handlers, own, passwords, rotating, routes, store, tables
 from auth_service.domain import api_key, attempt, session, user
 from auth_service.settings import Settings
 from chassis.app import Loop, Service
@@ -35,6 +35,7 @@ service = Service(
     },
     loops=(
         Loop("forgetting", forgetting.step, every=3600.0, woken=False),
+        Loop("rotating", rotating.step, every=60.0, woken=False),
         Loop("erasing", erasing.step, every=15.0, woken=False),
     ),
     own=own.open_own,

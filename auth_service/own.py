@@ -1,7 +1,7 @@
 """What a process of auth_service keeps in memory: signing keys, the threads for passwords, refreshes under way."""
 
-from asyncio import Lock
-from collections.abc import AsyncIterator
+from asyncio import Lock, get_running_loop
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
 from auth_service import store
@@ -10,24 +10,42 @@ from chassis.app import Parts
 from chassis.database import OUTAGE, Database
 from chassis.tokens import KeyPair
 
+_READ_EVERY = 30.0
+
 
 class SigningKeys:
-    """The keys, newest first: read when they are first needed, and made when there are none."""
+    """The keys: read when they are first needed, made when there are none, and read again each half a minute."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._pairs: list[KeyPair] = []
+        self._keys: store.SigningKeys | None = None
+        self._read_at = float("-inf")
         self._reading = Lock()
 
-    async def all(self) -> list[KeyPair]:
-        async with self._reading:
-            if not self._pairs:
-                async with self._database.transaction() as tx:
-                    self._pairs = await store.take_signing_keys(tx)
-        return self._pairs
+    async def published(self) -> Sequence[KeyPair]:
+        return (await self._current()).published
 
-    async def newest(self) -> KeyPair:
-        return (await self.all())[0]
+    async def signer(self) -> KeyPair:
+        return (await self._current()).signer
+
+    async def _current(self) -> store.SigningKeys:
+        async with self._reading:
+            keys = self._keys
+            if keys is None or get_running_loop().time() - self._read_at > _READ_EVERY:
+                keys = await self._read(keys)
+        return keys
+
+    async def _read(self, known: store.SigningKeys | None) -> store.SigningKeys:
+        """Those that are known stay good while the database is away."""
+        try:
+            async with self._database.transaction() as tx:
+                self._keys = keys = await store.take_signing_keys(tx)
+        except OUTAGE:
+            if known is None:
+                raise
+            return known
+        self._read_at = get_running_loop().time()
+        return keys
 
 
 class Own:
@@ -44,5 +62,5 @@ async def open_own(parts: Parts) -> AsyncIterator[Own]:
     own = Own(parts)
     # A database that is down is no reason not to start: the keys are read again when somebody needs them.
     with suppress(*OUTAGE):
-        await own.keys.all()
+        await own.keys.signer()
     yield own

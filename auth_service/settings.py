@@ -11,6 +11,7 @@ class Settings(ServiceSettings, alias_generator=named("auth_service")):
     Attributes:
         access_for: how long an access token lasts.
         key_access_for: how long an access token lasts that an API key was exchanged for.
+        keys_sign_for: how old the newest signing key becomes before the next one is made.
         refresh_for: how long a session lasts after its last refresh.
         sessions_kept_for: how long a session or an API key is kept after it expired.
         places_kept_for: how long it is remembered where somebody has signed in from, as a digest.
@@ -19,6 +20,7 @@ class Settings(ServiceSettings, alias_generator=named("auth_service")):
 
     access_for: timedelta = timedelta(minutes=10)
     key_access_for: timedelta = timedelta(seconds=45)
+    keys_sign_for: timedelta = timedelta(days=30)
     refresh_for: timedelta = timedelta(days=30)
     sessions_kept_for: timedelta = timedelta(days=7)
     places_kept_for: timedelta = timedelta(days=90)

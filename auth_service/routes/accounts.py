@@ -142,7 +142,7 @@ async def delete_user(edge: Edge, caller: Admin, user_id: UserRef) -> Response:
 async def get_jwks(edge: Edge, response: Response) -> KeysView:
     own: Own = edge.parts.own
     response.headers["Cache-Control"] = "public, max-age=60"
-    return KeysView.model_validate({"keys": [pair.public_jwk for pair in await own.keys.all()]})
+    return KeysView.model_validate({"keys": [pair.public_jwk for pair in await own.keys.published()]})
 
 
 async def _shown(edge: Edge, response: Response, user_id: UUID) -> UserView:

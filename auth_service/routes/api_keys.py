@@ -83,7 +83,7 @@ async def revoke_api_key(edge: Edge, caller: Customer, key_id: KeyRef) -> Respon
 async def exchange_api_key(edge: Edge, body: ApiKeyShown) -> Response:
     own: Own = edge.parts.own
     settings: Settings = edge.parts.settings
-    pair = await own.keys.newest()
+    pair = await own.keys.signer()
 
     def render(used: tuple[ApiKey, User]) -> Answer:
         key, user = used

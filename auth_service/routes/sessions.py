@@ -151,7 +151,7 @@ async def revoke_session(edge: Edge, caller: Customer, session_id: SessionRef) -
 async def _tokens(edge: Edge, refresh_token: str) -> Callable[[SignedIn], Answer]:
     own: Own = edge.parts.own
     settings: Settings = edge.parts.settings
-    pair = await own.keys.newest()
+    pair = await own.keys.signer()
 
     def render(signed_in: SignedIn) -> Answer:
         if signed_in.session is None:
