@@ -15,12 +15,12 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chassis import context, health
-from chassis.api_keys import ApiKeys
 from chassis.boundary import Boundary
 from chassis.problems import Problem, of_status
 from gateway import pages
 from gateway.documents import Documents
-from gateway.headers import dressed, passed_on, refuse
+from gateway.guard import Guard
+from gateway.headers import ENCRYPTED_ONLY, dressed, passed_on, refuse
 from gateway.health import readiness, report
 from gateway.routing import TABLE, Routes
 
@@ -28,67 +28,83 @@ Lifespan = Callable[[], AbstractAsyncContextManager[Any]]
 
 
 def gateway(
-    services: Mapping[str, ASGIApp], *, table: Mapping[str, str] = TABLE, lifespan: Lifespan = nullcontext
+    services: Mapping[str, ASGIApp],
+    *,
+    table: Mapping[str, str] = TABLE,
+    guard: Guard | None = None,
+    lifespan: Lifespan = nullcontext,
 ) -> ASGIApp:
     """The gateway in front of these services, by name. Each brings its own `Boundary`, which limits and logs.
 
     Args:
         services: an ASGI application each, hosted or a `Proxy`; their lifespans are not the gateway's business.
         table: path prefix → service; a service of the table that is not there answers 503.
+        guard: asked who may pass; None lets everybody.
         lifespan: opened around the gateway's own life.
     """
-    ways = {name: _way(name, app) for name, app in services.items()}
+    routes = Routes(table)
+    own = _own(routes, {name: way(name, app) for name, app in services.items()}, lifespan)
+    missing = {name: Boundary(absent(name), "gateway") for name in routes.services if name not in services}
+    return Door(routes, {**missing, **services}, own, guard)
 
+
+def _own(routes: Routes, ways: Mapping[str, httpx2.AsyncClient], lifespan: Lifespan) -> ASGIApp:
+    return Starlette(
+        routes=[*pages.ROUTES, *_told(ways, Documents(ways, routes))],
+        middleware=[Middleware(Boundary, service="gateway")],
+        exception_handlers=_REFUSALS,
+        lifespan=_life(ways, lifespan),
+    )
+
+
+def _life(ways: Mapping[str, httpx2.AsyncClient], lifespan: Lifespan) -> Callable[[Starlette], Any]:
     @asynccontextmanager
     async def life(_app: Starlette) -> AsyncIterator[None]:
         async with lifespan():
             yield
-        for way in ways.values():
-            await way.aclose()
+        for each in ways.values():
+            await each.aclose()
 
-    routes = Routes(table)
-    own = Starlette(
-        routes=[*pages.ROUTES, *_told(ways, Documents(ways, routes))],
-        middleware=[Middleware(Boundary, service="gateway")],
-        exception_handlers=_REFUSALS,
-        lifespan=life,
-    )
-    missing = {name: Boundary(absent(name), "gateway") for name in routes.services if name not in services}
-    keys = ApiKeys(ways["auth_service"]) if "auth_service" in ways else None
-    return Door(routes, {**missing, **services}, own, keys)
+    return life
 
 
 class Door:
     """Middleware without middlemen: the service's application gets the request's own `receive`."""
 
-    def __init__(
-        self, routes: Routes, services: Mapping[str, ASGIApp], own: ASGIApp, keys: ApiKeys | None = None
-    ) -> None:
+    def __init__(self, routes: Routes, services: Mapping[str, ASGIApp], own: ASGIApp, guard: Guard | None) -> None:
         self._routes = routes
         self._services = services
         self._own = own
-        self._keys = keys
+        self._guard = guard
+        self._refusals = Boundary(_refused, "gateway")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._own(scope, receive, send)
             return
-        asked = context.asked_with(dict(scope["headers"]))
+        asked = context.asked_with(dict(reversed(scope["headers"])))  # of those that come twice the first one counts
+        told = [ENCRYPTED_ONLY] if scope["scheme"] == "https" else []
+        passed = {**scope, "headers": passed_on(scope["headers"], asked), "asked": asked}
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = dressed(message.get("headers", ()), asked)
+                message["headers"] = dressed(message.get("headers", ()), asked, told)
             await send(message)
 
         service = self._routes.find(scope["path"])
         app = self._services[service] if service else self._own
-        headers = passed_on(scope["headers"], asked)
-        if self._keys:
+        if self._guard is not None:
             try:
-                headers = await self._keys.exchanged(headers)
-            except Problem as problem:
-                app = Boundary(refusing(problem), "gateway")
-        await app({**scope, "headers": headers, "asked": asked}, receive, answer)
+                passed["headers"], said = await self._guard.admit(scope, passed["headers"])
+                told += said
+            except Problem as refusal:
+                app = self._refusals
+                passed["refusal"] = refusal
+        await app(passed, receive, answer)
+
+
+async def _refused(scope: Scope, receive: Receive, send: Send) -> None:
+    await refuse(scope["refusal"], scope, receive, send)
 
 
 def absent(service: str) -> ASGIApp:
@@ -103,7 +119,8 @@ def refusing(problem: Problem) -> ASGIApp:
     return answer
 
 
-def _way(name: str, app: ASGIApp) -> httpx2.AsyncClient:
+def way(name: str, app: ASGIApp) -> httpx2.AsyncClient:
+    """A client of a service, for what the gateway itself asks."""
     return httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url=f"http://{name}")
 
 

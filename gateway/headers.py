@@ -17,6 +17,7 @@ _SECURITY: Headers = [
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"),
     (b"cache-control", b"private, no-cache"),
 ]
+ENCRYPTED_ONLY = (b"strict-transport-security", b"max-age=31536000")
 _MADE_HERE = {b"x-request-id", b"traceparent"}
 
 
@@ -29,13 +30,16 @@ def passed_on(headers: Headers, asked: context.Context) -> Headers:
     return [*kept, *ids]
 
 
-def dressed(headers: Iterable[tuple[bytes, bytes]], asked: context.Context) -> Headers:
-    """The answer's headers with the ids and the security headers, where the service has not chosen its own."""
+def dressed(headers: Iterable[tuple[bytes, bytes]], asked: context.Context, told: Headers | None = None) -> Headers:
+    """The answer's headers with the ids and the security headers, where the service has not chosen its own.
+
+    `told` is what else the gateway says.
+    """
     own = [pair for pair in headers if pair[0].lower() not in _MADE_HERE]
     names = {name.lower() for name, _ in own}
     added = [pair for pair in _SECURITY if pair[0] not in names]
     ids = [(b"x-request-id", asked.request_id.encode()), (b"traceparent", asked.traceparent.encode())]
-    return [*own, *ids, *added]
+    return [*own, *ids, *added, *(told or ())]
 
 
 async def refuse(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:

@@ -2,13 +2,23 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from typing import Any
 
+import httpx2
 from starlette.types import ASGIApp
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from chassis.api_keys import ApiKeys
 from chassis.boundary import Boundary
-from gateway.app import Lifespan, gateway
+from chassis.tokens import Verifier
+from gateway.app import Lifespan, absent, gateway, way
+from gateway.cors import Cors
+from gateway.guard import Guard
+from gateway.limits import Limits, Quota
 from gateway.proxy import Proxy
 from gateway.settings import Settings
+
+ISSUER = "auth_service"
 
 
 class NowhereToGo(Exception):
@@ -28,21 +38,54 @@ def app(hosted: Mapping[str, ASGIApp], lifespan: Lifespan = nullcontext, setting
     """
     settings = settings or Settings()
     proxies = {name: _proxy(urls, settings) for name, urls in settings.peers.items() if name not in hosted}
-    missing = sorted(set(settings.routes.values()) - proxies.keys())
-    if missing and not hosted:
-        message = f"No address of {', '.join(missing)} in ORDERMILL_PEERS."
-        raise NowhereToGo(message)
+    if not hosted:
+        _refuse_missing(set(settings.routes.values()) - proxies.keys())
+    ways: dict[str, ASGIApp] = {name: Boundary(proxy, "gateway") for name, proxy in proxies.items()}
+    services = {**ways, **hosted}
+    issuer = way(ISSUER, services.get(ISSUER, absent(ISSUER)))
+    guard = _guard(issuer, settings)
 
     @asynccontextmanager
     async def life() -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
+            stack.push_async_callback(issuer.aclose)
+            stack.push_async_callback(guard.aclose)
             for proxy in proxies.values():
                 stack.push_async_callback(proxy.aclose)
             await stack.enter_async_context(lifespan())
             yield
 
-    ways: dict[str, ASGIApp] = {name: Boundary(proxy, "gateway") for name, proxy in proxies.items()}
-    return gateway({**ways, **hosted}, table=settings.routes, lifespan=life)
+    return _behind(gateway(services, table=settings.routes, guard=guard, lifespan=life), settings)
+
+
+def _refuse_missing(names: set[str]) -> None:
+    if names:
+        message = f"No address of {', '.join(sorted(names))} in ORDERMILL_PEERS."
+        raise NowhereToGo(message)
+
+
+def _behind(door: ASGIApp, settings: Settings) -> ASGIApp:
+    if settings.cors_origins:
+        door = Cors(door, settings.cors_origins)
+    if settings.trusted_proxies:
+        door = ProxyHeadersMiddleware(door, list(settings.trusted_proxies))  # type: ignore[arg-type,assignment]
+    return door
+
+
+def _guard(issuer: httpx2.AsyncClient, settings: Settings) -> Guard:
+    async def jwks() -> dict[str, Any]:
+        response = await issuer.get("/.well-known/jwks.json")
+        response.raise_for_status()
+        told: dict[str, Any] = response.json()
+        return told
+
+    return Guard(
+        Verifier(jwks, issuer=settings.issuer).verify,
+        None if settings.limited is None else Limits(settings.rates_url.get_secret_value()),
+        quotas=(Quota.of("address", settings.address_rate), Quota.of("principal", settings.principal_rate)),
+        limited=settings.limited or "",
+        keys=ApiKeys(issuer),
+    )
 
 
 def _proxy(urls: str | tuple[str, ...], settings: Settings) -> Proxy:

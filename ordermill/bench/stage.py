@@ -24,11 +24,13 @@ AT_ONCE = 500
 HEARS_EACH = 0.1
 HEARS_WITHIN = 60.0
 
-# Mails are queued, sent and rendered, but to nobody; the simulated provider works inside of the shop when packed.
+# Mails are queued, sent and rendered, but to nobody; the simulated provider works inside of the shop when packed. All
+# load comes from one address.
 SETTINGS = {
     "ORDERMILL_MAIL_CHANNEL": "null",
     "ORDERMILL_LOG_FORMAT": "json",
     "ORDERMILL_LOG_LEVEL": "INFO",
+    "ORDERMILL_GATEWAY_RATE_LIMITS": "off",
 }
 # A declined order is given up soon, since a run ends when all is settled; a slow card takes three seconds.
 CHANGED = {

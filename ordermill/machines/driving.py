@@ -86,7 +86,8 @@ def _loaded(service: Service, things: Things, keys: Iterable[Key]) -> dict[Key, 
         key = waiting.pop()
         if key not in loaded:
             thing = loaded[key] = things.get(key)
-            waiting.extend(() if thing is None else rows[key[0]](thing))
+            names = rows[key[0]]
+            waiting.extend(() if thing is None or names is None else names(thing))
     return loaded
 
 

@@ -18,6 +18,7 @@ BRISK = {
     "ORDERMILL_PROVIDER_TIMEOUT": "PT2S",
     "ORDERMILL_LEASE": "PT10S",
     "ORDERMILL_ORDER_SERVICE_PAY_BY": "PT20S",
+    "ORDERMILL_GATEWAY_RATE_LIMITS": "off",
 }
 OWN_SERVERS = "It kills the servers that it uses, so it uses only its own."
 

@@ -4,7 +4,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from fastapi import FastAPI
-from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.responses import PlainTextResponse
 
 from gateway.app import gateway
 from tests.support.gateway import a_client, a_service, served
@@ -132,34 +132,3 @@ async def test_what_lives_as_long_as_the_gateway_is_opened_and_closed_with_it():
 
 
 # --- API keys
-
-KEY = f"sk_{'a' * 43}"
-
-
-def an_auth_service(answer):
-    app = FastAPI()
-
-    @app.post("/api/v1/auth/api-keys/exchange")
-    async def exchange() -> JSONResponse:
-        return answer
-
-    return app
-
-
-async def test_a_service_is_shown_an_access_token_in_the_place_of_a_key():
-    auth = an_auth_service(JSONResponse({"access_token": "access", "expires_in": 45}))
-    async with a_client(a_gateway(order_service=a_service(), auth_service=auth)) as client:
-        answer = await client.get("/api/v1/orders", headers={"Authorization": f"Bearer {KEY}"})
-
-    assert dict(answer.json()["headers"])["authorization"] == "Bearer access"
-    assert "sk_" not in answer.text
-
-
-async def test_a_key_that_does_not_work_is_refused_at_the_door():
-    auth = an_auth_service(JSONResponse({"code": "token_invalid", "detail": "No."}, 401))
-    async with a_client(a_gateway(order_service=a_service(), auth_service=auth)) as client:
-        answer = await client.get("/api/v1/orders", headers={"Authorization": f"Bearer {KEY}"})
-
-    assert (answer.status_code, answer.json()["code"], answer.json()["detail"]) == (401, "token_invalid", "No.")
-    assert answer.headers["WWW-Authenticate"].startswith("Bearer")
-    assert {name: answer.headers.get(name) for name in SECURITY} == SECURITY
