@@ -1,11 +1,13 @@
 """The decisions of auth_service: accounts, sign-ins, and what becomes of refresh tokens."""
 
 from auth_service.domain import api_key, attempt, erasing
+from auth_service.domain import identity as identities
 from auth_service.domain import session as sessions
 from auth_service.domain import user as users
 from auth_service.domain.api_key import ApiKey, CreateApiKey, KeyRing, RevokeApiKey, UseApiKey
 from auth_service.domain.attempt import TakeBack, Tries, TrySignIn
 from auth_service.domain.erasing import EraseUser, TellErasedAgain
+from auth_service.domain.identity import Identity, SignInWith, TokenUsed
 from auth_service.domain.session import (
     EndSession,
     Family,
@@ -86,6 +88,28 @@ def start_session(state: State, command: StartSession, cause: Cause) -> Decision
     session, tokens = sessions.start(user, command, session_id=cause.derive("session"), now=cause.now)
     tries = attempt.succeed(_known(state, command.tried), command.tried, cause.now)
     return Decision(changes=(session, *tokens, *tries), reply=SignedIn(user, session))
+
+
+@decisions.on(
+    names=lambda command: (
+        (Identity, (command.issuer, command.subject)),
+        (Session, command.session_id),
+        *(((EmailClaim, command.email),) if command.email else ()),
+    )
+)
+def sign_in_with(state: State, command: SignInWith, cause: Cause) -> Decision:
+    if state.find(Session, command.session_id) is not None:
+        raise TokenUsed
+    known = state.find(Identity, (command.issuer, command.subject))
+    if known is not None:
+        user = identities.recognise(state.find(User, known.user_id))
+        session, tokens = sessions.start(user, command, session_id=command.session_id, now=cause.now)
+        return Decision(changes=(session, *tokens), reply=SignedIn(user, session))
+    claim = state.find(EmailClaim, command.email) if command.email else None
+    user, made, events = identities.welcome(claim, command, user_id=cause.derive("user"), now=cause.now)
+    session, tokens = sessions.start(user, command, session_id=command.session_id, now=cause.now)
+    changes = (user, *made, session, *tokens)
+    return Decision(changes=changes, events=events, sequence=user.version, reply=SignedIn(user, session))
 
 
 @decisions.on(

@@ -1,7 +1,7 @@
 """auth_service, put together."""
 
 from auth_service import erasing, exporting, forgetting, handlers, own, passwords, rotating, routes, store, tables
-from auth_service.domain import api_key, attempt, session, user
+from auth_service.domain import api_key, attempt, identity, session, user
 from auth_service.settings import Settings
 from chassis.app import Loop, Service
 
@@ -28,6 +28,9 @@ service = Service(
         api_key.ApiKeyInvalid: "token_invalid",
         api_key.ApiKeyUnknown: "not_found",
         api_key.TooManyApiKeys: "too_many_api_keys",
+        identity.TokenUsed: "token_invalid",
+        identity.AddressNotVerified: "token_invalid",
+        identity.NoIssuer: "not_found",
         session.SessionUnknown: "not_found",
         session.RefreshInvalid: "token_invalid",
         session.RefreshExpired: "token_expired",

@@ -4,8 +4,12 @@ from asyncio import Lock, get_running_loop
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
+from httpx2 import AsyncClient
+
 from auth_service import store
+from auth_service.openid import OpenIdIssuer
 from auth_service.passwords import Passwords
+from auth_service.settings import Settings
 from chassis.app import Parts
 from chassis.database import OUTAGE, Database
 from chassis.tokens import KeyPair
@@ -55,6 +59,7 @@ class Own:
         self.keys = SigningKeys(parts.database)
         self.passwords = Passwords(parts.settings.password_threads)
         self.refreshing: set[bytes] = set()
+        self.openid: OpenIdIssuer | None = None
 
 
 @asynccontextmanager
@@ -63,4 +68,8 @@ async def open_own(parts: Parts) -> AsyncIterator[Own]:
     # A database that is down is no reason not to start: the keys are read again when somebody needs them.
     with suppress(*OUTAGE):
         await own.keys.signer()
-    yield own
+    settings: Settings = parts.settings
+    async with AsyncClient(timeout=5, trust_env=False) as client:
+        if settings.openid_issuer:
+            own.openid = OpenIdIssuer.behind(client, settings.openid_issuer, settings.openid_audience)
+        yield own

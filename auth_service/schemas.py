@@ -66,6 +66,12 @@ class RefreshBody(Body):
     refresh_token: Annotated[str, Field(min_length=1, max_length=256)]
 
 
+class ExchangeBody(Body):
+    """``token`` is an ID token of the OpenID issuer that the shop trusts."""
+
+    token: Annotated[str, Field(min_length=1, max_length=4096)]
+
+
 class Profile(Body):
     """What is not sent stays as it is; null empties a field that may be empty."""
 

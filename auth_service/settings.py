@@ -13,6 +13,8 @@ class Settings(ServiceSettings, alias_generator=named("auth_service")):
         key_access_for: how long an access token lasts that an API key was exchanged for.
         keys_sign_for: how old the newest signing key becomes before the next one is made.
         refresh_for: how long a session lasts after its last refresh.
+        openid_issuer: the URL of an OpenID issuer whose ID tokens are exchanged for ours; none where not set.
+        openid_audience: what that issuer calls the shop (the client's id).
         sessions_kept_for: how long a session or an API key is kept after it expired.
         places_kept_for: how long it is remembered where somebody has signed in from, as a digest.
         password_threads: how many passwords are hashed at once; each takes 19 MiB and a core for some 50 ms.
@@ -22,6 +24,8 @@ class Settings(ServiceSettings, alias_generator=named("auth_service")):
     key_access_for: timedelta = timedelta(seconds=45)
     keys_sign_for: timedelta = timedelta(days=30)
     refresh_for: timedelta = timedelta(days=30)
+    openid_issuer: str | None = None
+    openid_audience: str = "ordermill"
     sessions_kept_for: timedelta = timedelta(days=7)
     places_kept_for: timedelta = timedelta(days=90)
     password_threads: int = 2

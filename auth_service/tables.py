@@ -115,6 +115,16 @@ api_keys = Table(
     postgresql_with={"fillfactor": 80},
 )
 
+identities = Table(
+    "identities",
+    metadata,
+    Column("issuer", Text, primary_key=True),
+    Column("subject", Text, primary_key=True),
+    Column("user_id", Uuid, ForeignKey(users.c.id), nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Index("identities_of_user", "user_id"),
+)
+
 # Digests only: who tried to sign in from where is nobody's to read.
 tries = Table(
     "tries",

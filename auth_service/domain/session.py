@@ -10,6 +10,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from auth_service.domain.attempt import TrySignIn
+from auth_service.domain.identity import SignInWith
 from auth_service.domain.user import AccountDisabled, User
 
 
@@ -114,7 +115,7 @@ class SignedIn(NamedTuple):
 Family = tuple[Session, tuple[RefreshToken, ...]]
 
 
-def start(user: User, command: StartSession, *, session_id: UUID, now: datetime) -> Family:
+def start(user: User, command: StartSession | SignInWith, *, session_id: UUID, now: datetime) -> Family:
     session = Session(
         id=session_id,
         user_id=user.id,

@@ -5,12 +5,14 @@ from collections.abc import Callable
 from http import HTTPStatus
 from secrets import token_urlsafe
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import APIRouter, Depends, Response
 from fastapi.security import OAuth2PasswordRequestForm
 
 from auth_service import store
 from auth_service.digests import digest_of
+from auth_service.domain.identity import NoIssuer, SignInWith
 from auth_service.domain.session import (
     Ending,
     EndSession,
@@ -23,7 +25,7 @@ from auth_service.domain.session import (
 )
 from auth_service.domain.user import CredentialsWrong
 from auth_service.own import Own
-from auth_service.schemas import Credentials, RefreshBody, SessionView, TokensView, canonical
+from auth_service.schemas import Credentials, ExchangeBody, RefreshBody, SessionView, TokensView, canonical
 from auth_service.settings import Settings
 from auth_service.throttling import matches, trying
 from chassis.http import Answer, Caller, Customer, Edge, Listing, Paging, listing, respond
@@ -69,7 +71,41 @@ async def _sign_in(edge: Edge, email: str, password: str) -> Response:
         tried=tried,
         proved=user.password_hash,
         digest=digest_of(refresh_token),
-        client=edge.headers.get("user-agent", "")[:200] or None,
+        client=_client(edge),
+        lasts=settings.refresh_for,
+    )
+    return await edge.submit(command, await _tokens(edge, refresh_token))
+
+
+def _client(edge: Edge) -> str | None:
+    return edge.headers.get("user-agent", "")[:200] or None
+
+
+@router.post(
+    "/auth/exchange",
+    operation_id="exchangeToken",
+    response_model=TokensView,
+    responses=problems(
+        "token_invalid", "token_expired", "account_disabled", "not_found", "email_taken", "validation_failed",
+        "unknown_field", "unavailable",
+    ),
+)  # fmt: skip
+async def exchange_token(edge: Edge, body: ExchangeBody) -> Response:
+    own: Own = edge.parts.own
+    settings: Settings = edge.parts.settings
+    if own.openid is None:
+        raise NoIssuer
+    person = await own.openid.person(body.token)
+    refresh_token = token_urlsafe(32)
+    command = SignInWith(
+        issuer=person.iss,
+        subject=person.sub,
+        email=person.address,
+        full_name=person.full_name,
+        # Not of the signature: there are two good ones for each ES256 token.
+        session_id=UUID(bytes=digest_of(body.token.rpartition(".")[0])[:16]),
+        digest=digest_of(refresh_token),
+        client=_client(edge),
         lasts=settings.refresh_for,
     )
     return await edge.submit(command, await _tokens(edge, refresh_token))

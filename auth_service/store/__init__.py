@@ -1,6 +1,6 @@
 """Every SQL statement of auth_service, by noun."""
 
-from auth_service.store import accounts, api_keys, erasures, sessions, tries
+from auth_service.store import accounts, api_keys, erasures, identities, sessions, tries
 from auth_service.store.accounts import find_user, find_user_by_email, list_users
 from auth_service.store.api_keys import find_api_key, forget_api_keys, list_api_keys
 from auth_service.store.erasures import find_erased
@@ -17,4 +17,12 @@ __all__ = [
 ]  # fmt: skip
 
 # Tries last: a place's row is locked for as short as can be, whoever comes from there.
-STORE = SqlStore(api_keys.KEYS, *accounts.ROWS, api_keys.RINGS, *sessions.ROWS, *tries.ROWS, *erasures.ROWS)
+STORE = SqlStore(
+    api_keys.KEYS,
+    identities.IDENTITIES,
+    *accounts.ROWS,
+    api_keys.RINGS,
+    *sessions.ROWS,
+    *tries.ROWS,
+    *erasures.ROWS,
+)

@@ -14,6 +14,7 @@ _KEYS = """
     UPDATE auth_service.api_keys SET name = 'erased', revoked_at = coalesce(revoked_at, now())
     WHERE user_id = ANY($1::uuid[])
 """
+_IDENTITIES = "DELETE FROM auth_service.identities WHERE user_id = ANY($1::uuid[])"
 _TRIES = "DELETE FROM auth_service.tries WHERE account = ANY($1::bytea[])"
 _DUE = """
     SELECT id FROM auth_service.users WHERE erase_again_at <= now() ORDER BY erase_again_at LIMIT $1
@@ -22,7 +23,7 @@ _DUE = """
 
 async def erase(tx: Transaction, changes: Sequence[Change]) -> None:
     erased = [change.after for change in changes]
-    for statement in (_SESSIONS, _KEYS):
+    for statement in (_SESSIONS, _KEYS, _IDENTITIES):
         await tx.sql(statement, [each.user_id for each in erased])
     await tx.sql(_TRIES, [digest_of(each.email) for each in erased])
 

@@ -1,0 +1,117 @@
+"""Who somebody is by an OpenID issuer that the shop trusts: its ID tokens, checked against its published keys."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
+
+from httpx2 import AsyncClient
+from loguru import logger
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from auth_service.schemas import canonical
+from chassis.keys import ANY, ES256, Jwks, PublishedKeys
+from chassis.tokens import TokenExpired, TokenInvalid
+
+_ALGORITHMS = frozenset({ES256, "RS256"})
+_OLDEST = 600.0  # seconds since it was issued: it is exchanged right after the sign-in, not kept
+_CLOCKS = 60.0
+_LONGEST_NAME = 200
+_WELL_KNOWN = "/.well-known/openid-configuration"
+
+
+class WrongIssuer(Exception):
+    """The document of the OpenID issuer is another issuer's, or names keys that are not behind https."""
+
+
+class Person(BaseModel):
+    """The claims of an ID token (OpenID Connect Core 1.0, 2 and 5.1)."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    iss: str
+    sub: Annotated[str, Field(min_length=1, max_length=255)]
+    aud: str | list[str]
+    azp: str | None = None
+    exp: float
+    iat: float
+    email: str | None = Field(default=None, repr=False)
+    email_verified: bool = False
+    name: str | None = Field(default=None, repr=False)
+
+    @property
+    def address(self) -> str | None:
+        """The e-mail address, where the issuer has made sure that it is theirs."""
+        if self.email is None or not self.email_verified:
+            return None
+        try:
+            return canonical(self.email)
+        except ValueError:
+            return None
+
+    @property
+    def full_name(self) -> str | None:
+        """Their name, where it is one that an account can have."""
+        name = (self.name or "").strip()
+        return name[:_LONGEST_NAME] if name and "\0" not in name else None
+
+
+class OpenIdIssuer:
+    """A trusted issuer; ``audience`` is what it calls the shop (the client's id)."""
+
+    def __init__(self, issuer: str, audience: str, keys: PublishedKeys, now: Callable[[], float] = time.time) -> None:
+        self._issuer = issuer
+        self._audience = audience
+        self._keys = keys
+        self._now = now
+
+    @classmethod
+    def behind(cls, client: AsyncClient, issuer: str, audience: str) -> "OpenIdIssuer":
+        """The issuer at its URL; its keys are where its own document says."""
+
+        async def fetch() -> Jwks:
+            told = await _json(client, issuer.rstrip("/") + _WELL_KNOWN)
+            where = str(told["jwks_uri"])
+            if told["issuer"] != issuer or not _is_guarded(where, issuer):
+                logger.error("the document of the OpenID issuer {} is another one's, or its keys are unguarded", issuer)
+                raise WrongIssuer
+            return await _json(client, where)
+
+        keys = PublishedKeys(fetch, now=time.time, algorithms=_ALGORITHMS, shape=ANY)
+        return cls(issuer, audience, keys)
+
+    async def person(self, token: str) -> Person:
+        """Whom an ID token is about.
+
+        Raises:
+            TokenInvalid: when it is not signed by the issuer, or not for the shop.
+            TokenExpired: when it has expired, or was issued more than ten minutes ago.
+            chassis.keys.KeysUnavailable: when the issuer does not answer.
+        """
+        try:
+            person = Person.model_validate_json(await self._keys.payload(token))
+        except ValidationError as wrong:
+            raise TokenInvalid from wrong
+        now = self._now()
+        if not self._is_for_us(person) or person.iat > now + _CLOCKS:
+            raise TokenInvalid
+        if person.exp <= now or person.iat < now - _OLDEST:
+            raise TokenExpired
+        return person
+
+    def _is_for_us(self, person: Person) -> bool:
+        audiences = [person.aud] if isinstance(person.aud, str) else person.aud
+        # Where there are others too, the party that it was issued to has to be us (Core, 3.1.3.7).
+        party = person.azp if person.azp is not None or len(audiences) > 1 else self._audience
+        return person.iss == self._issuer and self._audience in audiences and party == self._audience
+
+
+def _is_guarded(where: str, issuer: str) -> bool:
+    """Over TLS; or in the clear where the whole issuer is, on a laptop."""
+    return where.startswith("https://") or issuer.startswith("http://")
+
+
+async def _json(client: AsyncClient, url: str) -> Mapping[str, Any]:
+    answer = await client.get(url)
+    answer.raise_for_status()
+    told: Mapping[str, Any] = answer.json()
+    return told
