@@ -51,6 +51,7 @@ def end_of(answer: bytes) -> int:
     head = answer.find(b"\r\n\r\n")
     if head < 0:
         return 0
-    at = answer.lower().find(b"content-length: ", 0, head)
-    end = head + 4 + (int(answer[at + 16 : answer.find(b"\r", at)]) if at >= 0 else 0)
+    fields = answer[: head + 1].lower()
+    at = fields.find(b"content-length: ")
+    end = head + 4 + (int(fields[at + 16 : fields.find(b"\r", at)]) if at >= 0 else 0)
     return end if len(answer) >= end else 0

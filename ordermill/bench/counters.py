@@ -1,6 +1,7 @@
 """Everything that is counted about a running shop, read at one moment: two readings make the figures of a run."""
 
 import os
+import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -83,7 +84,10 @@ def _counts(grown: dict[str, float]) -> dict[str, float]:
 async def scraped(addresses: Sequence[str]) -> dict[str, float]:
     """Items and batches by service, from every process that shows its counters."""
     found: dict[str, float] = {}
-    async with httpx2.AsyncClient(timeout=10, trust_env=False) as http:
+    nobody = ssl.SSLContext(
+        ssl.PROTOCOL_TLS_CLIENT
+    )  # reading whom to trust takes a tenth of a second, and all is local
+    async with httpx2.AsyncClient(timeout=10, trust_env=False, verify=nobody) as http:
         for address in addresses:
             text = (await http.get(address)).raise_for_status().text
             for name, value in _batches(text).items():

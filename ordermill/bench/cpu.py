@@ -1,7 +1,7 @@
 """What processes have used of the processor, as the operating system accounts for it, and what the rest was doing."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Mapping, Sequence
 from contextlib import suppress
 
 import psutil
@@ -11,20 +11,27 @@ Spent = dict[str, float]
 
 def spent(roots: Mapping[str, int]) -> Spent:
     """Seconds of processor time of each root with all it started, living and ended; but for other roots below it."""
-    others = {*roots.values()}
-    return {name: sum(map(_seconds, _tree(pid, others - {pid}))) for name, pid in roots.items()}
+    others, below = {*roots.values()}, _children()
+    return {name: sum(map(_seconds, _tree(pid, others, below))) for name, pid in roots.items()}
 
 
-def _tree(pid: int, others: Iterable[int]) -> list[psutil.Process]:
+def _children() -> Mapping[int, Sequence[psutil.Process]]:
+    """Whom each process has started, of all of the machine: psutil's own `children` reads them all for each parent."""
+    found: dict[int, list[psutil.Process]] = {}
+    for process in psutil.process_iter():
+        with suppress(psutil.NoSuchProcess):
+            found.setdefault(process.ppid(), []).append(process)
+    return found
+
+
+def _tree(pid: int, others: Container[int], below: Mapping[int, Sequence[psutil.Process]]) -> list[psutil.Process]:
     """A process and its descendants, without those of the others."""
     found: list[psutil.Process] = []
     with suppress(psutil.NoSuchProcess):
         waiting = [psutil.Process(pid)]
         while waiting:
-            process = waiting.pop()
-            found.append(process)
-            with suppress(psutil.NoSuchProcess):
-                waiting += [child for child in process.children() if child.pid not in {*others}]
+            found.append(waiting.pop())
+            waiting += [child for child in below.get(found[-1].pid, ()) if child.pid not in others]
     return found
 
 
