@@ -50,7 +50,7 @@ class HotRoute:
         if not is_plain or came[-1]["type"] != "http.request":
             return None
         caller = self._parts.verifier.known(bearer(_text(headers, b"authorization") or ""))
-        if caller is None or not caller.may(self._scope):
+        if caller is None or (caller.scopes and self._scope not in caller.scopes):
             return None
         scope["caller"] = caller
         try:
