@@ -39,8 +39,10 @@ async def ledger_database(postgres: str, run_folder: Path) -> AsyncIterator[str]
 async def ledger_url(ledger_database: str) -> str:
     """As the owner of the schema."""
     connection = await asyncpg.connect(ledger_database)
-    tables = ", ".join(table.fullname for table in ledger.metadata.sorted_tables)
-    await connection.execute(f"TRUNCATE {tables}")
+    # TRUNCATE makes new files for all of them, which takes a quarter of a second; triggers keep acts from going.
+    tables = reversed(ledger.metadata.sorted_tables)
+    await connection.execute("SET session_replication_role = replica")
+    await connection.execute("".join(f"DELETE FROM {table.fullname};" for table in tables))
     await connection.close()
     return ledger_database
 
