@@ -57,6 +57,7 @@ CODES: dict[str, tuple[int, str]] = {
     "unavailable": (503, "Not available now"),
     "upstream_timeout": (504, "Another service did not answer in time"),
 }
+FAULTS = 50  # that an answer tells of, however many there are
 RETRYABLE = {
     "idempotency_key_in_use",
     "rate_limited",
@@ -162,7 +163,8 @@ def of_validation(errors: Sequence[Mapping[str, Any]]) -> Problem:
     if any(error["type"] == "json_invalid" for error in errors):
         return Problem("malformed_json", "The body is not valid JSON.")
     faults = [
-        Fault(pointer=_pointer(error["loc"]), code=_fault_code(error["type"]), detail=error["msg"]) for error in errors
+        Fault(pointer=_pointer(error["loc"]), code=_fault_code(error["type"]), detail=error["msg"])
+        for error in errors[:FAULTS]
     ]
     unknown = all(fault.code == "unknown_field" for fault in faults)
     return Problem("unknown_field" if unknown else "validation_failed", faults[0].detail, faults)

@@ -1,9 +1,16 @@
-"""What a service is told from outside: environment variables with the prefix ORDERMILL_, read once."""
+"""What a process is told from outside, read once: variables of the environment with the prefix ORDERMILL_, and files.
 
-from typing import Literal
+A file in the folder that ORDERMILL_SECRETS_DIR names is called as the variable that it stands for, and holds its value:
+so a secret need be in nobody's environment. A variable wins over a file.
+"""
 
-from pydantic import AliasChoices, AliasGenerator, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+import os
+from typing import Any, Literal
+
+from pydantic import AliasChoices, AliasGenerator, Field, SecretStr
+from pydantic_settings import BaseSettings, SecretsSettingsSource, SettingsConfigDict
+
+SECRETS = "ORDERMILL_SECRETS_DIR"
 
 
 def named(service: str) -> AliasGenerator:
@@ -15,6 +22,16 @@ def named(service: str) -> AliasGenerator:
     return AliasGenerator(validation_alias=names)
 
 
+class Told(BaseSettings):
+    """Settings from the environment, and from files."""
+
+    @classmethod
+    def settings_customise_sources(cls, settings_cls: type[BaseSettings], **sources: Any) -> tuple[Any, ...]:
+        """Where settings come from, the first one first."""
+        files = SecretsSettingsSource(settings_cls, secrets_dir=os.environ.get(SECRETS))
+        return sources["init_settings"], sources["env_settings"], files
+
+
 class LogSettings(BaseSettings):
     """How a process logs: ``json`` for machines, ``text`` for people."""
 
@@ -24,7 +41,7 @@ class LogSettings(BaseSettings):
     log_level: str = "INFO"
 
 
-class ServiceSettings(BaseSettings):
+class ServiceSettings(Told):
     """Settings that every service has: ``pay_by`` is ``ORDERMILL_ORDER_SERVICE_PAY_BY``, else ``ORDERMILL_PAY_BY``.
 
     Attributes:
@@ -40,7 +57,7 @@ class ServiceSettings(BaseSettings):
 
     database_url: SecretStr
     broker_url: SecretStr
-    service_token: SecretStr
+    service_token: SecretStr = Field(min_length=1)
     profile: Literal["local", "production"] = "production"
     issuer: str = "https://ordermill.example"
     peers: dict[str, str] = {}

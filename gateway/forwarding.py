@@ -21,6 +21,7 @@ HOP_BY_HOP = {
     b"upgrade",
 }
 _TOLD_BY_US = {b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip"}
+_BANNERS = {b"server", b"x-powered-by"}
 _LENGTHS = {b"content-length", b"transfer-encoding"}
 
 
@@ -117,8 +118,8 @@ def request_headers(scope: Scope) -> Headers:
 
 
 def answer_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
-    """The headers for the client."""
-    return _end_to_end(list(headers))
+    """The headers for the client, who need not know what serves it."""
+    return [pair for pair in _end_to_end(list(headers)) if pair[0] not in _BANNERS]
 
 
 def _end_to_end(headers: Headers) -> Headers:

@@ -4,15 +4,15 @@ from datetime import timedelta
 from typing import Literal
 
 from pydantic import SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
-from chassis.settings import named
+from chassis.settings import Told, named
 from gateway.routing import PREFIX, TABLE
 
 Limited = Literal["all", "auth", "off"]
 
 
-class Settings(BaseSettings):
+class Settings(Told):
     """`ORDERMILL_GATEWAY_<FIELD>`, else `ORDERMILL_<FIELD>`.
 
     Attributes:
@@ -35,7 +35,7 @@ class Settings(BaseSettings):
         frozen=True, extra="ignore", populate_by_name=True, alias_generator=named("gateway")
     )
 
-    peers: dict[str, str | tuple[str, ...]] = {}
+    peers: dict[str, str | tuple[str, ...]] = {}  # noqa: RUF012 -- pydantic copies it
     routes: dict[str, str] = TABLE
     connect_within: timedelta = timedelta(seconds=1)
     answer_within: timedelta = timedelta(seconds=35)

@@ -3,10 +3,12 @@
 from datetime import UTC, time, timedelta
 
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
+
+from chassis.settings import Told
 
 
-class Settings(BaseSettings):
+class Settings(Told):
     """Settings of the auditor. They have no second name: the owner's URL is nothing for it.
 
     Attributes:

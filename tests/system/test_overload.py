@@ -1,6 +1,7 @@
 """At three times what the shop can do it does as much as ever and refuses the rest; right after it is itself again.
 
-All figures are ratios within one run. Peak and overload take turns, since the machine may have other things to do.
+Five hundred who say nothing whole are in nobody's way. All figures are ratios within one run. Peak and overload take
+turns, since the machine may have other things to do.
 """
 
 import asyncio
@@ -27,6 +28,10 @@ CLIENTS = 100  # at once, where the shop does most: fewer than it works on at on
 EACH = 3.0
 ROUNDS, AT_MOST = 3, 9
 TIMES = 3
+CALM, HALF_OPEN = 100.0, 500
+HALF_A_BODY = (
+    b"POST /api/v1/orders HTTP/1.1\r\nhost: shop\r\ncontent-type: application/json\r\ncontent-length: 50\r\n\r\n{"
+)
 Figures = dict[str, Any]
 
 
@@ -128,6 +133,38 @@ async def test_at_three_times_capacity_as_much_is_done_and_the_rest_is_told_to_c
     assert {name: after[name] < 1.2 * before[name] for name in after} == dict.fromkeys(after, True)
     accepted = sum(phase["taken"] for phase in (*warm, *peaks, *floods))
     await eventually(lambda: _are_confirmed(shop, crowd, accepted), within=120)
+
+
+@asynccontextmanager
+async def _half_open(shop: RunningShop, count: int) -> AsyncIterator[None]:
+    """Connections that never bring a whole request: silent ones, with half a head, with half a body."""
+    address, writers = urlsplit(shop.url), []
+    beginnings = (b"", b"POST /api/v1/orders HTTP/1.1\r\nhost: sh", HALF_A_BODY)
+    for number in range(count):
+        _, writer = await asyncio.open_connection(address.hostname, address.port)
+        writer.write(beginnings[number % len(beginnings)])
+        writers.append(writer)
+    yield
+    for writer in writers:
+        writer.close()
+
+
+async def test_five_hundred_half_open_connections_do_not_double_the_slowest_orders(
+    shop: RunningShop, client: httpx2.AsyncClient, staff: Person
+):
+    sku, crowd = await a_product(staff, stock=1_000_000), await a_customer(client)
+    slower: list[float] = []
+
+    async with a_load(shop, crowd, sku) as load:
+        await load.phase(rate=CALM, seconds=EACH)
+        while len(slower) < ROUNDS or (median(slower) >= 2 and len(slower) < AT_MOST):
+            alone = await load.phase(rate=CALM, seconds=EACH)
+            async with _half_open(shop, HALF_OPEN):
+                beside = await load.phase(rate=CALM, seconds=EACH)
+            assert (beside["cut"], beside["unanswered"], set(beside["statuses"])) == (0, 0, {"201"})
+            slower.append(beside["taken_ms"]["p99"] / alone["taken_ms"]["p99"])
+
+    assert median(slower) < 2
 
 
 def _ratio(peaks: list[Figures], floods: list[Figures]) -> float:

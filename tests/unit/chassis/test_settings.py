@@ -52,6 +52,29 @@ def test_no_secret_has_a_default(environment, name):
         Settings()
 
 
+def test_a_secret_may_stand_in_a_file(environment, tmp_path):
+    environment.setenv("ORDERMILL_SECRETS_DIR", str(tmp_path))
+    environment.delenv("ORDERMILL_SERVICE_TOKEN")
+    environment.delenv("ORDERMILL_DATABASE_URL")
+    (tmp_path / "ORDERMILL_SERVICE_TOKEN").write_text("from a file\n")
+    (tmp_path / "ORDERMILL_DATABASE_URL").write_text("postgresql://everybody")
+    (tmp_path / "ORDERMILL_ORDER_SERVICE_DATABASE_URL").write_text("postgresql://orders")
+    (tmp_path / "ORDERMILL_BROKER_URL").write_text("amqp://file")
+
+    settings = Settings()
+
+    assert settings.service_token.get_secret_value() == "from a file"
+    assert settings.database_url.get_secret_value() == "postgresql://orders"
+    assert settings.broker_url.get_secret_value() == "amqp://u:secret@broker"
+
+
+def test_an_empty_token_is_none(environment):
+    environment.setenv("ORDERMILL_SERVICE_TOKEN", "")
+
+    with pytest.raises(ValidationError):
+        Settings()
+
+
 def test_secrets_are_not_shown():
     assert "secret" not in repr(Settings()).replace("Secret", "")
     assert "t0ken" not in repr(Settings())
