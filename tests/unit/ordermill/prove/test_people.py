@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from random import Random
 
 import pytest
@@ -63,8 +62,10 @@ def only(monkeypatch, course, card="tok_ok"):
     monkeypatch.setattr(customers, "COURSES", ((course, 1, card),))
 
 
-async def one_order(customer):
-    await Customer(customer, ["MUG-RED", "CAP-RED", "PEN-RED"]).run(time.monotonic() + 0.001)
+async def one_order(person):
+    customer = Customer(person, ["MUG-RED", "CAP-RED", "PEN-RED"])
+    async with asyncio.TaskGroup() as sequels:
+        await customer._bear(customer._order(sequels))
 
 
 async def test_the_same_request_comes_again_with_its_key_until_it_is_answered(customer, ledger, answers, asked):
