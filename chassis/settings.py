@@ -26,7 +26,9 @@ class Told(BaseSettings):
     """Settings from the environment, and from files."""
 
     @classmethod
-    def settings_customise_sources(cls, settings_cls: type[BaseSettings], **sources: Any) -> tuple[Any, ...]:
+    def settings_customise_sources(  # type: ignore[override]  # which others there are is the library's business
+        cls, settings_cls: type[BaseSettings], **sources: Any
+    ) -> tuple[Any, ...]:
         """Where settings come from, the first one first."""
         files = SecretsSettingsSource(settings_cls, secrets_dir=os.environ.get(SECRETS))
         return sources["init_settings"], sources["env_settings"], files

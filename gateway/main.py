@@ -1,6 +1,6 @@
 """The gateway, put together from its settings: hosted services in-process, the others over HTTP."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from typing import Any
 
@@ -44,18 +44,20 @@ def app(hosted: Mapping[str, ASGIApp], lifespan: Lifespan = nullcontext, setting
     services = {**ways, **hosted}
     issuer = way(ISSUER, services.get(ISSUER, absent(ISSUER)))
     guard = _guard(issuer, settings)
+    life = _life(lifespan, issuer.aclose, guard.aclose, *(proxy.aclose for proxy in proxies.values()))
+    return _behind(gateway(services, table=settings.routes, guard=guard, lifespan=life), settings)
 
+
+def _life(within: Lifespan, *closes: Callable[[], Awaitable[None]]) -> Lifespan:
     @asynccontextmanager
     async def life() -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            stack.push_async_callback(issuer.aclose)
-            stack.push_async_callback(guard.aclose)
-            for proxy in proxies.values():
-                stack.push_async_callback(proxy.aclose)
-            await stack.enter_async_context(lifespan())
+            for close in closes:
+                stack.push_async_callback(close)
+            await stack.enter_async_context(within())
             yield
 
-    return _behind(gateway(services, table=settings.routes, guard=guard, lifespan=life), settings)
+    return life
 
 
 def _refuse_missing(names: set[str]) -> None:
