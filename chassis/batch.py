@@ -164,7 +164,10 @@ class Batch:
     async def _settle(self, tx: Transaction, items: Sequence[Item]) -> None:
         if not items:
             return
-        things = await self.work.store.load(tx, {key for item in items for key in item.rule.names(item.body)})
+        keys = {key for item in items for key in item.rule.names(item.body)}
+        makers = [(item.rule.makes, item) for item in items if item.rule.makes]
+        keys.update(key for makes, item in makers for key in makes(item.body, item.cause))
+        things = await self.work.store.load(tx, keys)
         run = _Run(self.work, things, self.answered, self.handed)
         for item in items:
             run.take(item)

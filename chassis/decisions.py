@@ -84,13 +84,15 @@ class Decision(NamedTuple):
 
 Decide = Callable[[State, Any, Cause], Decision]
 Names = Callable[[Any], Iterable[Key]]
+Makes = Callable[[Any, Cause], Iterable[Key]]
 
 
 class Rule(NamedTuple):
-    """How items of one type are decided: the keys they name, and the decision."""
+    """How items of one type are decided: the keys they name, the decision, and the keys of what it would add."""
 
     names: Names
     decide: Decide
+    makes: Makes | None = None
 
 
 class Decisions:
@@ -100,8 +102,10 @@ class Decisions:
         self.service = service
         self.rules: dict[type, Rule] = {}
 
-    def on(self, names: Names) -> Callable[[Decide], Decide]:
+    def on(self, names: Names, makes: Makes | None = None) -> Callable[[Decide], Decide]:
         """Registers a decision for every type that its second parameter is annotated with.
+
+        ``makes`` gives keys that are derived from the cause: what an item adds under them, its repetition finds there.
 
         Raises:
             TypeError: on the definition of a second decision for one type.
@@ -110,7 +114,7 @@ class Decisions:
         def register(decide: Decide) -> Decide:
             _state, item, *_ = typing.get_type_hints(decide).values()
             for kind in typing.get_args(item) if isinstance(item, UnionType) else (item,):
-                if self.rules.setdefault(kind, Rule(names, decide)).decide is not decide:
+                if self.rules.setdefault(kind, Rule(names, decide, makes)).decide is not decide:
                     message = f"two decisions of {self.service} name {kind.__name__}"
                     raise TypeError(message)
             return decide

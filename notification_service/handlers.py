@@ -1,6 +1,8 @@
 """The decisions of notification_service: facts that become mails, what became of a mail, and whom not to write to."""
 
-from chassis.decisions import Cause, Decision, Decisions, State
+from uuid import UUID
+
+from chassis.decisions import Cause, Decision, Decisions, Key, State
 from contracts.accounts import UserErased, UserRegistered
 from notification_service.domain import mails, notification, reader
 from notification_service.domain.mails import ToCustomer, ToStaff
@@ -11,27 +13,40 @@ from notification_service.domain.notification import (
     RecordSent,
     RecordSetback,
     ResendNotification,
+    Status,
 )
 from notification_service.domain.reader import Erasure, Reader, SetPreferences
 
 decisions = Decisions("notification_service")
 
 
-@decisions.on(names=lambda fact: ((Reader, fact.customer_id),))
+def _id(fact: ToCustomer | ToStaff, cause: Cause) -> UUID:
+    """It is derived from the event: one that is told again finds its mail, and writes no second one."""
+    return cause.derive(mails.template_of(fact), mails.recipient_of(fact))
+
+
+def _written(fact: ToCustomer | ToStaff, cause: Cause) -> tuple[Key]:
+    return ((Notification, _id(fact, cause)),)
+
+
+@decisions.on(names=lambda fact: ((Reader, fact.customer_id),), makes=_written)
 def write_to_customer(state: State, fact: ToCustomer, cause: Cause) -> Decision:
-    return _write(fact, state.find(Reader, fact.customer_id), cause)
+    return _write(state, fact, state.find(Reader, fact.customer_id), cause)
 
 
-@decisions.on(names=lambda _fact: ())
-def write_to_staff(_state: State, fact: ToStaff, cause: Cause) -> Decision:
-    return _write(fact, None, cause)
+@decisions.on(names=lambda _fact: (), makes=_written)
+def write_to_staff(state: State, fact: ToStaff, cause: Cause) -> Decision:
+    return _write(state, fact, None, cause)
 
 
-def _write(fact: ToCustomer | ToStaff, known: Reader | None, cause: Cause) -> Decision:
-    # The id is derived from the event: one that is told again writes no second mail (store.save_notifications).
-    derived = cause.derive(mails.template_of(fact), mails.recipient_of(fact))
+def _write(state: State, fact: ToCustomer | ToStaff, known: Reader | None, cause: Cause) -> Decision:
+    derived = _id(fact, cause)
+    if state.find(Notification, derived) is not None:
+        return Decision(ignored="written before")
     written = notification.write(fact, known, notification_id=derived, event_id=cause.id, now=cause.now)
-    return Decision(changes=(written,), sequence=written.version)
+    written = notification.claim(written, cause.lease)
+    due = (written,) if written.status is Status.SENDING else ()
+    return Decision(changes=(written,), sequence=written.version, hands_over=due)
 
 
 @decisions.on(names=lambda outcome: ((Notification, outcome.notification_id),))

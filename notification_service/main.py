@@ -18,4 +18,5 @@ service = Service(
     },
     loops=(Loop("sending", sending.step, every=1.0), Loop("retention", retention.step, every=3600.0, woken=False)),
     own=sending.open_desk,
+    handover=lambda parts: parts.own.handover,
 )

@@ -1,19 +1,24 @@
-"""The loop that sends mails: claim with a lease and commit, send outside every transaction, record the outcome."""
+"""The loop that sends mails: claim with a lease and commit, send outside every transaction, record the outcome.
+
+A mail is claimed by the step that writes it, and handed over; what others left, and what is due later, is looked for.
+"""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from email.headerregistry import Address
 from email.utils import parseaddr
 from functools import partial
 from random import random
 from traceback import extract_tb
+from typing import Any
 
 from loguru import logger
 
 from chassis.app import Parts
 from chassis.context import new_traceparent, start
+from chassis.handover import Handover
 from chassis.ids import typeid
 from chassis.items import Unavailable
 from chassis.logging import Line, info_each
@@ -34,19 +39,26 @@ from notification_service.rendering import render
 from notification_service.settings import Settings
 from notification_service.smtp import SmtpMailer
 
-BATCH = 50
+# So many mails are out at once: more than that a mail server may not take within a lease.
+AT_ONCE = {"smtp": 50, "log": 200, "null": 200}
 LEASE = timedelta(seconds=30)
 # Seconds for sending, then for recording: inside the lease, so that nobody else sends what this step is still sending.
 STEP = 14.0
 RECORD = 12.0
 PAUSE = 0.2
+LANDING = 2.0
 _MESSAGES = {Status.SENT: "mail sent", Status.WAITING: "mail waits: {}", Status.DEAD: "mail given up: {}"}
 
 
 class Desk:
-    """What sending needs beside the database: the addresses, the mailer, and who the mails are from."""
+    """What sending needs beside the database: the addresses, the mailer, who the mails are from, and what is out."""
 
-    def __init__(self, settings: Settings, addresses: Addresses) -> None:
+    def __init__(self, settings: Settings, addresses: Addresses, begin: Callable[[Sequence[Any], float], None]) -> None:
+        self.at_once = AT_ONCE[settings.mail_channel]
+        self.handover = Handover(LEASE, lambda: self.at_once - self.out, begin)
+        self.flights: set[asyncio.Task[None]] = set()
+        self.out = 0
+        self.landed = False
         shop, address = parseaddr(settings.mail_from)
         self.sender = Address(display_name=shop, addr_spec=address)
         self.settings = settings
@@ -79,28 +91,65 @@ def _mailer(settings: Settings, sender: Address) -> Mailer:
 
 @asynccontextmanager
 async def open_desk(parts: Parts) -> AsyncIterator[Desk]:
-    desk = Desk(parts.settings, Addresses(parts.peers["auth_service"]))
+    """At the end mails that were handed over have two seconds; what is cut then is sent when its lease is over."""
+    desk = Desk(parts.settings, Addresses(parts.peers["auth_service"]), partial(_begin, parts))
     try:
         yield desk
     finally:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LANDING):
+                while desk.flights:
+                    await asyncio.wait(desk.flights)
+        desk.landed = True
+        _cancel(desk.flights)
+        await asyncio.gather(*desk.flights, return_exceptions=True)
         await desk.mailer.close()
 
 
+def _begin(parts: Parts, claimed: Sequence[Notification], since: float) -> None:
+    """Sends mails that were handed over, each as old as the step that wrote it."""
+    desk: Desk = parts.own
+    if desk.landed:
+        return
+    with logger.contextualize(service=parts.service.name):
+        flight = asyncio.create_task(_fly(parts, [*claimed], since))
+    desk.flights.add(flight)
+    desk.out += len(claimed)
+    flight.add_done_callback(partial(_landed, desk, len(claimed)))
+
+
+def _landed(desk: Desk, many: int, flight: asyncio.Task[None]) -> None:
+    desk.flights.discard(flight)
+    desk.out -= many
+
+
+async def _fly(parts: Parts, claimed: Sequence[Notification], since: float) -> None:
+    try:
+        await _send(parts, claimed, claimed[0].queued_at, since + STEP)
+    except Exception as failure:  # noqa: BLE001 -- the leases run out, and whoever takes the mails sends them
+        kind = type(failure).__name__  # no more of it: there may be an address in its text
+        logger.error("of {} mails some are given up until their lease ends: {}", len(claimed), kind)
+
+
 async def step(parts: Parts) -> bool:
-    """Sends what is due. True when there may be more at once."""
-    async with parts.database.transaction() as tx:
-        claimed, now = await store.claim_due(tx, limit=BATCH, lease=LEASE)
-    if now is None:
-        await parts.own.mailer.rest()
+    """Sends what is due, as long as not too many mails are out. True when there may be more at once."""
+    desk: Desk = parts.own
+    room = desk.handover.room
+    if room <= 0:
         return False
-    await _send(parts, claimed, now)
-    return len(claimed) == BATCH
+    with desk.handover.reserved(room):
+        async with parts.database.transaction() as tx:
+            claimed, now = await store.claim_due(tx, limit=room, lease=LEASE)
+        if now is None:
+            await desk.mailer.rest()
+            return False
+        await _send(parts, claimed, now, asyncio.get_running_loop().time() + STEP)
+    return len(claimed) == room
 
 
-async def _send(parts: Parts, claimed: Sequence[Notification], now: datetime) -> None:
+async def _send(parts: Parts, claimed: Sequence[Notification], now: datetime, ends_at: float) -> None:
     """Sends the mails side by side. What becomes known together is recorded together, while others are being sent."""
     loop = asyncio.get_running_loop()
-    ends_at = loop.time() + STEP
     attempts = {asyncio.create_task(_attempt(parts.own, one, now)): one for one in claimed}
     cut = loop.call_at(ends_at, _cancel, attempts)
     waiting, records = set(attempts), list[asyncio.Task[None]]()

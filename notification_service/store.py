@@ -45,7 +45,7 @@ _LOCK_READERS = Statement(
 _LOCK_NOTIFICATIONS = Statement(select(n).where(n.c.id == any_(_IDS)).order_by(n.c.id).with_for_update())
 _ADD_READERS = Bulk.insert(readers)
 _SAVE_READERS = Bulk.update(readers, *(column.name for column in readers.c))
-_ADD_NOTIFICATIONS = Bulk.insert(n, conflict="ON CONFLICT DO NOTHING")
+_ADD_NOTIFICATIONS = Bulk.insert(n)
 _SAVE_NOTIFICATIONS = Bulk.update(
     n, "id", "status", "attempts", "resent", "reason", "address", "queued_at", "due_at", "sent_at", "version"
 )
@@ -114,7 +114,7 @@ async def lock_notifications(tx: Transaction, keys: Sequence[UUID]) -> list[Noti
 
 
 async def save_notifications(tx: Transaction, changes: Sequence[Change]) -> None:
-    # A mail that was written before, by an event that is told again, stays as it is: one mail an event.
+    # A plain INSERT: of two who write one mail at once, as its event is told again, the loser runs again and finds it.
     await tx.run(_ADD_NOTIFICATIONS, [_row(c.after, _COLUMNS) for c in changes if c.before is None])
     await tx.run(
         _SAVE_NOTIFICATIONS, [_row(c.after, _SAVE_NOTIFICATIONS.columns) for c in changes if c.before is not None]

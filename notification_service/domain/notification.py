@@ -134,6 +134,13 @@ def write(
     return notification
 
 
+def claim(written: Notification, lease: timedelta | None) -> Notification:
+    """A new mail that is to be sent, claimed by whoever writes it; without a lease it stays queued."""
+    if lease is None or written.status is not Status.QUEUED:
+        return written
+    return replace(written, status=Status.SENDING, attempts=1, due_at=written.due_at + lease)
+
+
 def record(notification: Notification, outcome: Record, now: datetime) -> tuple[Notification, tuple[Event, ...]]:
     """What became of an attempt. Whoever lost the lease meanwhile reports an older attempt, and changes nothing."""
     if notification.status is not Status.SENDING or notification.attempts != outcome.attempt:

@@ -27,7 +27,6 @@ from contracts.types import Money
 from inventory_service.domain.movement import Reason
 from inventory_service.domain.product import CreateProduct
 from inventory_service.domain.stock import AdjustStock
-from notification_service import sending
 from ordermill.setup import listeners
 
 SERVICES = ("order_service", "inventory_service", "payment_service", "notification_service")
@@ -156,8 +155,8 @@ class CountedShop:
             for name in SERVICES:
                 moved |= await self._relayed(name)
             payments, mails = self.parts["payment_service"], self.parts["notification_service"]
-            await self._counted("payment_service: charging", payments, self._charged(payments))
-            await self._counted("notification_service: sending", mails, sending.step(mails))
+            await self._counted("payment_service: charging", payments, self._handed_over(payments))
+            await self._counted("notification_service: sending", mails, self._handed_over(mails))
 
     async def _relayed(self, name: str) -> bool:
         """Publishes what a service has told, and lets all who listen hear it."""
@@ -172,15 +171,13 @@ class CountedShop:
                 await self._counted(label, self.parts[listener], _settled(consumer, heard))
         return bool(topics)
 
-    async def _charged(self, payments: Parts) -> None:
-        self._begin(payments)
-        await asyncio.gather(*payments.own.flights)
-
-    def _begin(self, parts: Parts) -> None:
-        """What was handed over to a service's loop is begun."""
+    async def _handed_over(self, parts: Parts) -> None:
+        """What was handed over to a service's loop is done."""
         handed = self._handed[parts.service.name]
-        parts.service.handover(parts).begin([*handed], asyncio.get_running_loop().time())
+        if handed and parts.service.handover:
+            parts.service.handover(parts).begin([*handed], asyncio.get_running_loop().time())
         handed.clear()
+        await asyncio.gather(*parts.own.flights)
 
     def _topics(self) -> str:
         return ", ".join(sorted({row["topic"] for row in self._published}))

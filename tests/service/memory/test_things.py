@@ -108,7 +108,7 @@ async def test_a_second_live_charge_cannot_be_stored(at):
     database, payment = at.payment_service, pay.a_desk(pay.asked()).payment
     await kept(database, PAYMENTS, payment)
     [first] = payment.attempts
-    second = replace(first, number=2, call=replace(first.call, key="another"))
+    second = first._replace(number=2, call=first.call._replace(key="another"))
 
     # then
     with pytest.raises(asyncpg.UniqueViolationError):
@@ -154,7 +154,7 @@ def a_desk_of_long_ago(*items) -> pay.Desk:
 
 def with_key(payment: Payment, key: str) -> Payment:
     [first] = payment.attempts
-    return replace(payment, attempts=(replace(first, call=replace(first.call, key=key)),))
+    return replace(payment, attempts=(first._replace(call=first.call._replace(key=key)),))
 
 
 async def test_notices_are_due_until_they_are_applied(at):
@@ -179,7 +179,8 @@ async def test_due_mails_are_claimed_once_until_their_lease_ends(at):
     sent = {"status": Status.SENT, "sent_at": LONG_AGO, "address": "a@b.example"}
     other = mail.a_notification(id=SECOND, event_id=SECOND, **sent)
     await kept(database, notifications.STORE, one, other, mail.a_reader())
-    await kept(database, notifications.STORE, replace(one, recipient="another"))
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await kept(database, notifications.STORE, replace(one, recipient="another"))
 
     # when
     async with database.transaction() as tx:

@@ -138,7 +138,7 @@ async def test_the_log_channel_shows_the_mail_without_its_address():
 @pytest.mark.parametrize(("channel", "mailer"), [("smtp", SmtpMailer), ("log", LogMailer), ("null", NullMailer)])
 async def test_a_setting_chooses_how_mails_leave(shop, mails, channel, mailer):
     settings = shop.parts.settings.model_copy(update={"mail_channel": channel})
-    shop.parts.own = sending.Desk(settings, shop.parts.own.addresses)
+    shop.parts.own = sending.Desk(settings, shop.parts.own.addresses, shop.parts.own.handover.begin)
     assert type(shop.parts.own.mailer) is mailer
     await shop.hear(order_confirmed())
 

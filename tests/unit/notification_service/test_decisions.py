@@ -28,8 +28,9 @@ from tests.support.notification_service import (
 
 def decide(item, *things, cause=None) -> Decision:
     rule = decisions.rules[type(item)]
-    known = {(type(thing), thing.key): thing for thing in things}
-    return rule.decide(State({key: known.get(key) for key in rule.names(item)}), item, cause or a_cause())
+    cause, known = cause or a_cause(), {(type(thing), thing.key): thing for thing in things}
+    keys = (*rule.names(item), *(rule.makes(item, cause) if rule.makes else ()))
+    return rule.decide(State({key: known.get(key) for key in keys}), item, cause)
 
 
 def test_the_same_event_always_writes_the_notification_with_the_same_id():
