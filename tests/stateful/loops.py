@@ -12,16 +12,21 @@ HOSTED = ("order_service", "inventory_service", "payment_service", "notification
 
 async def charge(parts) -> bool:
     """One step of the charging loop, until the provider has answered, or never will."""
-    provider = parts.own.provider
-    provider.lost.clear()
+    parts.own.provider.lost.clear()
     more = await charging.step(parts)
-    lost = asyncio.ensure_future(provider.lost.wait())
-    flights = asyncio.gather(*parts.own.flights, return_exceptions=True)
+    await landed(parts)
+    return more
+
+
+async def landed(parts) -> None:
+    """Returns when what a process has begun by itself is over, or never will be."""
+    flights = asyncio.gather(*getattr(parts.own, "flights", ()), return_exceptions=True)
+    provider = getattr(parts.own, "provider", None)
+    lost = asyncio.ensure_future(provider.lost.wait() if provider else asyncio.Event().wait())
     try:
         await asyncio.wait({lost, flights}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         lost.cancel()
-    return more
 
 
 LOOPS = {

@@ -17,6 +17,7 @@ from chassis.items import Unavailable
 from chassis.tasks import running
 from chassis.tokens import KeyPair, Verifier, issue
 from tests.stateful.faults import Killed, MoodyProvider
+from tests.stateful.loops import landed
 
 PAIR = KeyPair.new()
 LONGEST = 120.0  # seconds of a loaded machine, for what takes milliseconds
@@ -38,10 +39,14 @@ LOST = Lost()
 
 
 class Process:
-    """What it holds in memory is gone when it dies: the batch, the calls that are out, the connections."""
+    """What it holds in memory is gone when it dies: the batch, the calls that are out, the connections.
 
-    def __init__(self, service, settings, peers) -> None:
+    One that takes over what it makes asks the provider, or sends, as soon as it is committed.
+    """
+
+    def __init__(self, service, settings, peers, *, takes_over: bool) -> None:
         self.service = service
+        self.takes_over = takes_over and service.handover is not None
         self.deaths = 0
         self._settings = settings
         self._peers = peers
@@ -58,6 +63,8 @@ class Process:
         await self._stack.enter_async_context(opened(self.parts))
         if self.service.name == "payment_service":
             self.parts.own.provider = MoodyProvider(self.parts.own.provider)
+        if self.takes_over:
+            self.parts.pipeline.handover = self.service.handover(self.parts)
         self.pipeline = asyncio.ensure_future(_until_killed(self.parts.pipeline))
         await self._stack.enter_async_context(running(self.pipeline))
 
@@ -77,7 +84,7 @@ class Process:
         """The works' results; LOST for those whose process died, or whose database did not answer, meanwhile."""
         database = self.parts.database
         database.arm(fault)
-        tasks = [asyncio.ensure_future(work) for work in works]
+        tasks = [asyncio.ensure_future(self._whole(work)) for work in works]
         together = asyncio.gather(*tasks, return_exceptions=True)
         done, _ = await asyncio.wait({together, self.pipeline}, return_when=asyncio.FIRST_COMPLETED, timeout=LONGEST)
         assert done, f"{self.service.name} is stuck"
@@ -88,6 +95,12 @@ class Process:
             await self.die()
         database.arm(None)
         return [self._seen(result, struck=database.struck or fault is not None) for result in results]
+
+    async def _whole(self, work: Awaitable[Any]) -> Any:
+        """A work, and what the process does by itself because of it."""
+        result = await work
+        await landed(self.parts)
+        return result
 
     def _seen(self, result: Any, *, struck: bool) -> Any:
         if not isinstance(result, BaseException):

@@ -98,7 +98,7 @@ class Shop:
         peers = {"auth_service": auth, "inventory_service": auth, "payment_service": auth}
         for name in HOSTED:
             service, settings = load(name), self._settings(name)
-            self.processes[name] = [Process(service, settings, peers) for _ in range(2)]
+            self.processes[name] = [Process(service, settings, peers, takes_over=n == 1) for n in range(2)]
             database = FragileDatabase(as_role(self.url, name))
             self._relays[name] = Relay(name, database, ""), await database.connect()
         await self.promises.open()

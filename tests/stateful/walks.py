@@ -68,6 +68,25 @@ A_REFUND_IS_IN_DOUBT_THEN_REFUSED = (
     charge(Mood.ANSWERS),
     HOUR,
 )
+TAKEN_OVER_AT_ONCE = (
+    *REQUESTED,
+    ("deliver", {"number": 0, "at": 1, "fault": None}),
+    HOUR,
+)
+# At one point the charge is not recorded yet, at the next it is claimed and never made, then it is made, then recorded.
+KILLED_WHILE_IT_TAKES_OVER = tuple(
+    step
+    for point in range(2, 12)
+    for step in (
+        ("order", {"basket": [("TEA", 1)], "card": "tok_ok", "customer": 1, "at": 0, "fault": None}),
+        deliver(0),
+        deliver(0),
+        ("deliver", {"number": 0, "at": 1, "fault": Fault("kill", point)}),
+        HOUR,
+        later(seconds=31),
+        HOUR,
+    )
+)[: 7 * 8]
 TOLD_AHEAD = (*REQUESTED, ("tell_of_a_payment_ahead_of_it", {"number": 0, "at": 0}), HOUR)
 PARKED = (
     opened(),
@@ -104,6 +123,8 @@ DECLINED_THEN_PAID = (
 )
 
 WALKS = (
+    TAKEN_OVER_AT_ONCE,
+    (opened(), ALL_ARRIVES, HOUR, *KILLED_WHILE_IT_TAKES_OVER),
     CANCELLED_BEFORE_IT_WAS_HELD,
     CANCELLED_BEFORE_IT_WAS_CHARGED,
     CANCELLED_WHILE_IT_IS_CHARGED,
