@@ -38,6 +38,7 @@ class Consumer:
         self._database = database
         self._pipeline = pipeline
         self._work = work
+        self._topics = frozenset(work.decisions.topics)
 
     def broker(self) -> RabbitBroker:
         """A FastStream broker with two subscribers: the service's queue, and its dead letters, which are drained."""
@@ -109,7 +110,7 @@ class Consumer:
         """Returns when the parcel is handled, deferred or parked, and that is committed."""
         try:
             parcel = UUID(message_id)
-            envelopes = read(topic, body) if topic in self._work.decisions.topics else []
+            envelopes = read(topic, body) if topic in self._topics else []
         except (ValueError, KeyError) as failure:
             logger.error("a parcel of {} cannot be read and is parked: {}", topic, type(failure).__name__)
             await self._outlast([unreadable(message_id, topic, body, repr(failure))], None)

@@ -28,7 +28,8 @@ _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 def order_number(order_id: UUID) -> str:
     """The order's name for people, derived from the last 50 bits of its id: ``7K3F9-Q2XAB``."""
-    tail = "".join(_CROCKFORD[order_id.int >> shift & 31] for shift in range(45, -1, -5))
+    number = order_id.int
+    tail = "".join([_CROCKFORD[number >> shift & 31] for shift in range(45, -1, -5)])
     return f"{tail[:5]}-{tail[5:]}"
 
 
@@ -38,11 +39,11 @@ def with_changes(thing: Thing, **changes: Any) -> Thing:
     Raises:
         TypeError: when it has no such field.
     """
-    if strangers := changes.keys() - thing.__dict__.keys():
-        message = f"{type(thing).__name__} has no {', '.join(sorted(strangers))}"
-        raise TypeError(message)
     changed = object.__new__(type(thing))
     changed.__dict__.update(thing.__dict__, **changes)
+    if len(changed.__dict__) > len(thing.__dict__):
+        message = f"{type(thing).__name__} has no {', '.join(sorted(changes.keys() - thing.__dict__.keys()))}"
+        raise TypeError(message)
     return changed
 
 
