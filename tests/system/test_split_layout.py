@@ -210,3 +210,16 @@ async def test_the_docs_page_asks_nobody_outside(split: RunningShop, client: htt
     answers = [await client.get(f"{split.url}{path}") for path in linked]
     assert [answer.status_code for answer in answers] == [200] * len(linked)
     assert len(linked) >= 3
+
+
+async def test_a_key_opens_the_door_of_services_in_other_processes(customer: Person, sku: str):
+    # given
+    made = await customer.post("/auth/api-keys", {"name": "till", "scopes": ["orders:write"]})
+    program = Person(customer.client, customer.email, made.raise_for_status().json()["api_key"])
+
+    # when
+    order = await program.ordered(sku)
+
+    # then
+    assert (await customer.seen(order))["id"] == order["id"]
+    assert [kept["id"] for kept in (await customer.get("/auth/me/export"))["orders"]] == [order["id"]]
