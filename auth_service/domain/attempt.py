@@ -10,7 +10,7 @@ from math import ceil
 
 FREE = 10
 FREE_OF_A_PLACE = 100  # whole offices come from one address
-LONGEST = timedelta(seconds=60)
+SHORTEST, LONGEST = timedelta(seconds=1), timedelta(seconds=60)
 FORGOTTEN_AFTER = timedelta(hours=1)
 _DOUBLINGS = 6
 
@@ -46,7 +46,7 @@ class Tries:
         if now < self.free_at:
             raise TooManyTries(self.free_at - now)
         failures = 1 if now - self.last_at > FORGOTTEN_AFTER else self.failures + 1
-        wait = timedelta(seconds=2 ** min(failures - free, _DOUBLINGS)) if failures >= free else timedelta()
+        wait = SHORTEST * 2 ** min(failures - free, _DOUBLINGS) if failures >= free else timedelta()
         return replace(self, failures=failures, free_at=now + min(wait, LONGEST), last_at=now)
 
     def one_less(self, now: datetime) -> "Tries":

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from starlette.types import ASGIApp
 
 from auth_service.accounts import create_user
 from auth_service.main import service
@@ -36,8 +37,9 @@ class SignedIn:
 class Shop:
     """The service with its pipeline at work."""
 
-    def __init__(self, parts: Parts, http: httpx2.AsyncClient) -> None:
+    def __init__(self, parts: Parts, edge: ASGIApp, http: httpx2.AsyncClient) -> None:
         self.parts = parts
+        self.edge = edge
         self.http = http
 
     async def register(self, email: str = "ann@shop.test", **given: object) -> httpx2.Response:
@@ -71,7 +73,8 @@ def a_service(database: str, peers: dict[str, httpx2.AsyncClient]) -> Parts:
 async def at_work(database: str) -> AsyncIterator[Shop]:
     peers: dict[str, httpx2.AsyncClient] = {}
     parts = a_service(database, peers)
-    edge = httpx2.ASGITransport(app=api(parts))
+    app = api(parts)
+    edge = httpx2.ASGITransport(app=app)
     async with (
         httpx2.AsyncClient(transport=edge, base_url="http://shop") as http,
         opened(parts),
@@ -80,7 +83,7 @@ async def at_work(database: str) -> AsyncIterator[Shop]:
         headers = {"Authorization": f"Bearer {SERVICE_TOKEN}"}
         async with httpx2.AsyncClient(transport=edge, base_url="http://auth", headers=headers) as peer:
             peers["auth_service"] = peer
-            yield Shop(parts, http)
+            yield Shop(parts, app, http)
         await parts.pipeline.close()
 
 
