@@ -82,6 +82,7 @@ class PublishedKeys:
         now: Unix time in seconds.
         algorithms: keys of other ones are left alone. A key without ``alg`` is for RS256 or ES256, by its kind.
         shape: what its tokens look like.
+        lost: called when a key is not published any more: what was checked with it is not to be believed.
     """
 
     def __init__(
@@ -91,11 +92,13 @@ class PublishedKeys:
         now: Callable[[], float],
         algorithms: frozenset[str] = frozenset({ES256}),
         shape: Pattern[str] = OURS,
+        lost: Callable[[], None] = lambda: None,
     ) -> None:
         self._fetch = fetch
         self._now = now
         self._algorithms = algorithms
         self._shape = shape
+        self._lost = lost
         self._keys: dict[str, tuple[Key, str]] = {}
         self._ask_at = 0.0
         self._failed = False
@@ -121,11 +124,14 @@ class PublishedKeys:
         try:
             keys = [(key, _algorithm(key)) for key in (await self._fetch())["keys"]]
             known = {key["kid"]: (key, name) for key, name in keys if name in self._algorithms}
-            self._keys = {kid: (jwk.construct(dict(key), name), name) for kid, (key, name) in known.items()}
+            keys_now = {kid: (jwk.construct(dict(key), name), name) for kid, (key, name) in known.items()}
         except Exception:  # noqa: BLE001 -- whatever stands between us and the keys, those that are known stay good
             self._failed, self._ask_at = True, self._now() + _ASK_AGAIN_AFTER_FAILURE
         else:
+            gone, self._keys = self._keys.keys() - keys_now.keys(), keys_now
             self._failed, self._ask_at = False, self._now() + _ASK_AGAIN
+            if gone:
+                self._lost()
 
     async def _key(self, kid: str) -> tuple[Key, str]:
         if kid not in self._keys:

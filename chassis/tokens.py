@@ -126,7 +126,7 @@ class Verifier:
         self._now = now
         self._size = size
         self._checked: OrderedDict[str, tuple[Caller, int]] = OrderedDict()
-        self._keys = PublishedKeys(fetch_jwks, now=now)
+        self._keys = PublishedKeys(fetch_jwks, now=now, lost=self._checked.clear)
         self._keys_due_at = 0.0
         self.revocations = Revocations(fetch_ended, self._drop) if fetch_ended else None
 

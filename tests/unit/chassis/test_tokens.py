@@ -292,6 +292,22 @@ async def test_a_new_key_is_fetched_when_a_token_names_it():
     assert keys.asked == 2
 
 
+async def test_what_was_checked_with_a_key_that_is_gone_is_not_believed_any_more():
+    keys = Keys(PAIR, OTHER)
+    verifier = a_verifier(keys)
+    token, leaked = a_token(), a_token(OTHER)
+    for each in (token, leaked):
+        await verifier.verify(each)
+    keys.pairs.remove(OTHER)
+
+    await verifier._keys.refresh()
+
+    assert verifier.known(leaked) is None
+    with pytest.raises(TokenInvalid):
+        await verifier.verify(leaked)
+    assert await verifier.verify(token) == CALLER
+
+
 async def test_made_up_kids_do_not_make_us_ask_more_than_each_five_seconds():
     keys, clock = Keys(PAIR), Clock()
     verifier = a_verifier(keys, clock)
