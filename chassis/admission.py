@@ -5,9 +5,10 @@ their own, so that a thousand customers who look on keep nobody from ordering.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 
 class Crowded(Exception):
@@ -83,6 +84,15 @@ class Admission:
         now = asyncio.get_running_loop().time()
         for limit in self._endless:
             limit.reschedule(now)
+
+
+def makes_room(newcomer: object, connections: Iterable[Any]) -> bool:
+    """Closes one that has no request at work, half-open ones first: whoever holds many for nothing keeps nobody out."""
+    idle = [each for each in connections if each is not newcomer and each.is_idle]
+    leaves = next((each for each in idle if each.is_half_open), idle[0] if idle else None)
+    if leaves is not None:
+        leaves.transport.close()
+    return leaves is not None
 
 
 HERE = Admission()

@@ -1,8 +1,9 @@
 """The answer to one request too many, made of ready bytes: two refusals cost less than a twentieth of an order."""
 
 from pydantic_core import to_json
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from chassis.context import known_id
+from chassis.context import known_id, start
 from chassis.problems import Problem
 
 LENGTH_DIGITS = 9
@@ -22,6 +23,15 @@ def refusal(path: bytes, request_id: bytes, *, is_kept: bool = True, is_head: bo
     instance = to_json(path.decode("ascii", "replace"))[1:-1]
     body = _BODY.replace(b"<path>", instance).replace(b"<id>", known)
     return _HEAD % (len(body), known, b"keep-alive" if is_kept else b"close") + (b"" if is_head else body)
+
+
+def spelled_out(problem: Problem, path: str) -> bytes:
+    """The answer to what is no request, which ends its connection."""
+    asked = start()
+    response = problem.answer(path, asked.request_id)
+    headers = [*response.raw_headers, (b"x-request-id", asked.request_id.encode()), (b"connection", b"close")]
+    head = b"".join(b"%s: %s\r\n" % pair for pair in headers)
+    return STATUS_LINE[problem.status] + head + b"\r\n" + bytes(response.body)
 
 
 def at_a_glance(data: bytes) -> bytes | None:

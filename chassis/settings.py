@@ -5,10 +5,11 @@ so a secret need be in nobody's environment. A variable wins over a file.
 """
 
 import os
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import AliasChoices, AliasGenerator, Field, SecretStr
 from pydantic_settings import BaseSettings, SecretsSettingsSource, SettingsConfigDict
+from pydantic_settings import PydanticBaseSettingsSource as Source
 
 SECRETS = "ORDERMILL_SECRETS_DIR"
 
@@ -26,12 +27,16 @@ class Told(BaseSettings):
     """Settings from the environment, and from files."""
 
     @classmethod
-    def settings_customise_sources(  # type: ignore[override]  # which others there are is the library's business
-        cls, settings_cls: type[BaseSettings], **sources: Any
-    ) -> tuple[Any, ...]:
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: Source,
+        env_settings: Source,
+        dotenv_settings: Source,  # noqa: ARG003 -- none of ours are read from such a file
+        file_secret_settings: Source,  # noqa: ARG003 -- its folder would be the one of the import
+    ) -> tuple[Source, ...]:
         """Where settings come from, the first one first."""
-        files = SecretsSettingsSource(settings_cls, secrets_dir=os.environ.get(SECRETS))
-        return sources["init_settings"], sources["env_settings"], files
+        return init_settings, env_settings, SecretsSettingsSource(settings_cls, secrets_dir=os.environ.get(SECRETS))
 
 
 class LogSettings(BaseSettings):

@@ -7,12 +7,11 @@ from asyncio import TimerHandle, Transport, current_task
 from typing import Any
 
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from chassis import context
-from chassis.admission import HERE
+from chassis.admission import HERE, makes_room
 from chassis.problems import Problem
-from chassis.refusing import PROBES, at_a_glance, refusal
+from chassis.refusing import PROBES, at_a_glance, refusal, spelled_out
 from chassis.telemetry import REFUSED
 
 HEAD_LIMIT = 32 * 1024
@@ -36,6 +35,7 @@ class Wire(HttpToolsProtocol):
     cycle: RequestResponseCycle | None  # type: ignore[assignment]
     _closing: TimerHandle | None = None
     _refused: RequestResponseCycle | None = None
+    _unstarted: Any = None
     _stalled: TimerHandle | None = None
     _begun: bool = False
     _between: bool = False
@@ -50,8 +50,19 @@ class Wire(HttpToolsProtocol):
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """From now on a request has to come."""
         super().connection_made(transport)
-        self._is_surplus = len(self.connections) > self.admission.connections
+        self._is_surplus = len(self.connections) > self.admission.connections and not makes_room(self, self.connections)
         self._expect()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request of it is at work."""
+        is_free = self.cycle is None or self.cycle.response_complete or self._unstarted is not None
+        return is_free and not self.transport.is_closing()
+
+    @property
+    def is_half_open(self) -> bool:
+        """Whether a request has to come, and is not whole."""
+        return self._closing is not None
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing more will come."""
@@ -94,6 +105,13 @@ class Wire(HttpToolsProtocol):
         self._reads_head = False
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        """A piece of a body; one that is too large is the application's to refuse, and need not be whole."""
+        super().on_body(body)
+        if (app := self._unstarted) is not None and self.cycle is not None and len(self.cycle.body) > UNREAD_LIMIT:
+            self._unstarted = None
+            super()._start_asgi_task(self.cycle, app)
+
     def on_message_complete(self) -> None:
         """The request is whole; what comes now is the head of the next one."""
         self._between = self._reads_head = True
@@ -102,6 +120,9 @@ class Wire(HttpToolsProtocol):
         super().on_message_complete()
         if self._refused is not None:
             self._refuse(self._refused)
+        elif (app := self._unstarted) is not None and self.cycle is not None:
+            self._unstarted = None
+            self._start_asgi_task(self.cycle, app)
 
     def on_response_complete(self) -> None:
         """An answer has left; a request that began behind it has its whole time from now."""
@@ -118,13 +139,25 @@ class Wire(HttpToolsProtocol):
         if self._ends and cycle is self.cycle:
             cycle.keep_alive = False
         is_welcome = not self._is_surplus and not self.admission.is_full(len(self.tasks))
-        if is_welcome or cycle.scope["raw_path"] in PROBES:
+        if is_welcome and self._waits_for(cycle):
+            self._unstarted = app
+        elif is_welcome or cycle.scope["raw_path"] in PROBES:
             super()._start_asgi_task(cycle, app)
         elif cycle.more_body and not cycle.waiting_for_100_continue:
             cycle.response_complete = True  # so that uvicorn keeps nothing of its body
             self._refused = cycle
         else:
             self.loop.call_soon(self._refuse, cycle)
+
+    def _waits_for(self, cycle: RequestResponseCycle) -> bool:
+        """Whether a request is not whole but may become so: until then it is nobody's work, however many begin one."""
+        lengths = [value for name, value in cycle.scope["headers"] if name == b"content-length"]
+        if not cycle.more_body or (lengths and int(lengths[0]) > UNREAD_LIMIT):
+            return False
+        if cycle.waiting_for_100_continue:
+            cycle.waiting_for_100_continue = False
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        return True
 
     def _refuse(self, cycle: RequestResponseCycle) -> None:
         self._refused = None
@@ -188,7 +221,7 @@ class Wire(HttpToolsProtocol):
         """Refuses what is no request. While the one before is being answered, the connection can only be cut."""
         ours = not self._reads_head and self.cycle is not None and not self.cycle.response_started
         if self.cycle is None or self.cycle.response_complete or ours:
-            self.transport.write(_answer(self._refusal, self.url.partition(b"?")[0].decode("ascii", "replace")))
+            self.transport.write(spelled_out(self._refusal, self.url.partition(b"?")[0].decode("ascii", "replace")))
         self.transport.close()
 
     def _count(self, size: int) -> None:
@@ -213,11 +246,3 @@ class Wire(HttpToolsProtocol):
             self._expect()
         else:
             self.transport.close()
-
-
-def _answer(problem: Problem, path: str) -> bytes:
-    asked = context.start()
-    response = problem.answer(path, asked.request_id)
-    headers = [*response.raw_headers, (b"x-request-id", asked.request_id.encode()), (b"connection", b"close")]
-    head = b"".join(b"%s: %s\r\n" % pair for pair in headers)
-    return STATUS_LINE[problem.status] + head + b"\r\n" + bytes(response.body)

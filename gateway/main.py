@@ -1,6 +1,6 @@
 """The gateway, put together from its settings: hosted services in-process, the others over HTTP."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from typing import Any
 
@@ -40,21 +40,20 @@ def app(hosted: Mapping[str, ASGIApp], lifespan: Lifespan = nullcontext, setting
     proxies = {name: _proxy(urls, settings) for name, urls in settings.peers.items() if name not in hosted}
     if not hosted:
         _refuse_missing(set(settings.routes.values()) - proxies.keys())
-    ways: dict[str, ASGIApp] = {name: Boundary(proxy, "gateway") for name, proxy in proxies.items()}
-    services = {**ways, **hosted}
+    services: dict[str, ASGIApp] = {**{name: Boundary(proxy, "gateway") for name, proxy in proxies.items()}, **hosted}
     issuer = way(ISSUER, services.get(ISSUER, absent(ISSUER)))
     guard = _guard(issuer, settings)
-    life = _life(lifespan, issuer.aclose, guard.aclose, *(proxy.aclose for proxy in proxies.values()))
+    life = _life(lifespan, [issuer.aclose, guard.aclose, *(proxy.aclose for proxy in proxies.values())])
     return _behind(gateway(services, table=settings.routes, guard=guard, lifespan=life), settings)
 
 
-def _life(within: Lifespan, *closes: Callable[[], Awaitable[None]]) -> Lifespan:
+def _life(lifespan: Lifespan, closing: Sequence[Callable[[], Awaitable[None]]]) -> Lifespan:
     @asynccontextmanager
     async def life() -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            for close in closes:
+            for close in closing:
                 stack.push_async_callback(close)
-            await stack.enter_async_context(within())
+            await stack.enter_async_context(lifespan())
             yield
 
     return life

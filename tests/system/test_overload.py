@@ -137,9 +137,9 @@ async def test_at_three_times_capacity_as_much_is_done_and_the_rest_is_told_to_c
 
 @asynccontextmanager
 async def _half_open(shop: RunningShop, count: int) -> AsyncIterator[None]:
-    """Connections that never bring a whole request: silent ones, with half a head, with half a body."""
+    """Connections that never bring a whole request: silent ones, with half a head, most with half a body."""
     address, writers = urlsplit(shop.url), []
-    beginnings = (b"", b"POST /api/v1/orders HTTP/1.1\r\nhost: sh", HALF_A_BODY)
+    beginnings = (b"", b"POST /api/v1/orders HTTP/1.1\r\nhost: sh", *3 * (HALF_A_BODY,))
     for number in range(count):
         _, writer = await asyncio.open_connection(address.hostname, address.port)
         writer.write(beginnings[number % len(beginnings)])

@@ -17,6 +17,7 @@ from chassis.wire import Wire
 from tests.support.eventually import eventually
 
 LATER = b"GET /later HTTP/1.1\r\nhost: x\r\n\r\n"
+GET = b"GET /orders HTTP/1.1\r\nhost: x\r\n\r\n"
 POST = b"POST /orders HTTP/1.1\r\nhost: x\r\n"
 
 
@@ -221,8 +222,10 @@ async def test_who_waits_for_news_is_in_nobodys_way(edge):
 
 
 async def test_on_one_connection_too_many_only_probes_are_answered(edge):
+    edge.admission.at_work = 9
     for _ in range(3):
-        await edge.connect()
+        await edge.busy()
+        edge.asked.clear()
     reader, writer = await edge.connect()
 
     writer.write(POST + b"content-length: 1\r\n\r\na")
@@ -230,6 +233,77 @@ async def test_on_one_connection_too_many_only_probes_are_answered(edge):
     status, headers, _ = await read(reader)
     assert (status, headers["connection"]) == (503, "close")
     assert await reader.read() == b""
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET /ord", POST + b"content-length: 5\r\n\r\nab"])
+async def test_who_holds_connections_and_says_nothing_whole_gives_way(edge, begun):
+    edge.admission.at_work = 2
+    kept, keeper = await edge.connect()
+    keeper.write(GET)
+    assert (await read(kept))[0] == 200
+    held = [await edge.connect() for _ in range(2)]
+    for _, writer in held:
+        writer.write(begun)
+    reader, writer = await edge.connect()
+
+    writer.write(GET)
+    assert (await read(reader))[0] == 200
+    keeper.write(GET)
+    assert (await read(kept))[0] == 200
+
+    closed = [asyncio.ensure_future(waiting.read()) for waiting, _ in held]
+    await asyncio.wait(closed, return_when=asyncio.FIRST_COMPLETED)
+    assert next(each.result() for each in closed if each.done()) == b""
+
+
+@pytest.mark.parametrize("begun", [b"content-length: 5\r\n\r\nab", b"transfer-encoding: chunked\r\n\r\n2\r\nab\r\n"])
+async def test_a_request_that_is_not_whole_is_nobodys_work(edge, begun):
+    edge.admission.connections = 50
+    half = [await edge.connect() for _ in range(9)]
+    for _, writer in half:
+        writer.write(POST + begun)
+    reader, writer = await edge.connect()
+
+    writer.write(GET)
+    assert (await read(reader))[0] == 200
+    assert len(edge.server.server_state.tasks) == 0
+    half[0][1].write(b"cde" if begun.startswith(b"content") else b"0\r\n\r\n")
+    assert (await read(half[0][0]))[0] == 200
+
+
+async def test_a_request_that_becomes_whole_when_too_many_are_at_work_is_refused(edge):
+    reader, writer = await edge.connect()
+    writer.write(POST + b"content-length: 3\r\n\r\na")
+    await edge.busy()
+
+    writer.write(b"bc")
+
+    assert (await read(reader))[0] == 503
+
+
+async def test_a_body_beyond_the_limit_is_not_waited_for(edge):
+    reader, writer = await edge.connect()
+    writer.write(POST + b"transfer-encoding: chunked\r\n\r\n" + b"8000\r\n%b\r\n" % (b"1" * 0x8000) * 3)
+    await eventually(lambda: len(edge.server.server_state.tasks) == 1)
+    writer.write(b"0\r\n\r\n")
+
+    assert (await read(reader))[2] == {"size": 3 * 0x8000}
+
+
+async def test_who_only_keeps_a_connection_gives_way_to_who_asks(edge):
+    at_work, _ = await edge.busy()
+    for _ in range(2):
+        reader, writer = await edge.connect()
+        writer.write(b"GET /livez HTTP/1.1\r\n\r\n")
+        assert (await read(reader))[0] == 200
+    reader, writer = await edge.connect()
+
+    writer.write(b"GET /livez HTTP/1.1\r\n\r\n")
+
+    status, headers, _ = await read(reader)
+    assert (status, headers.get("connection")) == (200, None)
+    edge.may_answer.set()
+    assert (await read(at_work))[2] == {"late": True}
 
 
 async def test_a_client_that_does_not_read_its_answer_is_cut_off(edge):
