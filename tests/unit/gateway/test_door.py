@@ -129,6 +129,3 @@ async def test_what_lives_as_long_as_the_gateway_is_opened_and_closed_with_it():
     async with served(gateway({"order_service": a_service()}, lifespan=life)):
         assert seen == ["opened"]
     assert seen == ["opened", "closed"]
-
-
-# --- API keys

@@ -106,7 +106,7 @@ async def test_a_key_that_does_not_work_is_refused_at_the_door(keys):
 
 
 async def test_guessing_keys_is_counted_before_they_are_looked_up(keys):
-    async with a_client(a_door(keys, address_rate="2/minute")) as client:
+    async with a_client(a_door(keys, address_rate="2 per day")) as client:
         tried = [await client.get("/api/v1/orders", headers=with_token(f"sk_{letter * 43}")) for letter in "bcd"]
 
     assert [answer.status_code for answer in tried] == [401, 401, 429]
