@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from tests.support.eventually import eventually
 from tests.support.running_shop import BRISK, RunningShop
 
 READY_WITHIN = 60.0
+NOBODY: Mapping[str, str] = {}
 
 
 class Replica:
@@ -60,18 +61,21 @@ class Replica:
         await self._child.wait()
 
 
-def _told(shop: RunningShop, cables: dict[str, Cable], peers: Sequence[str]) -> dict[str, str]:
-    """What a process of the shop is told, with the servers at the far end of cables, and peers behind its gateway."""
+def _told(shop: RunningShop, cables: dict[str, Cable], peers: Mapping[str, str]) -> dict[str, str]:
+    """What a process of the shop is told, with the servers at the far end of cables."""
     told = setup.environment(State.attach(shop.home))
     for name, value in told.items():
         if name.endswith(("BROKER_URL", "DATABASE_URL")):
             told[name] = cables["broker" if name.endswith("BROKER_URL") else "database"].along(value)
-    return {**os.environ, **BRISK, **told, "ORDERMILL_PEERS": json.dumps(dict.fromkeys(peers, shop.url))}
+    return {**os.environ, **BRISK, **told, "ORDERMILL_PEERS": json.dumps(dict(peers))}
 
 
 @asynccontextmanager
-async def a_replica(shop: RunningShop, *words: str, peers: Sequence[str] = ()) -> AsyncIterator[Replica]:
-    """A process of services that is started with these words; not yet ready. It ends with the block."""
+async def a_replica(shop: RunningShop, *words: str, peers: Mapping[str, str] = NOBODY) -> AsyncIterator[Replica]:
+    """A process of services that is started with these words; not yet ready. It ends with the block.
+
+    `peers` are the addresses of services that it does not host.
+    """
     servers = await shop.ps()
     port = find_free(None, start_of(shop.home) + 500, set())
     async with Cable(servers["broker_url"]) as broker, Cable(servers["database_url"]) as database:

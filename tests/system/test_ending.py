@@ -1,8 +1,8 @@
 """A process that is told to end finishes what it has taken and exits with 0 within ten seconds, whatever hangs."""
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 
 import httpx2
 import pytest
@@ -98,6 +98,18 @@ EDGES = {
 }
 
 
+@asynccontextmanager
+async def _addresses(shop: RunningShop, peers: Sequence[str]) -> AsyncIterator[dict[str, str]]:
+    """Peers behind the shop's gateway; but what accounts tell their neighbours alone, no gateway lets through."""
+    behind = dict.fromkeys(peers, shop.url)
+    if "auth_service" not in peers:
+        yield behind
+        return
+    async with a_replica(shop, "auth_service", "--role", "api") as accounts:
+        await accounts.ready()
+        yield {**behind, "auth_service": accounts.url}
+
+
 @pytest.mark.parametrize("edge", EDGES)
 async def test_an_edge_answers_whoever_has_asked_and_ends_streams_in_good_order(
     shop: RunningShop, client: httpx2.AsyncClient, sku: str, plenty: str, edge: str
@@ -107,7 +119,7 @@ async def test_an_edge_answers_whoever_has_asked_and_ends_streams_in_good_order(
     unpaid = await onlooker.ordered(sku, token="tok_declined")
     await onlooker.reaches(unpaid, payment_status="failed")
     words, peers = EDGES[edge]
-    async with a_replica(shop, *words, peers=peers) as replica:
+    async with _addresses(shop, peers) as addresses, a_replica(shop, *words, peers=addresses) as replica:
         await replica.ready()
         traffic = Traffic(replica.url, customer, plenty)
         flowing = asyncio.create_task(traffic.flow())
