@@ -1,4 +1,4 @@
-"""tries"""
+"""failed tries to sign in"""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""what has ended"""
+"""sessions that have ended"""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""erasing"""
+"""users who are erased"""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""identities"""
+"""users whom another issuer knows"""
 
 import sqlalchemy as sa
 from alembic import op
