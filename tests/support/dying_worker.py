@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from chassis import deferred
-from chassis.decisions import Rule
 from chassis.worker import Worker
 from contracts.payments import RefundSucceeded
 from tests.support import ledger, ledger_edge
@@ -22,14 +21,14 @@ DEADLY = 666
 def make_deadly(file: Path) -> None:
     """From now on whoever decides a refund of 6.66 dies of it, as of a memory that is full: no word, no cleaning up."""
     rules = ledger.decisions.rules
-    names, decide = rules[RefundSucceeded]
+    rule = rules[RefundSucceeded]
 
     def die(state: Any, fact: RefundSucceeded, cause: Any) -> Any:
         if fact.amount.amount == DEADLY and file.exists():
             os._exit(137)
-        return decide(state, fact, cause)
+        return rule.decide(state, fact, cause)
 
-    rules[RefundSucceeded] = Rule(names, die)
+    rules[RefundSucceeded] = rule._replace(decide=die)
 
 
 async def work(database_url: str, broker_url: str) -> None:
