@@ -21,14 +21,14 @@ from chassis.deferred import Deferred
 from chassis.parcels import Death, careful, dead, read, unreadable
 from chassis.pipeline import Pipeline
 
-PREFETCH = 50
+PREFETCH = 16  # parcels: each holds up to a hundred events, and what is here is in memory
 CHECK = 1.0
 CHECK_WITHIN = 5.0
 FINISHING = 2.5  # for what is in hand when it ends; what is not finished then comes again
 
 
 class Consumer:
-    """A service's subscription: the queue named after it and its dead letters, read with a prefetch of 50 parcels."""
+    """A service's subscription: the queue named after it and its dead letters, read with a prefetch of 16 parcels."""
 
     def __init__(self, service: str, url: str, database: Database, pipeline: Pipeline, work: Work) -> None:
         self.service = service

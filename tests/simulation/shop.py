@@ -190,7 +190,7 @@ class Shop:
     async def _worker(self, parts: Parts) -> AsyncIterator[None]:
         worker = Worker(parts)
         reader = Reader(parts.service.name, "memory://", parts.database, parts.pipeline, parts.work)
-        reader.broker_, reader.prefetch = self.broker, self.world.rng.choice((1, 3, 50))
+        reader.broker_, reader.prefetch = self.broker, self.world.rng.choice((1, 3, 16))
         worker.consumer = reader
         async with worker.running():
             yield

@@ -160,11 +160,11 @@ async def main(port: str, head: str, body: str) -> None:
     loop = asyncio.get_running_loop()
     while line := await loop.run_in_executor(None, sys.stdin.readline):
         phase = json.loads(line)
-        began = time.perf_counter()
+        began, used = time.perf_counter(), time.process_time()
         tally = await (generator.clients if "clients" in phase else generator.rate)(**phase)
-        seconds = time.perf_counter() - began
+        seconds, used = time.perf_counter() - began, time.process_time() - used
         await generator.answers(tally)
-        print(json.dumps(tally.figures(seconds)), flush=True)  # noqa: T201
+        print(json.dumps({**tally.figures(seconds), "processor_seconds": used}), flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":
