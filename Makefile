@@ -9,6 +9,9 @@ BIN = .venv/bin
 PIP = $(BIN)/python -m pip install --disable-pip-version-check --require-hashes --no-deps -q
 COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --upgrade --generate-hashes --no-emit-index-url \
 	--no-header --no-annotate --universal --python-version 3.11
+# The script `ordermill`, which is there once what it needs is.
+COMMAND = printf '\043!/bin/sh\nexec "%s/python" -m ordermill "$$@"\n' "$(CURDIR)/$(BIN)" >$(BIN)/ordermill && \
+	chmod +x $(BIN)/ordermill
 
 # What these find out takes the whole machine. Shops with a bug in each, and shops to measure: for `make test-long`.
 ALONE = tests/system/test_overload.py tests/system/test_prove.py
@@ -48,14 +51,16 @@ format: .venv/installed-dev
 .venv/installed: requirements.lock .venv/python
 	@echo "installing what requirements.lock names (once)" >&2
 	@$(PIP) -r requirements.lock
+	@$(COMMAND)
 	@touch $@
 
 .venv/installed-dev: requirements-dev.lock .venv/python
 	@echo "installing what requirements-dev.lock names (once)" >&2
 	@$(PIP) -r requirements-dev.lock
+	@$(COMMAND)
 	@touch $@
 
-# The virtual environment, with this folder on its path and the script `ordermill` in it.
+# The virtual environment, with this folder on its path.
 .venv/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "Ordermill needs Python 3.11 or newer; $(PYTHON) is: $$($(PYTHON) --version 2>&1)" >&2; \
@@ -65,6 +70,4 @@ format: .venv/installed-dev
 	  echo "→ sudo apt-get install -y python3-venv" >&2; exit 1; }
 	@$(BIN)/python -c 'import pathlib, sysconfig; \
 	  pathlib.Path(sysconfig.get_path("purelib"), "ordermill.pth").write_text(str(pathlib.Path.cwd()) + "\n")'
-	@printf '#!/bin/sh\nexec "%s/python" -m ordermill "$$@"\n' "$(CURDIR)/$(BIN)" >$(BIN)/ordermill
-	@chmod +x $(BIN)/ordermill
 	@touch $@

@@ -79,6 +79,7 @@ async def _run(shop: Shop) -> None:
             await ended.wait()
         finally:
             housekeeping.cancel()
+            await asyncio.gather(housekeeping, return_exceptions=True)
             shop.progress("stopping")
             await shop.supervisor.stop()
             plan.nursery_socket(shop.state).unlink(missing_ok=True)

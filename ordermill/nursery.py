@@ -54,10 +54,9 @@ class Forked:
         else:
             asyncio.get_running_loop().add_reader(self._handle, self._close)
 
-    async def wait(self) -> int:
+    async def wait(self) -> None:
         """Return when it has ended; what it ended with only its real parent knows."""
         await asyncio.shield(self._ended)
-        return self.returncode or 0
 
     def _close(self) -> None:
         asyncio.get_running_loop().remove_reader(self._handle)

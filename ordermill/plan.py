@@ -5,8 +5,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ordermill.errors import Failure
 from ordermill.nursery import is_open
-from ordermill.ports import HOST
+from ordermill.ports import HOST, is_free
 from ordermill.probes import answers_ok
 from ordermill.process import ORDERMILL, Spec
 from ordermill.services import SERVICES
@@ -25,7 +26,14 @@ def edges_and_workers(state: State, told: Mapping[str, str]) -> list[Spec]:
 
 
 def choose_ports(state: State, gateway: int | None = None) -> None:
-    """Settle every address before anybody is told one; the gateway prefers the port that was asked for, else 8000."""
+    """Settle every address before anybody is told one; the gateway takes the port that was asked for, or prefers 8000.
+
+    Raises:
+        Failure: when something else listens on the port that was asked for.
+    """
+    if gateway and not is_free(gateway):
+        message = f"Port {gateway} is taken."
+        raise Failure(message, "Choose another one with --port, or leave it out and a free one is found.")
     state.port(GATEWAY, gateway or GATEWAY_PORT)
     names = ["postgres", "rabbitmq", "rabbitmq.distribution", "epmd", "mailbox.smtp", "mailbox.http"]
     names += [PROVIDER, AUDITOR, "shop.worker"] if state.layout == "packed" else [PROVIDER, AUDITOR]

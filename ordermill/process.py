@@ -30,7 +30,8 @@ class Child(Protocol):
     def pid(self) -> int: ...
     @property
     def returncode(self) -> int | None: ...
-    async def wait(self) -> int: ...
+    async def wait(self) -> int | None:
+        """What it ended with, where that is known."""
 
 
 async def nothing() -> None:

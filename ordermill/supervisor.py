@@ -127,7 +127,7 @@ class Supervisor:
             running.became_ready.clear()
             running.restarts += 1
             running.status = "restarting"
-            self.note(f"{running.spec.name} ended ({_cause(code)}), starts again in {delay:.1f} s")
+            self.note(f"{running.spec.name} ended{_cause(code)}, starts again in {delay:.1f} s")
             await self._come_back(running, delay)
 
     async def _come_back(self, running: Running, delay: float) -> None:
@@ -171,8 +171,10 @@ def _longer(delay: float) -> float:
     return min(max(delay * 2, FIRST_DELAY), LONGEST_DELAY)
 
 
-def _cause(code: int) -> str:
-    return f"signal {-code}" if code < 0 else f"exit code {code}"
+def _cause(code: int | None) -> str:
+    if code is None:
+        return ""
+    return f" (signal {-code})" if code < 0 else f" (exit code {code})"
 
 
 async def _describe(running: Running) -> dict[str, Any]:

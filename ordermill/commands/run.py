@@ -23,6 +23,7 @@ def run(
     """Run services in this process until SIGTERM. Settings come from the environment (ORDERMILL_…)."""
     from pydantic import ValidationError
 
+    from gateway.main import NowhereToGo
     from ordermill import host as hosting
     from ordermill.services import SERVICES
 
@@ -33,6 +34,9 @@ def run(
         raise Failure(message, mend, Exit.FAILED)
     try:
         hosting.run(names, role.value, port, host)
+    except NowhereToGo as alone:
+        mend = "Set it in the environment, or name the services too; `ordermill up` does it by itself."
+        raise Failure(str(alone), mend, Exit.MISSING) from None
     except ValidationError as missing:
         fields = ", ".join(str(error["loc"][0]) for error in missing.errors())
         message = f"Settings are missing or wrong: {fields}."

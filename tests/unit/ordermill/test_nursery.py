@@ -126,7 +126,11 @@ async def test_without_a_nursery_nothing_is_forked(tmp_path):
 async def test_a_process_that_has_ended_before_we_look_has_ended():
     gone = await _a_pid_that_is_gone()
 
-    assert await nursery.Forked(gone).wait() == 0
+    forked = nursery.Forked(gone)
+
+    await forked.wait()
+
+    assert forked.returncode is not None
 
 
 async def _a_pid_that_is_gone():

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ordermill.errors import Exit, Failure
+from ordermill.plan import choose_ports
 from ordermill.ports import HIGHEST, HOST, LOWEST, find_free, is_free, start_of
 from ordermill.state import SOCKET_PATH_LIMIT, State, default_root
 
@@ -49,6 +50,18 @@ def test_a_port_that_another_program_has_taken_meanwhile_is_replaced(state):
 
         assert next_run != port
         assert not is_free(port)
+
+
+def test_a_port_that_was_asked_for_and_is_taken_is_refused_and_not_replaced(state):
+    with socket.socket() as other:
+        other.bind((HOST, 0))
+        other.listen()
+        taken = other.getsockname()[1]
+
+        with pytest.raises(Failure, match=f"Port {taken} is taken") as refused:
+            choose_ports(state, taken)
+
+    assert "--port" in refused.value.mend
 
 
 def test_two_names_never_share_a_port(state):
