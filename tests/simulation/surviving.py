@@ -4,7 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, islice
 
 from tests.simulation.loop import Point
 from tests.simulation.simulation import Simulation
@@ -15,6 +15,7 @@ ORDERS, CRASHES = (20_000, 100_000) if LONG else (5_000, 20_000)
 ORDERS_EACH = 100
 PARTS = 2
 AIMS = 10
+OTHER_AIMS = 40
 
 
 @dataclass
@@ -53,7 +54,8 @@ class Survived:
 def survived(part: int) -> Survived:
     """A part of all seeds: every ``PARTS``th one. A point that no crash has hit by then is aimed at.
 
-    An aimed run is not the one in which the point was seen, and may pass it by: then the next seed is taken.
+    An aimed run is not the one in which the point was seen, and may pass it by: then the next seed is taken, at last
+    such in which it was not seen.
     """
     total = Survived()
     for seed in _seeds(part):
@@ -61,7 +63,7 @@ def survived(part: int) -> Survived:
             break
         total.add(seed)
     for point in total.never_crashed:
-        for seed in total.seen[point][:AIMS]:
+        for seed in (*total.seen[point][:AIMS], *islice(_seeds(part), OTHER_AIMS)):
             if point not in total.crashed:
                 total.add(seed, str(point))
     return total
