@@ -55,18 +55,26 @@ def survived(part: int) -> Survived:
     """A part of all seeds: every ``PARTS``th one. A point that no crash has hit by then is aimed at.
 
     An aimed run is not the one in which the point was seen, and may pass it by: then the next seed is taken, at last
-    such in which it was not seen.
+    such in which it was not seen. An aimed run may come by points that no run has seen before: they are aimed at, too.
     """
     total = Survived()
     for seed in _seeds(part):
         if total.orders * PARTS >= ORDERS and total.crashes * PARTS >= CRASHES:
             break
         total.add(seed)
-    for point in total.never_crashed:
-        for seed in (*total.seen[point][:AIMS], *islice(_seeds(part), OTHER_AIMS)):
-            if point not in total.crashed:
-                total.add(seed, str(point))
+    aimed = set[Point]()
+    while missing := [point for point in total.never_crashed if point not in aimed]:
+        for point in missing:
+            aimed.add(point)
+            _aim(total, point, part)
     return total
+
+
+def _aim(total: Survived, point: Point, part: int) -> None:
+    for seed in (*total.seen[point][:AIMS], *islice(_seeds(part), OTHER_AIMS)):
+        if point in total.crashed:
+            return
+        total.add(seed, str(point))
 
 
 def _seeds(part: int) -> Iterable[int]:
