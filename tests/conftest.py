@@ -13,7 +13,8 @@ from tests.support.servers import server_url
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seed", type=int, help="replay this seed of the simulation, and nothing else of it")
-    parser.addoption("--crash-at", help="with --seed: kill whoever comes to wait at this place first")
+    place = "with --seed: kill whoever comes to wait at this place first; may be given again"
+    parser.addoption("--crash-at", action="append", default=[], help=place)
     parser.addoption("--new-costs", action="store_true", help="write down what an order takes now")
 
 

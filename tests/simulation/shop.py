@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -66,11 +66,11 @@ class Counts:
 
 
 class Shop:
-    """The shop of one world. With a ``target`` its process is killed the first time that it waits there."""
+    """The shop of one world. At each ``target`` its process is killed the first time that it waits there."""
 
-    def __init__(self, world: World, target: str | None = None) -> None:
+    def __init__(self, world: World, targets: Iterable[str] = ()) -> None:
         self.world = world
-        self.target = target
+        self.targets = set(targets)
         self.counts = Counts()
         self.schemas = {name: Schema(service.metadata, answers(name)) for name, service in SERVICES.items()}
         self.broker = Broker(world, {name: service.decisions.topics for name, service in SERVICES.items()})
@@ -238,9 +238,9 @@ class Shop:
             return
         world, faults = self.world, self.world.faults
         self.counts.seen[point] += 1
-        is_target = self.target is not None and str(point) == self.target
+        is_target = str(point) in self.targets
         if world.happens(faults.killed) or is_target:
-            self.target = None if is_target else self.target
+            self.targets.discard(str(point))
             self.counts.crashed[point] += 1
             self.counts.faults["killed"] += 1
             self._ended(process)

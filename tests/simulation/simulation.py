@@ -46,10 +46,10 @@ class Simulation:
     """A shop, its people, its provider, under the faults of one seed."""
 
     def __init__(
-        self, seed: int, *, orders: int = 40, target: str | None = None, bug: Bug = no_bug, patience: float = PATIENCE
+        self, seed: int, *, orders: int = 40, targets: Iterable[str] = (), bug: Bug = no_bug, patience: float = PATIENCE
     ) -> None:
         self.world = World(seed)
-        self.shop = Shop(self.world, target)
+        self.shop = Shop(self.world, targets)
         self.people = People(self.shop, orders)
         self.provider = Provider(self.world, self.people.hear)
         self.post = Post(self.world)

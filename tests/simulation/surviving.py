@@ -4,7 +4,8 @@ import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import count, islice
+from itertools import count
+from typing import Any
 
 from tests.simulation.loop import Point
 from tests.simulation.simulation import Simulation
@@ -15,7 +16,6 @@ ORDERS, CRASHES = (20_000, 100_000) if LONG else (5_000, 20_000)
 ORDERS_EACH = 100
 PARTS = 2
 AIMS = 10
-OTHER_AIMS = 40
 
 
 @dataclass
@@ -27,18 +27,18 @@ class Survived:
     faults: Counter[str] = field(default_factory=Counter)
     statuses: Counter[str] = field(default_factory=Counter)
     crashed: Counter[Point] = field(default_factory=Counter)
-    seen: dict[Point, list[int]] = field(default_factory=dict)
+    seen: dict[Point, list[tuple[Any, ...]]] = field(default_factory=dict)
 
     @property
     def never_crashed(self) -> list[Point]:
         return sorted(self.seen.keys() - self.crashed.keys())
 
-    def add(self, seed: int, target: str | None = None) -> None:
+    def add(self, seed: int, *targets: str) -> None:
         """Runs one seed; a broken promise says how to see it again."""
         try:
-            simulation = Simulation(seed, orders=ORDERS_EACH, target=target).run()
+            simulation = Simulation(seed, orders=ORDERS_EACH, targets=targets).run()
         except Violation as violation:
-            aimed = f" --crash-at '{target}'" if target else ""
+            aimed = "".join(f" --crash-at '{target}'" for target in targets)
             again = f"{violation}; again: pytest tests/simulation --seed {seed}{aimed}"
             raise AssertionError(again) from None
         counts = simulation.shop.counts
@@ -48,14 +48,12 @@ class Survived:
         self.crashed += counts.crashed
         self.statuses += Counter(row["status"] for row in simulation.shop.rows("order_service", "orders"))
         for point in counts.seen:
-            self.seen.setdefault(point, []).append(seed)
+            self.seen.setdefault(point, []).append((seed, *targets))
 
 
 def survived(part: int) -> Survived:
-    """A part of all seeds: every ``PARTS``th one. A point that no crash has hit by then is aimed at.
-
-    An aimed run is not the one in which the point was seen, and may pass it by: then the next seed is taken, at last
-    such in which it was not seen. An aimed run may come by points that no run has seen before: they are aimed at, too.
+    """A part of all seeds: every ``PARTS``th one. A point that no crash has hit by then is aimed at, in a run in which
+    it was seen: that is the same up to there, but for what is not drawn from the seed, so that several are tried.
     """
     total = Survived()
     for seed in _seeds(part):
@@ -66,15 +64,15 @@ def survived(part: int) -> Survived:
     while missing := [point for point in total.never_crashed if point not in aimed]:
         for point in missing:
             aimed.add(point)
-            _aim(total, point, part)
+            _aim(total, point)
     return total
 
 
-def _aim(total: Survived, point: Point, part: int) -> None:
-    for seed in (*total.seen[point][:AIMS], *islice(_seeds(part), OTHER_AIMS)):
+def _aim(total: Survived, point: Point) -> None:
+    for run in total.seen[point][:AIMS]:
         if point in total.crashed:
             return
-        total.add(seed, str(point))
+        total.add(*run, str(point))
 
 
 def _seeds(part: int) -> Iterable[int]:

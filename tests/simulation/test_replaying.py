@@ -5,7 +5,7 @@ from tests.simulation.surviving import Survived
 
 
 def test_one_seed_is_replayed(pytestconfig):
-    Survived().add(pytestconfig.getoption("--seed"), pytestconfig.getoption("--crash-at"))
+    Survived().add(pytestconfig.getoption("--seed"), *pytestconfig.getoption("--crash-at"))
 
 
 def test_the_same_seed_is_the_same_run():
