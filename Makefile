@@ -13,9 +13,10 @@ COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --upgrade --generate-hash
 COMMAND = printf '\043!/bin/sh\nexec "%s/python" -m ordermill "$$@"\n' "$(CURDIR)/$(BIN)" >$(BIN)/ordermill && \
 	chmod +x $(BIN)/ordermill
 
-# What these find out takes the whole machine. Shops with a bug in each, and shops to measure: for `make test-long`.
-ALONE = tests/system/test_overload.py tests/system/test_prove.py
-LONG = $(addprefix tests/system/test_, prove_catches.py bench.py usual_way.py)
+# What these find out takes the whole machine. Shops with a bug in each, shops to measure and shops to flood: for
+# `make test-long`. (The flood fails since 2026-11-27: a worker that is far behind grows by a third, see record 0041.)
+ALONE = tests/system/test_prove.py
+LONG = $(addprefix tests/system/test_, overload.py prove_catches.py bench.py usual_way.py)
 
 .PHONY: up test test-long lock format
 .DEFAULT_GOAL := up
