@@ -23,20 +23,15 @@ from chassis.idempotency import KeyInUse, KeyReused
 from chassis.items import Unavailable
 from chassis.openapi import DocumentedAPI
 from chassis.problems import Problem, of_refusal, of_status, of_validation
-from chassis.revocations import RevocationsUnavailable
 from chassis.tasks import forever
-from chassis.tokens import KeysUnavailable, TokenExpired, TokenInvalid, TokenMissing
+from chassis.tokens import REFUSALS
 
 PREFIX = "/api/v1"
 
 _CODES: dict[type[Exception], str] = {
     KeyInUse: "idempotency_key_in_use",
     KeyReused: "idempotency_key_reused",
-    TokenMissing: "token_missing",
-    TokenInvalid: "token_invalid",
-    TokenExpired: "token_expired",
-    KeysUnavailable: "unavailable",
-    RevocationsUnavailable: "unavailable",
+    **REFUSALS,
     Unavailable: "unavailable",
     Crowded: "unavailable",
 }

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from chassis.ids import KeyRef, SessionRef, UserRef, new_id, typeid
 from chassis.keys import KeyPair, KeysUnavailable, PublishedKeys, TokenInvalid
-from chassis.revocations import ASK_AGAIN, EVERY, Revocations
+from chassis.revocations import ASK_AGAIN, EVERY, Revocations, RevocationsUnavailable
 from contracts.types import Role
 
 __all__ = [
@@ -39,6 +39,15 @@ class TokenExpired(Exception):
 
 class TokenRevoked(TokenInvalid):
     """The session of this access token has ended; sign in again."""
+
+
+REFUSALS: dict[type[Exception], str] = {
+    TokenMissing: "token_missing",
+    TokenInvalid: "token_invalid",
+    TokenExpired: "token_expired",
+    KeysUnavailable: "unavailable",
+    RevocationsUnavailable: "unavailable",
+}
 
 
 @dataclass(frozen=True, slots=True)

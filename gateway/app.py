@@ -109,12 +109,9 @@ async def _refused(scope: Scope, receive: Receive, send: Send) -> None:
 
 def absent(service: str) -> ASGIApp:
     """Stands for a service that is neither hosted here nor has an address."""
-    return refusing(Problem("unavailable", f"{service} does not run here."))
 
-
-def refusing(problem: Problem) -> ASGIApp:
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        await refuse(problem, scope, receive, send)
+        await refuse(Problem("unavailable", f"{service} does not run here."), scope, receive, send)
 
     return answer
 

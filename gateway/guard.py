@@ -7,7 +7,7 @@ from starlette.types import Scope
 from chassis.api_keys import ApiKeys
 from chassis.http import bearer
 from chassis.problems import of_refusal
-from chassis.tokens import Caller, KeysUnavailable, TokenExpired, TokenInvalid
+from chassis.tokens import REFUSALS, Caller
 from gateway.headers import Headers
 from gateway.limits import Limits, Quota, Spent, place_of, refuse_too_many, told_raw
 from gateway.routing import PREFIX
@@ -75,7 +75,7 @@ class Guard:
             return None
         try:
             return await self._check(token)
-        except (TokenExpired, TokenInvalid, KeysUnavailable) as refusal:
+        except tuple(REFUSALS) as refusal:
             raise of_refusal(refusal, _code(refusal)) from None
 
 
@@ -84,10 +84,4 @@ def _first(headers: Headers, wanted: bytes) -> bytes | None:
 
 
 def _code(refusal: Exception) -> str:
-    match refusal:
-        case TokenExpired():
-            return "token_expired"
-        case KeysUnavailable():
-            return "unavailable"
-        case _:
-            return "token_invalid"
+    return next(code for kind, code in REFUSALS.items() if isinstance(refusal, kind))
