@@ -14,7 +14,7 @@ COMMAND = printf '\043!/bin/sh\nexec "%s/python" -m ordermill "$$@"\n' "$(CURDIR
 	chmod +x $(BIN)/ordermill
 
 # What these find out takes the whole machine. Shops with a bug in each, shops to measure and shops to flood: for
-# `make test-long`. (The flood fails since 2026-11-27: a worker that is far behind grows by a third, see record 0041.)
+# `make test-long` (record 0041).
 ALONE = tests/system/test_prove.py
 LONG = $(addprefix tests/system/test_, overload.py prove_catches.py bench.py usual_way.py)
 

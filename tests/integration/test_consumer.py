@@ -1,6 +1,7 @@
 """The consumer on a real RabbitMQ: what is acknowledged, when, and what happens to the rest."""
 
 import asyncio
+import gc
 from contextlib import asynccontextmanager
 from uuid import uuid4
 
@@ -73,6 +74,24 @@ async def test_a_parcel_has_its_effect_and_is_acknowledged(broker, working, sees
         await sees("SELECT message_id FROM $S.inbox", (parcel,))
 
     assert await broker.waiting() == 0
+
+
+@pytest.fixture
+def nobody_collects_garbage():
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("nobody_collects_garbage")
+async def test_a_parcel_that_is_done_with_leaves_nothing_for_the_garbage_collector(broker, working, sees):
+    async with working():
+        for amount in (1, 2, 3):
+            await broker.tell(refunded(amount=amount))
+        await sees(BALANCES, (1,), (2,), (3,))
+
+        await eventually(lambda: not any(isinstance(thing, aio_pika.IncomingMessage) for thing in gc.get_objects()))
 
 
 async def test_a_parcel_is_not_acknowledged_before_its_effect_is_committed(broker, consumer, open_parts, sees):

@@ -1,12 +1,12 @@
 """A bug for every process that has this folder on its PYTHONPATH: a parcel is acknowledged before it is handled."""
 
-from chassis.consumer import Consumer, RabbitMessage
+from chassis.consumer import Consumer, IncomingMessage
 
 
-async def receive(self, message: RabbitMessage) -> None:
-    raw = message.raw_message
+async def receive(self, message: IncomingMessage) -> None:
+    redelivered = bool(message.redelivered)
     await message.ack()
-    await self.settle(str(raw.message_id), str(raw.routing_key), message.body, redelivered=bool(raw.redelivered))
+    await self.settle(str(message.message_id), str(message.routing_key), message.body, redelivered=redelivered)
 
 
 Consumer.receive = receive
