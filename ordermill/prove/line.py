@@ -70,6 +70,7 @@ class Flow:
         self.line = line
         self.moving = asyncio.Event()
         self.moving.set()
+        self.reached = asyncio.Event()
         self.near, self.far = _Near(self), _Side(self)
 
     async def connect(self) -> None:
@@ -83,6 +84,7 @@ class Flow:
         except asyncio.CancelledError:
             self.end()
             raise
+        self.reached.set()
         if self in self.line.flows:
             self.near.read_on()
         else:  # it was ended meanwhile
@@ -98,9 +100,10 @@ class Flow:
     @property
     def passes(self) -> bool:
         """Whether what is heard now may go on at once."""
-        return not self.line.lag and self.line.opened.is_set() and self.moving.is_set()
+        return not self.line.lag and all(e.is_set() for e in (self.line.opened, self.moving, self.reached))
 
     async def until_it_passes(self) -> None:
+        await self.reached.wait()
         await self.line.opened.wait()
         await self.moving.wait()
         if self.line.lag:
@@ -173,7 +176,7 @@ class _Side(asyncio.Protocol):
 
 
 class _Near(_Side):
-    """The side that has connected: it is heard when the server is reached."""
+    """The side that has connected: it is heard when the server is reached (Python before 3.11.4 may hear it sooner)."""
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
