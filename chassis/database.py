@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import asyncpg
+from asyncpg.protocol import protocol
 from pydantic_core import from_json, to_json
 
 from chassis.statements import Bulk, Statement, together
@@ -32,6 +33,10 @@ CONFLICT = (
     asyncpg.UniqueViolationError,
     asyncpg.LockNotAvailableError,
 )
+
+# asyncpg asks of each value in an array whether it is an array in turn: of two abstract base classes, which takes a
+# tenth of all that a worker does. Ours are lists and tuples only. (Without this line all is as it was, but slower.)
+protocol.IterableABC = (list, tuple)
 
 
 class Transaction:
