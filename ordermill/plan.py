@@ -17,10 +17,15 @@ FORKS = sys.platform == "linux"
 GATEWAY = "gateway"
 PROVIDER = "provider"
 AUDITOR = "auditor"
+# Two halves of the work of an order: one process of Python would leave a second processor idle.
+PACKED = {
+    "shop.worker": ("order_service", "inventory_service"),
+    "shop2.worker": ("payment_service", "notification_service", "auth_service"),
+}
 
 
 def edges_and_workers(state: State, told: Mapping[str, str]) -> list[Spec]:
-    """The processes with our code: two when packed, each service's own when split; and the auditor."""
+    """The processes with our code: three when packed, each service's own when split; and the auditor."""
     ours = _packed(state, told) if state.layout == "packed" else _split(state, told)
     return [*ours, _auditor(state, told)]
 
@@ -36,7 +41,7 @@ def choose_ports(state: State, gateway: int | None = None) -> None:
         raise Failure(message, "Choose another one with --port, or leave it out and a free one is found.")
     state.port(GATEWAY, gateway or GATEWAY_PORT)
     names = ["postgres", "rabbitmq", "rabbitmq.distribution", "epmd", "mailbox.smtp", "mailbox.http"]
-    names += [PROVIDER, AUDITOR, "shop.worker"] if state.layout == "packed" else [PROVIDER, AUDITOR]
+    names += [PROVIDER, AUDITOR, *(PACKED if state.layout == "packed" else ())]
     names += [f"{service}.{role}" for service in SERVICES for role in ("api", "worker")]
     for name in names:
         state.port(name)
@@ -72,7 +77,7 @@ def mailbox(state: State, told: Mapping[str, str]) -> Spec:
 def _packed(state: State, told: Mapping[str, str]) -> list[Spec]:
     return [
         _hosting(state, "shop.api", (GATEWAY, *SERVICES), told, port=GATEWAY),
-        _hosting(state, "shop.worker", SERVICES, told),
+        *(_hosting(state, name, services, told) for name, services in PACKED.items()),
     ]
 
 

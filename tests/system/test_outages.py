@@ -56,7 +56,7 @@ async def test_with_postgres_killed_the_api_says_503_and_afterwards_everything_c
     assert await staff.stock_of(sku) == (100, 25)
 
 
-@pytest.mark.parametrize("name", ["shop.worker", "shop.api"])
+@pytest.mark.parametrize("name", ["shop.worker", "shop2.worker", "shop.api"])
 async def test_a_killed_process_of_ours_is_back_and_no_order_is_lost_or_doubled(
     shop: RunningShop, customer: Person, staff: Person, name: str
 ):
@@ -75,7 +75,7 @@ async def test_a_killed_process_of_ours_is_back_and_no_order_is_lost_or_doubled(
     assert await staff.stock_of(sku) == (100, 25)
 
 
-@pytest.mark.parametrize("name", ["shop.worker", "shop.api"])
+@pytest.mark.parametrize("name", ["shop.worker", "shop2.worker", "shop.api"])
 async def test_a_process_that_is_asked_to_end_finishes_what_it_has_taken(
     shop: RunningShop, customer: Person, staff: Person, name: str
 ):

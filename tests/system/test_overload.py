@@ -29,6 +29,7 @@ EACH = 3.0
 ROUNDS, AT_MOST = 3, 9
 TIMES = 3
 CALM, HALF_OPEN = 100.0, 500
+PROCESSES = ("shop.api", "shop.worker", "shop2.worker")
 HALF_A_BODY = (
     b"POST /api/v1/orders HTTP/1.1\r\nhost: shop\r\ncontent-type: application/json\r\ncontent-length: 50\r\n\r\n{"
 )
@@ -76,7 +77,7 @@ async def a_load(shop: RunningShop, customer: Person, sku: str) -> AsyncIterator
 
 async def _memory(shop: RunningShop) -> dict[str, int]:
     processes = await shop.processes()
-    return {name: psutil.Process(processes[name]["pid"]).memory_info().rss for name in ("shop.api", "shop.worker")}
+    return {name: psutil.Process(processes[name]["pid"]).memory_info().rss for name in PROCESSES}
 
 
 async def _watched(shop: RunningShop, load: Load, probes: list[int], **phase: float) -> Figures:

@@ -209,18 +209,19 @@ def test_the_summary_names_what_a_person_needs():
     assert "Stop it with Ctrl+C" in said
 
 
-def test_the_packed_layout_has_two_processes_and_the_split_one_two_a_service_and_both_an_auditor(tmp_path):
+def test_the_packed_layout_has_three_processes_and_the_split_one_two_a_service_and_both_an_auditor(tmp_path):
     packed, split = State.open(tmp_path / "p"), State.open(tmp_path / "s", layout="split")
 
-    two = plan.edges_and_workers(packed, {})
+    few = plan.edges_and_workers(packed, {})
     many = plan.edges_and_workers(split, {})
 
-    assert [spec.name for spec in two] == ["shop.api", "shop.worker", "auditor"]
+    assert [spec.name for spec in few] == ["shop.api", "shop.worker", "shop2.worker", "auditor"]
+    assert sorted(service for hosted in plan.PACKED.values() for service in hosted) == sorted(plan.SERVICES)
     services = " ".join(plan.SERVICES)
     hosted = f"run gateway {services} --role api --port {packed.port('gateway')}"
-    assert " ".join(two[0].argv[3:]) == hosted
-    assert two[0].url == packed.url("gateway")
-    assert two[1].url is None
+    assert " ".join(few[0].argv[3:]) == hosted
+    assert few[0].url == packed.url("gateway")
+    assert few[1].url is None
     assert len(many) == 13
     assert {spec.name for spec in many} >= {
         "provider",
