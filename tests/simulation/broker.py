@@ -135,14 +135,22 @@ class Channel:
 
 @dataclass(slots=True, eq=False)
 class Delivery:
-    """A letter on its way through one consumer, as FastStream hands it over."""
+    """A letter on its way through one consumer, as aio-pika hands it over."""
 
     subscription: "Subscription"
     letter: Letter
 
     @property
-    def raw_message(self) -> Letter:
-        return self.letter
+    def message_id(self) -> str:
+        return self.letter.message_id
+
+    @property
+    def routing_key(self) -> str:
+        return self.letter.routing_key
+
+    @property
+    def redelivered(self) -> bool:
+        return self.letter.redelivered
 
     @property
     def body(self) -> bytes:

@@ -177,9 +177,9 @@ def mark_before_confirm(_shop: Shop) -> Iterator[Replacement]:
 
 def acknowledge_first(_shop: Shop) -> Iterator[Replacement]:
     async def receive(self, message):
-        raw = message.raw_message
+        redelivered = message.redelivered
         await message.ack()
-        await self.settle(str(raw.message_id), str(raw.routing_key), message.body, redelivered=bool(raw.redelivered))
+        await self.settle(message.message_id, message.routing_key, message.body, redelivered=redelivered)
 
     yield Consumer, "receive", receive
 
