@@ -21,7 +21,7 @@ from chassis.consumer import Consumer
 from chassis.decisions import Cause
 from chassis.ids import new_id, parse_typeid, typeid
 from chassis.outbox import Told
-from chassis.tokens import Caller, KeyPair, Role, Verifier, issue
+from chassis.tokens import Caller, Role, issue
 from chassis.worker import retry_deferred
 from contracts.event import Event
 from ordermill.services import SERVICES, load
@@ -34,11 +34,6 @@ from tests.support.eventually import eventually
 ADDRESS = {"name": "Ada", "line1": "1 Mill Lane", "city": "Bonn", "postal_code": "53111", "country": "DE"}
 TOKEN, SECRET = "between services", "whsec_c2VjcmV0"
 SCALE = 0.001
-_PAIR = KeyPair.new()
-
-
-async def _jwks() -> dict[str, object]:
-    return {"keys": [dict(_PAIR.public_jwk)]}
 
 
 @dataclass(eq=False)
@@ -76,7 +71,8 @@ class LivelyShop:
         service = {"products": "inventory", "stock": "inventory", "tasks": "inventory", "shipments": "inventory",
                    "returns": "inventory", "orders": "order", "payments": "payment", "auth": "auth"}[first]  # fmt: skip
         caller = Caller(user or (self.customer if role is Role.CUSTOMER else new_id()), role, new_id())
-        token = issue(_PAIR, caller, issuer=self.parts["auth_service"].settings.issuer, now=time.time())
+        pair = await self.parts["auth_service"].own.keys.signer()
+        token = issue(pair, caller, issuer=self.parts["auth_service"].settings.issuer, now=time.time())
         headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": str(key or new_id())}
         answer = await self.http[f"{service}_service"].request(method, f"/api/v1{path}", json=body, headers=headers)
         assert answer.is_success, answer.text
@@ -239,7 +235,6 @@ async def a_lively_shop(url: str) -> AsyncIterator[LivelyShop]:
     }
     async with AsyncExitStack() as stack:
         for name, each in parts.items():
-            each.verifier = Verifier(_jwks, issuer=each.settings.issuer)
             transport = httpx2.ASGITransport(api(each))
             client = httpx2.AsyncClient(
                 transport=transport, base_url=f"http://{name}", headers={"Authorization": f"Bearer {TOKEN}"}
