@@ -25,6 +25,7 @@ ES256 = "ES256"
 OURS = pattern(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{86}")
 ANY = pattern(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _LONGEST = 4096
+_EXTENSIONS = {"crit", "b64"}
 _ASK_AGAIN = 5.0
 _ASK_AGAIN_AFTER_FAILURE = 0.5
 _KINDS = {"EC": ES256, "RSA": "RS256"}
@@ -149,9 +150,11 @@ def _algorithm(key: Mapping[str, Any]) -> str:
 
 def _kid(token: str) -> str:
     try:
-        kid = jws.get_unverified_header(token).get("kid")
+        header = jws.get_unverified_header(token)
     except (JOSEError, RecursionError) as wrong:
         raise TokenInvalid from wrong
-    if not isinstance(kid, str):
+    kid = header.get("kid")
+    # Extensions that must be understood are not understood here (RFC 7515, 4.1.11; RFC 7797): jose would ignore them.
+    if not isinstance(kid, str) or not header.keys().isdisjoint(_EXTENSIONS):
         raise TokenInvalid
     return kid

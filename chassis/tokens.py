@@ -27,6 +27,7 @@ __all__ = [
 _AUDIENCE = "ordermill"
 _NOBODY: tuple[None, int] = (None, 0)
 _KEYS_EVERY = 60.0
+_CLOCKS = 60.0  # seconds by which that of auth_service may be ahead of ours
 
 
 class TokenMissing(Exception):
@@ -109,6 +110,7 @@ class _Claims(BaseModel):
     jti: str
     iat: int
     exp: int
+    nbf: int = 0
 
 
 class Verifier:
@@ -175,7 +177,7 @@ class Verifier:
         if not token:
             raise TokenMissing
         claims = _claims(await self._keys.payload(token))
-        if claims.iss != self._issuer:
+        if claims.iss != self._issuer or max(claims.iat, claims.nbf) > self._now() + _CLOCKS:
             raise TokenInvalid
         if claims.exp <= self._now():
             raise TokenExpired
