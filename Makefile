@@ -17,6 +17,9 @@ COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --upgrade --generate-hash
 COMMAND = printf '\043!/bin/sh\nexec "%s/python" -m ordermill "$$@"\n' "$(CURDIR)/$(BIN)" >$(BIN)/ordermill && \
 	chmod +x $(BIN)/ordermill
 
+# What the shop consists of.
+PACKAGES = contracts chassis gateway ordermill $(wildcard *_service)
+
 # What these find out takes the whole machine. Shops with a bug in each, shops to measure and shops to flood: for
 # `make test-long` (record 0041).
 ALONE = tests/system/test_prove.py
@@ -33,6 +36,8 @@ test: .venv/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive $(PACKAGES)
+	$(BIN)/python -m tests.support.known_flaws
 	$(BIN)/python -m ordermill.documents --check
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -n 2 --dist loadfile --ignore tests/system
