@@ -39,8 +39,10 @@ async def test_what_waits_is_settled_in_one_transaction(idle, rows):
     assert await rows("SELECT topic, count FROM $S.outbox") == [("order.shipped", 3)]
 
 
-async def test_batches_begin_at_a_pace_so_that_more_is_settled_by_each(pipeline, rows, monkeypatch):
-    monkeypatch.setattr(chassis_pipeline, "PACE", 1.0)
+@pytest.mark.parametrize("pace", [{"PACE": 1.0, "LONGEST_PACE": 1.0}, {"SHARE": 1e6, "LONGEST_PACE": 1.0}])
+async def test_batches_begin_at_a_pace_so_that_more_is_settled_by_each(pipeline, rows, monkeypatch, pace):
+    for name, seconds in pace.items():
+        monkeypatch.setattr(chassis_pipeline, name, seconds)
     await pipeline.submit(Credit(uuid4(), 1))
 
     second = asyncio.create_task(pipeline.submit(Credit(uuid4(), 2)))
@@ -53,6 +55,7 @@ async def test_batches_begin_at_a_pace_so_that_more_is_settled_by_each(pipeline,
 
 async def test_a_whole_batch_and_what_is_left_at_the_end_wait_for_no_pace(pipeline, monkeypatch):
     monkeypatch.setattr(chassis_pipeline, "PACE", 3600.0)
+    monkeypatch.setattr(chassis_pipeline, "LONGEST_PACE", 3600.0)
     await pipeline.submit(Credit(uuid4(), 1))
 
     await asyncio.gather(*(pipeline.submit(Credit(uuid4(), 1)) for _ in range(chassis_pipeline.BATCH_ITEMS)))
