@@ -18,6 +18,7 @@ from ordermill.accounts import remove
 from ordermill.errors import Exit, Failure
 from ordermill.ports import HOST
 from ordermill.state import State, locked
+from ordermill.told import variables
 
 Tell = Callable[[str], None]
 ABOUT = "backup.json"
@@ -96,7 +97,7 @@ def default_folder(state: State) -> Path:
 
 def ours_only() -> None:
     """Refuse to touch a PostgreSQL that is not this checkout's own."""
-    if os.environ.get("ORDERMILL_DATABASE_URL"):
+    if variables().get("ORDERMILL_DATABASE_URL"):
         cause = "The database is the one that ORDERMILL_DATABASE_URL names, not this checkout's."
         raise Failure(cause, "Use that server's own tools: docs/operations.md, «Backup and restore»")
 

@@ -21,6 +21,7 @@ GROUPS = {
     "processes": ("ps", "wait", "restart", "down", "logs"),
     "backup": ("restore",),
     "machine": ("doctor", "reset"),
+    "containers": ("secrets",),
     "schema": ("migrate", "upgrade", "downgrade", "initdb", "history", "topology"),
 }
 # Commands that work inside a service log on stderr: failures only, and never the values of variables.

@@ -12,6 +12,7 @@ from ordermill import accounts, erlang, postgres
 from ordermill.errors import Failure
 from ordermill.ports import is_free
 from ordermill.state import GATEWAY_PORT, State
+from ordermill.told import variables
 
 Finding = dict[str, Any]
 OLDEST_PYTHON = (3, 11)
@@ -37,7 +38,7 @@ def _python(_state: State) -> Finding:
 
 
 def _postgres(_state: State) -> Finding:
-    if os.environ.get("ORDERMILL_DATABASE_URL"):
+    if variables().get("ORDERMILL_DATABASE_URL"):
         return _finding("PostgreSQL", "the one that ORDERMILL_DATABASE_URL names")
     return _attempt("PostgreSQL", lambda: str(postgres.find_binaries()))
 
@@ -47,7 +48,7 @@ def _account(_state: State) -> Finding:
 
 
 def _rabbitmq(_state: State) -> Finding:
-    if os.environ.get("ORDERMILL_BROKER_URL"):
+    if variables().get("ORDERMILL_BROKER_URL"):
         return _finding("RabbitMQ", "the one that ORDERMILL_BROKER_URL names")
     installed = erlang.find_installation()
     if installed:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from ordermill.errors import Exit, Failure
 from ordermill.services import chosen
 from ordermill.state import State
+from ordermill.told import variables
 
 if TYPE_CHECKING:
     from chassis.database import Database
@@ -23,8 +24,9 @@ UPGRADE = "Bring it up to date: ordermill upgrade"
 
 def settings() -> Mapping[str, str]:
     """The services' settings: of this process in a container, else those of this checkout's running shop."""
-    if "ORDERMILL_SERVICE_TOKEN" in os.environ:
-        return os.environ
+    here = variables()
+    if "ORDERMILL_SERVICE_TOKEN" in here:
+        return here
     from ordermill.setup import environment
 
     return environment(State.attach())

@@ -171,12 +171,12 @@ def _without_tags(html: str) -> str:
     return re.sub(r"<[^>]+>", "", html)
 
 
-async def serve(folder: Path, smtp_port: int, http_port: int) -> None:
+async def serve(folder: Path, smtp_port: int, http_port: int, host: str = HOST) -> None:
     """Take and show mails until SIGTERM."""
     mailbox = Mailbox(folder)
     config = uvicorn.Config(
         application(mailbox),
-        host=HOST,
+        host=host,
         port=http_port,
         log_level="warning",
         access_log=False,
@@ -184,7 +184,7 @@ async def serve(folder: Path, smtp_port: int, http_port: int) -> None:
     )
     loop = asyncio.get_running_loop()
     smtp = await loop.create_server(
-        lambda: SMTP(mailbox, data_size_limit=LARGEST_MAIL, enable_SMTPUTF8=True, hostname="localhost"), HOST, smtp_port
+        lambda: SMTP(mailbox, data_size_limit=LARGEST_MAIL, enable_SMTPUTF8=True, hostname="localhost"), host, smtp_port
     )
     try:
         await Server(config).serve()

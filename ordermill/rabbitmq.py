@@ -7,7 +7,7 @@ import base64
 import hashlib
 import json
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -133,17 +133,25 @@ class RabbitMQ:
 
 
 def _lines(port: int, definitions: Path) -> str:
-    settings: Sequence[str] = (
+    local = (
         f"listeners.tcp.local = {HOST}:{port}",
-        f"load_definitions = {definitions}",
-        "loopback_users = none",
         "log.console = false",
         "log.file = rabbitmq.log",
         "log.file.level = info",
         "log.file.rotation.size = 10485760",
         "log.file.rotation.count = 3",
+    )
+    return configuration(definitions, *local)
+
+
+def configuration(definitions: Path, *lines: str) -> str:
+    """The file rabbitmq.conf of a node that loads this file of definitions while it boots."""
+    settings = (
+        f"load_definitions = {definitions}",
+        "loopback_users = none",
         "vm_memory_high_watermark.relative = 0.4",
         "disk_free_limit.absolute = 200MB",
         "queue_leader_locator = client-local",
+        *lines,
     )
     return "".join(f"{line}\n" for line in settings)

@@ -71,20 +71,28 @@ def environment(state: "State") -> dict[str, str]:
     told = {
         "ORDERMILL_PROFILE": "local",
         "ORDERMILL_LOG_FORMAT": os.environ.get("ORDERMILL_LOG_FORMAT", "text"),
-        "ORDERMILL_SERVICE_TOKEN": state.secret("service_token"),
-        "ORDERMILL_WEBHOOK_SECRET": state.secret("webhook_secret"),
-        "ORDERMILL_PROVIDER_DATABASE_URL": _as_user(state.database_url, PROVIDER, state.secret(f"{PROVIDER}.database")),
         "ORDERMILL_SMTP_URL": f"smtp://127.0.0.1:{state.port('mailbox.smtp')}",
-        "ORDERMILL_AUDITOR_DATABASE_URL": auditor_url(state),
+        **secret_settings(state, state.database_url, state.broker_url),
     }
-    for service in SERVICES:
-        prefix = f"ORDERMILL_{service.upper()}"
-        told[f"{prefix}_DATABASE_URL"] = _as_user(state.database_url, service, state.secret(f"{service}.database"))
-        told[f"{prefix}_BROKER_URL"] = _as_user(state.broker_url, service, state.secret(f"{service}.broker"))
     if state.layout == "split":
         told["ORDERMILL_PEERS"] = json.dumps({service: state.url(f"{service}.api") for service in SERVICES})
         told["ORDERMILL_PROVIDER_URL"] = state.url(PROVIDER)
         told["ORDERMILL_WEBHOOK_URL"] = f"{state.url('payment_service.api')}/api/v1/payments/webhooks/simulated"
+    return told
+
+
+def secret_settings(state: "State", database_url: str, broker_url: str) -> dict[str, str]:
+    """Those of the settings that nobody else may know; the URLs are the owner's and the administrator's."""
+    told = {
+        "ORDERMILL_SERVICE_TOKEN": state.secret("service_token"),
+        "ORDERMILL_WEBHOOK_SECRET": state.secret("webhook_secret"),
+    }
+    for role in (*SERVICES, PROVIDER, AUDITOR):
+        told[f"ORDERMILL_{role.upper()}_DATABASE_URL"] = _as_user(database_url, role, state.secret(f"{role}.database"))
+    for service in SERVICES:
+        told[f"ORDERMILL_{service.upper()}_BROKER_URL"] = _as_user(
+            broker_url, service, state.secret(f"{service}.broker")
+        )
     return told
 
 

@@ -15,6 +15,7 @@ from ordermill.process import Running, Spec
 from ordermill.rabbitmq import RabbitMQ
 from ordermill.state import State
 from ordermill.supervisor import Supervisor
+from ordermill.told import variables
 
 SETTLED_AFTER = 1.5
 
@@ -93,7 +94,7 @@ class Shop:
         }
 
     async def _database(self) -> None:
-        if os.environ.get("ORDERMILL_DATABASE_URL"):
+        if variables().get("ORDERMILL_DATABASE_URL"):
             return self.progress("PostgreSQL is the one that ORDERMILL_DATABASE_URL names")
         state = self.state
         port, password = state.port("postgres"), state.secret("postgres")
@@ -102,7 +103,7 @@ class Shop:
         return await self._until_ready(await self.supervisor.start(spec))
 
     async def _broker(self) -> None:
-        if os.environ.get("ORDERMILL_BROKER_URL"):
+        if variables().get("ORDERMILL_BROKER_URL"):
             return await self._step("topology of the broker", self.setup.topology(self.state))
         installed = await asyncio.to_thread(ensure_installation, self.progress)
         state, root = self.state, self.state.root / "rabbitmq"

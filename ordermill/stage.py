@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -17,6 +16,7 @@ from ordermill.ports import find_free, start_of
 from ordermill.process import Running
 from ordermill.shop import Setup, Shop
 from ordermill.state import Layout, State
+from ordermill.told import variables
 
 SERVERS = ("postgres", "rabbitmq")
 LOOKS_EACH = 0.05
@@ -138,6 +138,6 @@ def remove_data(home: Path) -> None:
 
 
 def _refuse_foreign_servers(why: str) -> None:
-    given = [name for name in ("ORDERMILL_DATABASE_URL", "ORDERMILL_BROKER_URL") if os.environ.get(name)]
+    given = [name for name in ("ORDERMILL_DATABASE_URL", "ORDERMILL_BROKER_URL") if variables().get(name)]
     if given:
         raise Failure(why, f"Leave out {' and '.join(given)}.")

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from ordermill.errors import Exit, Failure
 from ordermill.ports import HOST, find_free, start_of
+from ordermill.told import variables
 
 Layout = Literal["packed", "split"]
 SOCKET_PATH_LIMIT = 100
@@ -113,13 +114,13 @@ class State:
     def database_url(self) -> str:
         """Where the database is, as its owner: ours, or the one that the environment names."""
         ours = f"postgresql://ordermill:{self.secret('postgres')}@{HOST}:{self.port('postgres')}/ordermill"
-        return os.environ.get("ORDERMILL_DATABASE_URL") or ours
+        return variables().get("ORDERMILL_DATABASE_URL") or ours
 
     @property
     def broker_url(self) -> str:
         """Where the broker is, as its administrator: ours, or the one that the environment names."""
         ours = f"amqp://ordermill:{self.secret('rabbitmq')}@{HOST}:{self.port('rabbitmq')}/"
-        return os.environ.get("ORDERMILL_BROKER_URL") or ours
+        return variables().get("ORDERMILL_BROKER_URL") or ours
 
     @property
     def archive(self) -> Path | None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import sys
 from collections.abc import Sequence
 from datetime import timedelta
@@ -82,7 +81,9 @@ def _known(ids: Sequence[str], kinds: "frozenset[Kind]") -> Sequence[str]:
 
 def _url() -> str:
     """The auditor's: of this process in a container, else of this checkout's running shop."""
-    if given := os.environ.get(NAMED):
+    from ordermill.told import variables
+
+    if given := variables().get(NAMED):
         return given
     from ordermill.setup import auditor_url
     from ordermill.state import State

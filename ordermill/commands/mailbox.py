@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from ordermill.ports import HOST
+
 
 def register(app: typer.Typer) -> None:
     app.command(hidden=True)(mailbox)
@@ -14,9 +16,10 @@ def register(app: typer.Typer) -> None:
 def mailbox(
     smtp_port: Annotated[int, typer.Option(help="Where mails are taken.")],
     http_port: Annotated[int, typer.Option(help="Where mails are shown.")],
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = HOST,
     folder: Annotated[Path, typer.Option(help="Where mails are kept.")] = Path(".ordermill/mailbox"),
 ) -> None:
     """Take mails over SMTP, show them at GET /messages."""
     from ordermill.mailbox import serve
 
-    asyncio.run(serve(folder, smtp_port, http_port))
+    asyncio.run(serve(folder, smtp_port, http_port, host))

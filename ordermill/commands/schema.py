@@ -19,12 +19,10 @@ AnyService = Annotated[str | None, typer.Option("--service", "-s", help="Whose s
 
 
 def _state() -> "State":
-    import os
-
     from ordermill.state import State
+    from ordermill.told import variables
 
-    given = "ORDERMILL_DATABASE_URL" in os.environ
-    return State.open() if given else State.attach()
+    return State.open() if "ORDERMILL_DATABASE_URL" in variables() else State.attach()
 
 
 def _run(work: Coroutine[Any, Any, object], done: str) -> None:

@@ -1,0 +1,62 @@
+"""What each process of a shop in containers is told in secret: a folder for each, in it a file for each variable.
+
+A process is given its own folder and no other. The steps that set the servers up know everything, and so do people.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from ordermill.rabbitmq import ADMINISTRATOR, configuration
+from ordermill.services import SERVICES
+from ordermill.setup import AUDITOR, definitions, secret_settings
+from ordermill.state import State
+
+STEPS = "steps"
+OF_PAYMENT = ("ORDERMILL_WEBHOOK_SECRET", "ORDERMILL_PROVIDER_DATABASE_URL")
+
+
+class Servers(NamedTuple):
+    """Where the containers find PostgreSQL and RabbitMQ, as in `postgres:5432`; the folder as RabbitMQ sees it."""
+
+    postgres: str
+    rabbitmq: str
+    rabbitmq_reads: Path
+
+
+def shares(state: State, servers: Servers) -> dict[str, dict[str, str]]:
+    """The files of each folder. Kept secrets stay what they are; new ones are made."""
+    database_url = f"postgresql://{ADMINISTRATOR}:{state.secret('postgres')}@{servers.postgres}/ordermill"
+    broker_url = f"amqp://{ADMINISTRATOR}:{state.secret('rabbitmq')}@{servers.rabbitmq}/"
+    told = secret_settings(state, database_url, broker_url)
+    return {
+        **{service: _of(service, told) for service in SERVICES},
+        AUDITOR: {name: value for name, value in told.items() if name.startswith(f"ORDERMILL_{AUDITOR.upper()}_")},
+        STEPS: {**told, "ORDERMILL_DATABASE_URL": database_url, "ORDERMILL_BROKER_URL": broker_url},
+        "postgres": {"POSTGRES_PASSWORD": state.secret("postgres")},
+        "rabbitmq": {
+            "definitions.json": json.dumps(definitions(state), indent=1),
+            "rabbitmq.conf": configuration(servers.rabbitmq_reads / "definitions.json"),
+        },
+    }
+
+
+def _of(service: str, told: Mapping[str, str]) -> dict[str, str]:
+    """Its own two addresses and what all services share; payment_service's folder is the provider's, too."""
+    own = ["ORDERMILL_SERVICE_TOKEN", *(OF_PAYMENT if service == "payment_service" else ())]
+    return {
+        name: value for name, value in told.items() if name in own or name.startswith(f"ORDERMILL_{service.upper()}_")
+    }
+
+
+def hand_out(state: State, into: Path, servers: Servers) -> None:
+    """Write the folders, each file at once. Who may read them is a matter of where they are mounted."""
+    for folder, files in shares(state, servers).items():
+        (into / folder).mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            draft = into / folder / f".{name}"
+            draft.touch(0o600)
+            draft.write_text(content)
+            draft.chmod(0o444)
+            draft.replace(into / folder / name)

@@ -1,0 +1,95 @@
+"""Who is told what in secret, where processes run in containers."""
+
+import base64
+import hashlib
+import json
+import stat
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from ordermill.cli import main
+from ordermill.services import SERVICES
+from ordermill.shares import Servers, hand_out, shares
+from ordermill.state import State
+from ordermill.told import variables
+
+SERVERS = Servers("db:1", "broker:2", Path("/etc/seen"))
+
+
+def passwords(files):
+    return {password for url in files.values() if (password := urlsplit(url).password)}
+
+
+def test_a_service_knows_its_own_passwords_and_the_token_that_all_share(tmp_path):
+    told = shares(State.open(tmp_path), SERVERS)
+
+    for service in SERVICES:
+        own = {f"ORDERMILL_{service.upper()}_DATABASE_URL", f"ORDERMILL_{service.upper()}_BROKER_URL"}
+        more = (
+            {"ORDERMILL_WEBHOOK_SECRET", "ORDERMILL_PROVIDER_DATABASE_URL"} if service == "payment_service" else set()
+        )
+        assert set(told[service]) == {*own, *more, "ORDERMILL_SERVICE_TOKEN"}
+        others = [passwords(told[other]) for other in (*SERVICES, "auditor") if other != service]
+        assert not passwords(told[service]) & set().union(*others)
+    assert set(told["auditor"]) == {"ORDERMILL_AUDITOR_DATABASE_URL"}
+    assert told["order_service"]["ORDERMILL_ORDER_SERVICE_BROKER_URL"].endswith("@broker:2/")
+
+
+def test_nobody_but_the_steps_and_the_server_knows_the_owner(tmp_path):
+    told = shares(State.open(tmp_path), SERVERS)
+    owner = urlsplit(told["steps"]["ORDERMILL_DATABASE_URL"])
+
+    knowing = {folder for folder, files in told.items() if owner.password in "".join(files.values())}
+
+    assert (owner.username, owner.hostname, owner.port) == ("ordermill", "db", 1)
+    assert knowing == {"steps", "postgres"}
+
+
+def test_rabbitmq_reads_hashes_and_boots_with_them(tmp_path):
+    told = shares(State.open(tmp_path), SERVERS)
+    users = {user["name"]: user for user in json.loads(told["rabbitmq"]["definitions.json"])["users"]}
+
+    hashed = base64.b64decode(users["order_service"]["password_hash"])
+    [password] = {urlsplit(told["order_service"]["ORDERMILL_ORDER_SERVICE_BROKER_URL"]).password}
+    assert hashed[4:] == hashlib.sha256(hashed[:4] + password.encode()).digest()
+    assert "load_definitions = /etc/seen/definitions.json\n" in told["rabbitmq"]["rabbitmq.conf"]
+
+
+def test_a_second_time_changes_nobodys_password(tmp_path):
+    for _ in range(2):
+        hand_out(State.open(tmp_path / "state"), tmp_path / "out", SERVERS)
+        first = shares(State.open(tmp_path / "state"), SERVERS)
+
+    read = {folder: {file.name: file.read_text() for file in (tmp_path / "out" / folder).iterdir()} for folder in first}
+    assert {name: files for name, files in read.items() if name != "rabbitmq"} == {
+        name: files for name, files in first.items() if name != "rabbitmq"
+    }
+    modes = {stat.S_IMODE(file.stat().st_mode) for file in (tmp_path / "out").rglob("*") if file.is_file()}
+    assert modes == {0o444}
+
+
+def test_the_command_writes_the_folders_and_keeps_its_own_counsel(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("ORDERMILL_HOME", str(tmp_path / "state"))
+
+    with pytest.raises(SystemExit) as end:
+        main(["secrets", "--into", str(tmp_path / "out"), "--postgres", "elsewhere:5"])
+
+    assert end.value.code == 0
+    url = (tmp_path / "out/steps/ORDERMILL_DATABASE_URL").read_text()
+    said = capsys.readouterr()
+    assert urlsplit(url).hostname == "elsewhere"
+    assert urlsplit(url).password not in said.out + said.err
+
+
+def test_a_command_reads_files_and_the_environment_first(tmp_path, monkeypatch):
+    monkeypatch.setenv("ORDERMILL_SECRETS_DIR", str(tmp_path))
+    monkeypatch.setenv("ORDERMILL_BROKER_URL", "amqp://environment")
+    monkeypatch.delenv("ORDERMILL_DATABASE_URL", raising=False)
+    (tmp_path / "ORDERMILL_BROKER_URL").write_text("amqp://file")
+    (tmp_path / "ORDERMILL_DATABASE_URL").write_text("postgresql://file\n")
+
+    assert variables()["ORDERMILL_BROKER_URL"] == "amqp://environment"
+    assert variables()["ORDERMILL_DATABASE_URL"] == "postgresql://file"
+    assert State.open(tmp_path / "state").database_url == "postgresql://file"
