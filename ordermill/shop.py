@@ -72,10 +72,14 @@ class Shop:
             nursery = await self.supervisor.start(plan.nursery(self.state)) if self.forks else None
             self.setup = await asyncio.to_thread(self.load)
             told = self.setup.environment(self.state)
-            steps.run(self._broker())
+            named = variables().get("ORDERMILL_BROKER_URL")
+            if not named:
+                steps.run(self._broker())
             steps.run(self._until_ready(await self.supervisor.start(plan.mailbox(self.state, told))))
             await database
             await self._step("preparing the database", self.setup.prepare(self.state, self._detail))
+            if named:  # one that answers at once: the topology looks into the schemas
+                steps.run(self._step("topology of the broker", self.setup.topology(self.state)))
             steps.run(self._step("demo data", self.setup.seed(self.state)))
             if nursery:
                 await self.supervisor.wait_ready(nursery)
@@ -103,8 +107,6 @@ class Shop:
         return await self._until_ready(await self.supervisor.start(spec))
 
     async def _broker(self) -> None:
-        if variables().get("ORDERMILL_BROKER_URL"):
-            return await self._step("topology of the broker", self.setup.topology(self.state))
         installed = await asyncio.to_thread(ensure_installation, self.progress)
         state, root = self.state, self.state.root / "rabbitmq"
         ports = (state.port("rabbitmq"), state.port("rabbitmq.distribution"), state.port("epmd"))
@@ -112,7 +114,7 @@ class Shop:
         definitions = self.setup.definitions(state)
         epmd, spec = node.prepare(installed, os.environ, definitions, after_ready=self._topology)
         await self.supervisor.start_ready(epmd)
-        return await self._until_ready(await self.supervisor.start(spec))
+        await self._until_ready(await self.supervisor.start(spec))
 
     async def _topology(self) -> None:
         """Declares the topology after each start of the broker, since it may have lost its data.

@@ -111,6 +111,15 @@ async def test_up_in_the_background_returns_when_the_shop_is_ready_or_says_why_n
     assert failed.value.mend == f"Read {state.log('up')}"
 
 
+async def test_the_topology_at_a_broker_that_is_there_already_waits_for_the_schemas(tmp_path, state):
+    async with an_up(tmp_path, BROKEN_STEP="1") as up:
+        await asyncio.wait_for(up.wait(), 20)
+    assert not (state.root / "topology").exists()
+
+    async with an_up(tmp_path):
+        assert (state.root / "topology").exists()
+
+
 async def test_a_shop_whose_folder_is_removed_ends_by_itself(tmp_path, state):
     async with an_up(tmp_path) as up:
         shutil.rmtree(state.root)
