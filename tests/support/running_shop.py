@@ -1,4 +1,7 @@
-"""The whole shop as processes of its own, started and ended as a person would, and ways to hurt it."""
+"""The whole shop as processes of its own, started and ended as a person would, and ways to hurt it.
+
+Where a Docker engine answers, its PostgreSQL and its RabbitMQ are containers, as a person's own servers would be.
+"""
 
 import asyncio
 import json
@@ -19,9 +22,11 @@ import psutil
 from ordermill import accounts, control
 from ordermill.ports import find_free, start_of
 from ordermill.state import State
+from tests.support.containers import Contained, an_engine_answers
 from tests.support.eventually import eventually
 
 STARTS_WITHIN = 120.0
+NAMED = {"postgres": "ORDERMILL_DATABASE_URL", "rabbitmq": "ORDERMILL_BROKER_URL"}
 BRISK = {
     "ORDERMILL_SIMULATOR_SCALE": "0.2",  # a slow card takes 1.2 s, an answer that was lost is found after 2.4 s
     "ORDERMILL_PROVIDER_TIMEOUT": "PT2S",
@@ -29,16 +34,20 @@ BRISK = {
 
 
 class RunningShop:
-    """A shop that runs: where it is reached, its processes, its database as the owner."""
+    """A shop that runs: where it is reached, its processes, its database as the owner, its servers in containers."""
 
-    def __init__(self, home: Path, layout: str, settings: Mapping[str, str]) -> None:
+    def __init__(
+        self, home: Path, layout: str, settings: Mapping[str, str], servers: Mapping[str, Contained] | None = None
+    ) -> None:
         home.mkdir(parents=True, exist_ok=True)
         self.home = home
         self.layout = layout
         self.url = ""
         self.mailbox = ""
         self.database_url = ""
-        self._environment = {**os.environ, "ORDERMILL_HOME": str(home), **BRISK, **settings}
+        self.servers = servers or {}
+        named = {variable: self.servers[kind].url for kind, variable in NAMED.items() if kind in self.servers}
+        self._environment = {**os.environ, "ORDERMILL_HOME": str(home), **BRISK, **named, **settings}
 
     async def up(self) -> None:
         port = find_free(None, start_of(self.home), set())
@@ -75,7 +84,23 @@ class RunningShop:
         return pid
 
     async def kill(self, name: str) -> int:
+        """Kills a process, or a server in a container; says which pid that was, where it has one."""
+        if name in self.servers:
+            await self.servers[name].kill()
+            return 0
         return await self.signal(name, signal.SIGKILL)
+
+    async def freeze(self, name: str) -> None:
+        if name in self.servers:
+            await self.servers[name].freeze()
+        else:
+            await self.signal(name, signal.SIGSTOP)
+
+    async def thaw(self, name: str) -> None:
+        if name in self.servers:
+            await self.servers[name].thaw()
+        else:
+            await self.signal(name, signal.SIGCONT)
 
     async def die(self) -> None:
         """As when the power is cut: everything ends at once, the servers and the supervisor, too."""
@@ -90,14 +115,23 @@ class RunningShop:
     async def back(self, name: str, killed: int, within: float) -> None:
         """Returns when a killed process is there again, under another pid, and ready."""
 
+        if name in self.servers:
+            return await asyncio.wait_for(self.servers[name].answering(), within)
+
         async def is_back() -> bool:
             process = (await self.processes())[name]
             return process["status"] == "ready" and process["pid"] not in {None, killed}
 
-        await eventually(is_back, within=within)
+        return await eventually(is_back, within=within)
 
     def secret(self, name: str) -> str:
         return str(json.loads((self.home / "secrets.json").read_text())[name])
+
+    @property
+    def auditor_url(self) -> str:
+        """The database, for the role that reads everything and writes nothing."""
+        place = self.database_url.rpartition("@")[2]
+        return f"postgresql://auditor:{self.secret('auditor.database')}@{place}"
 
     async def mails(self, address: str) -> list[dict[str, Any]]:
         async with httpx2.AsyncClient(base_url=self.mailbox, trust_env=False) as client:
@@ -129,14 +163,29 @@ class RunningShop:
 
 
 @asynccontextmanager
-async def a_running_shop(home: Path, layout: str = "packed", **settings: str) -> AsyncIterator[RunningShop]:
-    """A shop of its own, ready; it ends with the block."""
-    shop = RunningShop(home, layout, settings)
-    try:
-        await shop.up()
+async def a_running_shop(
+    home: Path, layout: str = "packed", *, own_servers: bool = False, **settings: str
+) -> AsyncIterator[RunningShop]:
+    """A shop of its own, ready; it ends with the block. ``own_servers``: `up` starts them, engine or not."""
+    async with _servers(home, contained=an_engine_answers() and not own_servers) as servers:
+        shop = RunningShop(home, layout, settings, servers)
         try:
-            yield shop
+            await shop.up()
+            try:
+                yield shop
+            finally:
+                await shop.down()
         finally:
-            await shop.down()
+            accounts.remove(home / "postgres")
+
+
+@asynccontextmanager
+async def _servers(home: Path, *, contained: bool) -> AsyncIterator[dict[str, Contained]]:
+    state = State.open(home)
+    servers = {kind: Contained(kind, state, durable=True) for kind in NAMED} if contained else {}
+    try:
+        await asyncio.gather(*(server.start() for server in servers.values()))
+        yield servers
     finally:
-        accounts.remove(home / "postgres")
+        for server in servers.values():
+            server.stop()

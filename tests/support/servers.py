@@ -4,33 +4,26 @@ The first test that asks starts a keeper process; every process of the run share
 """
 
 import asyncio
-import contextlib
 import fcntl
 import gc
-import json
 import os
-import shlex
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from ordermill import accounts
 from ordermill.control import is_alive
 from ordermill.erlang import ensure_installation
-from ordermill.ports import HOST
 from ordermill.postgres import Postgres
-from ordermill.probes import postgres_answers, rabbitmq_answers
 from ordermill.process import Spec
 from ordermill.rabbitmq import RabbitMQ
 from ordermill.state import State
 from ordermill.supervisor import Supervisor
+from tests.support.containers import Contained, an_engine_answers
 
 READY_WITHIN = 90.0
-IMAGES = {"postgres": "postgres:18-alpine", "rabbitmq": "rabbitmq:4-management-alpine"}
 
 
 def server_url(kind: str, folder: Path) -> str:
@@ -71,7 +64,7 @@ def _start_keeper(kind: str, folder: Path, file: Path) -> str:
 async def keep(kind: str, folder: Path, run: int) -> None:
     """Be the keeper: start the server, write its address, end it when the run is over."""
     state = State.open(folder / f"{kind}-server")
-    start = _in_container if _docker_answers() else _private
+    start = _in_container if an_engine_answers() else _private
     url, end = await start(kind, state)
     draft = folder / f"{kind}.draft"
     draft.write_text(url)
@@ -104,37 +97,10 @@ def _rabbitmq(state: State) -> tuple[str, list[Spec]]:
     return node.url, list(node.prepare(ensure_installation(print), os.environ, definitions(state)))
 
 
-def _docker_answers() -> bool:
-    address = urlsplit(os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock"))
-    family = socket.AF_UNIX if address.scheme == "unix" else socket.AF_INET
-    with socket.socket(family) as engine, contextlib.suppress(OSError):
-        engine.settimeout(2)
-        engine.connect(address.path if address.scheme == "unix" else (address.hostname, address.port or 2375))
-        engine.sendall(b"GET /_ping HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n")
-        return b" 200 " in engine.recv(64)
-    return False
-
-
 async def _in_container(kind: str, state: State) -> tuple[str, Callable[[], None]]:
-    from testcontainers.core.container import DockerContainer  # noqa: PLC0415  only where an engine answers
-
-    from ordermill.setup import definitions  # noqa: PLC0415  it imports every service
-
-    password, inside = state.secret(kind), 5432 if kind == "postgres" else 5672
-    prefix = "POSTGRES" if kind == "postgres" else "RABBITMQ_DEFAULT"
-    container = DockerContainer(IMAGES[kind]).with_exposed_ports(inside)
-    container.with_env(f"{prefix}_USER", "ordermill").with_env(f"{prefix}_PASSWORD", password)
-    container.with_env("POSTGRES_DB", "ordermill").with_env("RABBITMQ_DEFAULT_PASS", password).start()
-    port = int(container.get_exposed_port(inside))
-    answers = postgres_answers(port) if kind == "postgres" else rabbitmq_answers(port)
-    while not await answers():  # noqa: ASYNC110  the server announces nothing
-        await asyncio.sleep(0.1)
-    if kind == "rabbitmq":
-        content = shlex.quote(json.dumps(definitions(state)))
-        load = f"printf %s {content} >/tmp/definitions.json && rabbitmqctl import_definitions /tmp/definitions.json"
-        container.exec(["sh", "-c", load])
-    scheme, path = ("postgresql", "ordermill") if kind == "postgres" else ("amqp", "")
-    return f"{scheme}://ordermill:{password}@{HOST}:{port}/{path}", container.stop
+    server = Contained(kind, state)
+    await server.start()
+    return server.url, server.stop
 
 
 if __name__ == "__main__":

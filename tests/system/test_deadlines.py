@@ -1,7 +1,6 @@
 """The one clock: an order that waits for its customer ends in time, one that waits for the shop does not."""
 
 import asyncio
-import signal
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -70,7 +69,7 @@ async def test_an_outage_longer_than_the_time_to_pay_cancels_nothing_that_nobody
     declined = await customer.ordered(sku, token="tok_declined", wait=10)
     asked = await customer.ordered(sku, token="tok_slow")
     await customer.reaches(asked, status="awaiting_payment")
-    await shop.signal("rabbitmq", signal.SIGSTOP)
+    await shop.freeze("rabbitmq")
     began = time.monotonic()
 
     # when
@@ -80,7 +79,7 @@ async def test_an_outage_longer_than_the_time_to_pay_cancels_nothing_that_nobody
         await eventually(lambda: time.monotonic() - began > PAY_BY + 1, within=PAY_BY + 6)
         meanwhile = await asyncio.gather(*(customer.seen(order) for order in (asked, *pending)))
     finally:
-        await shop.signal("rabbitmq", signal.SIGCONT)
+        await shop.thaw("rabbitmq")
 
     # then
     assert [order["status"] for order in meanwhile] == ["awaiting_payment", "pending", "pending", "pending"]

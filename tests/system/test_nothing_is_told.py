@@ -21,7 +21,7 @@ async def test_no_secret_is_in_the_list_of_processes_or_in_a_log(shop: RunningSh
     told = {**secrets, "token": token}
 
     # when
-    supervisor = psutil.Process((await shop.processes())["postgres"]["pid"]).parent()
+    supervisor = psutil.Process((await shop.processes())["mailbox"]["pid"]).parent()
     family = [supervisor, *supervisor.children(recursive=True)]
     commands = "\n".join(" ".join(process.cmdline()) for process in family)
     logs = await asyncio.to_thread(_read, shop.home / "log")

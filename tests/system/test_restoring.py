@@ -13,8 +13,6 @@ from uuid import UUID
 import pytest
 
 from ordermill.audit import Kind, Question, Verdict, audit
-from ordermill.setup import auditor_url
-from ordermill.state import State
 from tests.support.crowd import Crowd, Request, ids
 from tests.support.eventually import eventually
 from tests.support.people import Person, a_customer, a_product, logged_in, visiting
@@ -36,7 +34,7 @@ def archive() -> Iterator[Path]:
 @pytest.fixture(scope="module")
 async def shop(run_folder: Path, archive: Path) -> AsyncIterator[RunningShop]:
     """A shop of its own that archives its log."""
-    async with a_running_shop(run_folder / "restored", ORDERMILL_ARCHIVE=str(archive)) as running:
+    async with a_running_shop(run_folder / "restored", own_servers=True, ORDERMILL_ARCHIVE=str(archive)) as running:
         yield running
 
 
@@ -146,7 +144,7 @@ async def _all_agree(shop: RunningShop, requests: list[Request], outage: tuple[d
     verdicts: list[Verdict] = []
 
     async def is_so() -> bool:
-        verdicts[:] = await audit(auditor_url(State.attach(shop.home)), question)
+        verdicts[:] = await audit(shop.auditor_url, question)
         return not any(verdict.broken for verdict in verdicts)
 
     try:

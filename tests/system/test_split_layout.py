@@ -46,7 +46,7 @@ async def test_every_service_has_processes_of_its_own_and_so_has_the_provider(sp
     processes = await split.processes()
 
     # then
-    assert set(processes) == {"postgres", "rabbitmq", "mailbox", *OURS}
+    assert {*processes, *split.servers} == {"postgres", "rabbitmq", "mailbox", *OURS}
     assert len({process["pid"] for process in processes.values()}) == len(processes)
     assert {process["status"] for process in processes.values()} == {"ready"}
 

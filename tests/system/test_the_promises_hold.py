@@ -5,8 +5,6 @@ from contextlib import suppress
 from typing import Any
 
 from ordermill.audit import Kind, Question, audit
-from ordermill.setup import auditor_url
-from ordermill.state import State
 from tests.support.eventually import eventually
 from tests.support.people import Person
 from tests.support.running_shop import RunningShop
@@ -15,7 +13,7 @@ RESTS_WITHIN = 90.0
 
 
 async def broken(shop: RunningShop, kinds: frozenset[Kind]) -> list[tuple[str, list[dict[str, Any]]]]:
-    verdicts = await audit(auditor_url(State.attach(shop.home)), Question(kinds))
+    verdicts = await audit(shop.auditor_url, Question(kinds))
     return [(verdict.invariant.id, verdict.broken) for verdict in verdicts if verdict.count]
 
 
