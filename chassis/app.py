@@ -1,5 +1,6 @@
 """Puts a service's parts together, as an api, a worker or both."""
 
+from asyncio import Event
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -36,6 +37,7 @@ class Parts:
 
     Attributes:
         own: what its ``Service.own`` opened.
+        is_open: set once all of it is there. Only neighbours in the same process can ask earlier, and they wait.
         apart: how an event whose process has died twice is tried a third time; None parks it then.
     """
 
@@ -48,6 +50,7 @@ class Parts:
     verifier: Verifier
     watch: Watch
     own: Any = None
+    is_open: Event = field(default_factory=Event)
     apart: Apart | None = None
 
 
@@ -164,4 +167,5 @@ async def opened(parts: Parts, *works: Awaitable[object]) -> AsyncIterator[Parts
             stack.push_async_callback(parts.pipeline.close)
         if parts.service.own is not None:
             parts.own = await stack.enter_async_context(parts.service.own(parts))
+        parts.is_open.set()
         yield parts

@@ -231,7 +231,9 @@ def edge_of(scope: Scope, parts: "Parts") -> _Edge:
 
 
 async def _edge(request: Request) -> _Edge:
-    return edge_of(request.scope, request.app.state.parts)
+    parts: Parts = request.app.state.parts
+    await parts.is_open.wait()
+    return edge_of(request.scope, parts)
 
 
 Edge = Annotated[_Edge, Depends(_edge)]

@@ -1,11 +1,14 @@
 """A service's parts as they are put together."""
 
+import asyncio
+
 import httpx2
 import pytest
 from starlette.responses import JSONResponse
 
+from chassis.api import api
 from chassis.app import opened, parts_of
-from chassis.ids import new_id
+from chassis.ids import new_id, typeid
 from chassis.tokens import KeysUnavailable, Role
 from tests.support import ledger_edge
 from tests.support.ledger_edge import PAIR, TOKEN, Settings, bearer, service
@@ -59,3 +62,16 @@ async def test_parts_are_opened_and_closed(service_url):
             assert [tuple(row) for row in await tx.sql("SELECT 1")] == [(1,)]
 
     assert parts.database._pool is None
+
+
+async def test_a_neighbour_that_asks_before_a_service_is_open_waits_for_it(service_url):
+    parts = ledger_edge.the_parts(service_url)
+    headers = bearer(parts)
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(api(parts)), base_url="http://ledger") as neighbour:
+        asked = asyncio.ensure_future(neighbour.get(f"/api/v1/accounts/{typeid('usr', new_id())}", headers=headers))
+        early, _ = await asyncio.wait({asked}, timeout=0.1)
+        async with opened(parts):
+            answer = await asked
+
+    assert early == set()
+    assert answer.status_code == 404
