@@ -8,10 +8,13 @@ import pytest
 
 from chassis.openapi import operations
 from ordermill.services import SERVICES, load
-from tests.attacks.asking import ASKING, Ask
+from tests.attacks import asking_of_accounts, asking_of_orders
+from tests.attacks.ask import Ask
 from tests.attacks.policy import EVERYBODY, POLICY
 from tests.attacks.stage import Stage, a_stage
 from tests.support.guarded_shop import GuardedShop
+
+ASKING = {**asking_of_accounts.ASKING, **asking_of_orders.ASKING}
 
 
 class Route(NamedTuple):
