@@ -15,11 +15,11 @@ _WITH_BODY = ("malformed_json", "validation_failed", "unknown_field", "body_too_
 _WITH_TOKEN = ("token_missing", "token_invalid", "token_expired", "scope_missing")
 _REQUIRED = {
     "idempotency-key": (
-        {"name": "Idempotency-Key", "schema": {"type": "string", "minLength": 1, "maxLength": 255}},
+        {"name": "Idempotency-Key", "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"}},
         ("idempotency_key_missing", "idempotency_key_invalid", "idempotency_key_in_use", "idempotency_key_reused"),
     ),
     "if-match": (
-        {"name": "If-Match", "schema": {"type": "string", "examples": ['"1"']}},
+        {"name": "If-Match", "schema": {"type": "string", "pattern": '^(W/)?"[0-9]{1,18}"$', "examples": ['"1"']}},
         ("header_invalid", "version_mismatch", "precondition_required"),
     ),
 }

@@ -233,15 +233,15 @@ class Order(View):
         )
 
 
-class OrderEvent(View):
+class OrderEvent(View, validate_by_name=True):
     """How an order came to one of its versions. ``from`` is None for the first."""
 
     version: int
     at: Timestamp
     actor: str
     cause: str
-    from_status: Annotated[OrderStatus | None, Field(serialization_alias="from")]
-    to_status: Annotated[OrderStatus, Field(serialization_alias="to")]
+    from_status: Annotated[OrderStatus | None, Field(alias="from")]
+    to_status: Annotated[OrderStatus, Field(alias="to")]
     payment_status: PaymentStatus
     fulfilment_status: FulfilmentStatus
 

@@ -79,7 +79,11 @@ async def get_payment(caller: Customer, edge: Edge, id: PaymentRef, response: Re
     return payment_view(payment, contradicting)
 
 
-@router.get("/payments/{id}/refunds", operation_id="listRefunds", responses=problems("token_missing", "not_found"))
+@router.get(
+    "/payments/{id}/refunds",
+    operation_id="listRefunds",
+    responses=problems("token_missing", "not_found", "cursor_invalid"),
+)
 async def list_payment_refunds(caller: Customer, edge: Edge, page: Paging, id: PaymentRef) -> Listing[RefundView]:  # noqa: A002 -- the path's name
     """What went back of a payment, newest first."""
     async with edge.read() as tx:

@@ -49,7 +49,7 @@ async def register_user(edge: Edge, body: Registration) -> Response:
     return await edge.submit(command, lambda user: _account(user, 201))
 
 
-@router.get("/auth/me", operation_id="getMe", responses=problems(*_TOKEN))
+@router.get("/auth/me", operation_id="getMe", responses=problems(*_TOKEN, "not_found"))
 async def get_me(edge: Edge, caller: Customer, response: Response) -> UserView:
     return await _shown(edge, response, caller.user_id)
 
@@ -58,7 +58,9 @@ async def get_me(edge: Edge, caller: Customer, response: Response) -> UserView:
     "/auth/me",
     operation_id="updateMe",
     response_model=UserView,
-    responses=problems(*_TOKEN, "version_mismatch", "precondition_required", "validation_failed", "unknown_field"),
+    responses=problems(
+        *_TOKEN, "not_found", "version_mismatch", "precondition_required", "validation_failed", "unknown_field"
+    ),
 )
 async def update_me(edge: Edge, caller: Customer, seen: IfMatch, body: Profile) -> Response:
     fields = body.model_dump(exclude_unset=True)
@@ -71,7 +73,13 @@ async def update_me(edge: Edge, caller: Customer, seen: IfMatch, body: Profile) 
     status_code=204,
     response_class=Response,
     responses=problems(
-        *_TOKEN, "credentials_wrong", "account_disabled", "validation_failed", "unknown_field", "rate_limited"
+        *_TOKEN,
+        "credentials_wrong",
+        "account_disabled",
+        "not_found",
+        "validation_failed",
+        "unknown_field",
+        "rate_limited",
     ),
 )
 async def change_password(edge: Edge, caller: Customer, body: PasswordChange) -> Response:
