@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Literal
 
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 
 from chassis.settings import ServiceSettings, named
 
@@ -25,7 +25,7 @@ class Settings(ServiceSettings, alias_generator=named("payment_service")):
 
     provider_url: str | None = None
     provider_database_url: SecretStr
-    webhook_secret: SecretStr
+    webhook_secret: SecretStr = Field(min_length=1)
     webhook_url: str | None = None
     provider_timeout: timedelta = timedelta(seconds=10)
     lease: timedelta = timedelta(seconds=30)
