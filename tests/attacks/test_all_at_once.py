@@ -66,3 +66,43 @@ async def test_the_key_of_another_customer_is_no_key_of_mine(shop: GuardedShop):
     assert [answer.status_code for answer in answers] == [201, 201]
     assert len({answer.json()["id"] for answer in answers}) == 2
     assert not any("Idempotent-Replayed" in answer.headers for answer in answers)
+
+
+async def test_of_a_hundred_refunds_of_all_that_was_paid_one_is_made(shop: GuardedShop):
+    # given
+    staff, ann = await shop.somebody(Role.STAFF), await shop.somebody()
+    order = await ann.ordered(await shop.product(staff))
+    await shop.lively.settle()
+
+    # when
+    body = {"amount": order["total"], "reason": "goodwill"}
+    path = f"/orders/{order['id']}/refunds"
+    answers = await asyncio.gather(*(staff.post(path, body, **{"Idempotency-Key": a_key()}) for _ in range(MANY)))
+    await shop.lively.settle()
+
+    # then
+    assert Counter(answer.status_code for answer in answers) == {202: 1, 409: MANY - 1}
+    refunds = "SELECT amount FROM provider.refunds WHERE order_id = $1 AND status = 'succeeded'"
+    assert [row["amount"] for row in await shop.lively.sql(refunds, uuid_of(order))] == [order["total"]["amount"]]
+
+
+async def test_of_a_hundred_ways_to_pay_an_order_one_is_charged(shop: GuardedShop):
+    # given
+    ann = await shop.somebody()
+    sku = await shop.product(await shop.somebody(Role.STAFF))
+    declined, unpaid = await ann.ordered(sku, token="tok_declined"), await ann.ordered(sku, token=None)
+    await shop.lively.settle()
+
+    # when
+    given = {"order_id": unpaid["id"], "token": "tok_ok"}
+    answers = await asyncio.gather(
+        *(ann.pay(declined, "tok_ok") for _ in range(MANY)),
+        *(ann.post("/payments", given, **{"Idempotency-Key": a_key()}) for _ in range(MANY)),
+    )
+    await shop.lively.settle()
+
+    # then
+    assert Counter(answer.status_code for answer in answers) == {202: 1, 201: 1, 409: 2 * (MANY - 1)}
+    charges = "SELECT order_id FROM provider.charges WHERE status = 'captured' AND order_id = ANY($1)"
+    paid = {uuid_of(declined), uuid_of(unpaid)}
+    assert sorted(row["order_id"] for row in await shop.lively.sql(charges, list(paid))) == sorted(paid)
