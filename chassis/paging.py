@@ -13,6 +13,7 @@ from pydantic import AwareDatetime, BaseModel, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
 from chassis.problems import Problem
+from chassis.times import Moment
 
 Row = TypeVar("Row")
 Item = TypeVar("Item", bound=BaseModel)
@@ -24,8 +25,8 @@ class Page:
 
     limit: int
     after: list[Any] | None
-    created_after: AwareDatetime | None
-    created_before: AwareDatetime | None
+    created_after: datetime | None
+    created_before: datetime | None
 
     def seen(self, *kinds: type) -> tuple[Any, ...] | None:
         """The values of the last row seen as these types, None on the first page.
@@ -72,8 +73,8 @@ def _decode(cursor: str) -> list[Any]:
 async def _page(
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     cursor: Annotated[str | None, Query(max_length=512)] = None,
-    created_after: AwareDatetime | None = None,
-    created_before: AwareDatetime | None = None,
+    created_after: Moment | None = None,
+    created_before: Moment | None = None,
 ) -> Page:
     return Page(limit, _decode(cursor) if cursor is not None else None, created_after, created_before)
 

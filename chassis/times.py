@@ -1,9 +1,12 @@
 """Times at the HTTP edge: RFC 3339 in UTC with milliseconds and Z."""
 
 from datetime import UTC, datetime
+from re import compile as pattern
 from typing import Annotated
 
-from pydantic import PlainSerializer
+from pydantic import AwareDatetime, BeforeValidator, PlainSerializer
+
+_RFC_3339 = pattern(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
 
 
 def written(moment: datetime) -> str:
@@ -11,4 +14,13 @@ def written(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def _only_rfc_3339(value: object) -> object:
+    """Pydantic alone would take any number for seconds since 1970, and ``15`` for one."""
+    if value is None or isinstance(value, datetime) or (isinstance(value, str) and _RFC_3339.fullmatch(value)):
+        return value
+    message = "must be a time as RFC 3339 has it, with its offset from UTC"
+    raise ValueError(message)
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_only_rfc_3339)]
 Timestamp = Annotated[datetime, PlainSerializer(written, return_type=str, when_used="json")]

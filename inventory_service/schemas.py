@@ -2,11 +2,11 @@
 
 from typing import Annotated
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import Field, model_validator
 
 from chassis.http import Body, View
 from chassis.ids import MovementRef, OrderRef, ReservationRef, ReturnRef, ShipmentRef, TaskRef, UserRef
-from chassis.times import Timestamp
+from chassis.times import Moment, Timestamp
 from contracts.stock import ReturnReceived
 from contracts.types import Currency, Money, Priority, Quantity, ReturnedLine, ShippedLine, Sku
 from inventory_service.domain.movement import Kind, Movement, Reason
@@ -166,7 +166,7 @@ class TaskReplace(Body):
     status: TaskStatus = TaskStatus.PENDING
     priority: Priority = Priority.MEDIUM
     assignee: UserRef | None = None
-    due_at: AwareDatetime | None = None
+    due_at: Moment | None = None
 
 
 class TaskCreate(TaskReplace):
@@ -183,7 +183,7 @@ class TaskUpdate(Body):
     status: TaskStatus = Field(default_factory=lambda: TaskStatus.PENDING)
     priority: Priority = Field(default_factory=lambda: Priority.MEDIUM)
     assignee: UserRef | None = Field(default_factory=lambda: None)
-    due_at: AwareDatetime | None = Field(default_factory=lambda: None)
+    due_at: Moment | None = Field(default_factory=lambda: None)
 
 
 class TaskCompletion(Body):

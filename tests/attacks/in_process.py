@@ -11,7 +11,7 @@ from requests.adapters import HTTPAdapter
 from urllib3 import HTTPHeaderDict, HTTPResponse
 
 WITHIN = 20.0
-ENDLESS = "text/event-stream"
+ENDLESS = b"text/event-stream"
 
 
 class InProcess(HTTPAdapter):
@@ -72,11 +72,9 @@ class _Exchange:
             self.status, self.headers = message["status"], message["headers"]
             return
         self.answered += message.get("body", b"")
-        if self.answered and (b"content-type", ENDLESS) in [
-            (n.lower(), v.decode().partition(";")[0]) for n, v in self.headers
-        ]:
+        if self.answered and any(value.startswith(ENDLESS) for _, value in self.headers):
             self._left.set()
 
 
 def _bytes(value: str | bytes) -> bytes:
-    return value if isinstance(value, bytes) else value.encode("utf-8" if not value.isascii() else "ascii")
+    return value if isinstance(value, bytes) else value.encode()

@@ -18,6 +18,7 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.generation.stateful import run_state_machine_as_test
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
+    negative_data_rejection,
     response_headers_conformance,
     response_schema_conformance,
     status_code_conformance,
@@ -34,7 +35,7 @@ LONG = os.environ.get("ORDERMILL_LONG") == "1"
 TIMES = 10 if LONG else 1
 CHECKS = [
     not_a_server_error, status_code_conformance, content_type_conformance, response_headers_conformance,
-    response_schema_conformance,
+    response_schema_conformance, negative_data_rejection,
 ]  # fmt: skip
 QUIET = settings(
     deadline=None,
@@ -68,7 +69,7 @@ class Visitors:
         role = next(self._turns)
         if self.answers.total() % 100 == 0:
             self._done(self._shop.lively.settle())
-        if self.answers.total() % 3:
+        if self.answers.total() % 3 and case.meta.generation.mode is GenerationMode.POSITIVE:
             self._name_what_is_there(case)
         response = case.call(base_url="http://shop.example", session=self._session, headers=self._authorized(role))
         if role and response.status_code == 401:
