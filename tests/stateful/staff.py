@@ -98,7 +98,7 @@ class Staff(Machine):
             assert (again.status, again.replayed, again.response.content) == (202, True, asked.response.content)
             self.note("money was given back")
         else:
-            assert (asked.status, asked.code) == (409, "refund_exceeds_paid")
+            assert (asked.status, asked.code) == (409, "refund_exceeds_paid"), asked.response.text
 
     @rule(number=which, outcome=st.sampled_from(["captured", "declined", "returned", "retry"]), at=either)
     def resolve(self, number, outcome, at):
