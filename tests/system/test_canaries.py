@@ -71,7 +71,7 @@ class Story:
         return person
 
     async def shows_what_it_should_not(self, person: Person, order: dict[str, Any]) -> None:
-        """The number of a card where its token belongs, and an API key and a token in the address."""
+        """The number of a card where its token belongs, and and every secret in an address and in odd headers."""
         for path, body in (
             ("/orders", self.order("NONE-SUCH", self.it.secret["card"])),
             ("/orders", self.order("NONE-SUCH", f"card_{self.it.secret['card']}")),
@@ -81,7 +81,14 @@ class Story:
             answer = await person.post(path, body, **{"Idempotency-Key": a_key()})
             assert (answer.status_code, self.it.found_in(answer.text)) == (422, set())
         for secret in self.it.secret.values():
-            answer = await person.client.get("/products", params={"cursor": secret, "access_token": secret})
+            said = {
+                "traceparent": secret,
+                "tracestate": f"a={secret}",
+                "Referer": secret,
+                "Cookie": f"session={secret}",
+            }
+            query = {"cursor": secret, "access_token": secret}
+            answer = await person.client.get("/products", params=query, headers=said)
             assert answer.status_code in {200, 400, 422}
         assert (await person.client.get("/products", headers={"Authorization": "Bearer x"})).status_code == 401
 
