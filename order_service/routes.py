@@ -41,6 +41,7 @@ router = APIRouter(tags=["orders"])
 internal = APIRouter()
 
 LONGEST_WAIT = 30
+_NEWEST = 2**31 - 1  # version that PostgreSQL can be asked for
 _WAIT = pattern(r"(?:^|[,;\s])wait=(\d{1,9})(?:$|[,;\s])")
 
 
@@ -233,7 +234,7 @@ async def _followed(order_id: OrderNamed, caller: Customer, edge: Edge) -> Async
     responses=problems("token_missing", "not_found", "unavailable"),
 )
 async def stream_order(
-    order: Annotated[Order, Depends(_followed)], edge: Edge, last_event_id: Annotated[int, Header(ge=0)] = 0
+    order: Annotated[Order, Depends(_followed)], edge: Edge, last_event_id: Annotated[int, Header(ge=0, le=_NEWEST)] = 0
 ) -> AsyncIterator[ServerSentEvent]:
     async for entry in following.steps(edge.parts, order, last_event_id):
         data = schemas.OrderEvent.of(entry).model_dump_json(by_alias=True)

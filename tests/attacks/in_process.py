@@ -12,10 +12,11 @@ from urllib3 import HTTPHeaderDict, HTTPResponse
 
 WITHIN = 20.0
 ENDLESS = b"text/event-stream"
+LOOKS_ON = 0.1
 
 
 class InProcess(HTTPAdapter):
-    """What `requests` sends with. A stream that would not end by itself is left after its first event."""
+    """What `requests` sends with. A stream that would not end by itself is left after a moment."""
 
     def __init__(self, app: Any, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__()
@@ -70,10 +71,9 @@ class _Exchange:
     async def send(self, message: Mapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
             self.status, self.headers = message["status"], message["headers"]
-            return
+            if any(value.startswith(ENDLESS) for _, value in self.headers):
+                asyncio.get_running_loop().call_later(LOOKS_ON, self._left.set)
         self.answered += message.get("body", b"")
-        if self.answered and any(value.startswith(ENDLESS) for _, value in self.headers):
-            self._left.set()
 
 
 def _bytes(value: str | bytes) -> bytes:

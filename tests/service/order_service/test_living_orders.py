@@ -395,3 +395,12 @@ async def test_facts_of_many_orders_in_one_parcel_move_each(orders):
     rows = await orders.rows("SELECT status, version, pay_by - updated_at FROM order_service.orders")
     assert rows == [("awaiting_payment", 2, timedelta(minutes=30))] * 20
     assert await orders.rows("SELECT count(*) FROM order_service.order_history") == [(40,)]
+
+
+async def test_nobody_has_seen_a_version_that_cannot_be(orders):
+    order = await orders.place()
+    path = f"/api/v1/orders/{typeid('ord', order)}/stream"
+
+    answer = await orders.http.get(path, headers=orders.headers(**{"Last-Event-ID": str(2**31)}))
+
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "header:last-event-id")
