@@ -1,11 +1,11 @@
-"""Is this container's process ready? Exit code 0 when GET /readyz is answered 200. Needs nothing but a socket."""
+"""Is the process at port 8000, or at the port that is given, ready? Exit code 0 when GET /readyz is answered 200."""
 
 import socket
 import sys
 
 QUESTION = b"GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
 
-with socket.create_connection(("127.0.0.1", 8000), timeout=4) as process:
+with socket.create_connection(("127.0.0.1", int(*sys.argv[1:] or [8000])), timeout=4) as process:
     process.sendall(QUESTION)
     with process.makefile("rb") as answer:
         head = answer.readline()
