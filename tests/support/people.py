@@ -3,18 +3,23 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID, uuid4
 
 import httpx2
 
 from chassis.ids import parse_typeid
 from tests.support.eventually import eventually
-from tests.support.running_shop import RunningShop
 
 PASSWORD = "correct horse battery"
 ADDRESS = {"name": "Ada", "line1": "1 Main St", "city": "Delft", "postal_code": "2611", "country": "NL"}
 UNSURE = {409, 502, 503, 504}  # a key that is still held, and a door behind which nobody answers
+
+
+class Published(Protocol):
+    """Whatever has a door: its address."""
+
+    url: str
 
 
 def a_key() -> str:
@@ -138,7 +143,7 @@ async def a_customer(client: httpx2.AsyncClient) -> Person:
 
 
 @asynccontextmanager
-async def visiting(shop: RunningShop) -> AsyncIterator[httpx2.AsyncClient]:
+async def visiting(shop: Published) -> AsyncIterator[httpx2.AsyncClient]:
     """A client of the shop's API."""
     limits = httpx2.Limits(max_connections=200)
     async with httpx2.AsyncClient(base_url=f"{shop.url}/api/v1", timeout=40, limits=limits, trust_env=False) as client:
