@@ -152,6 +152,7 @@ def _add_acts(metadata: MetaData) -> None:
         Column("note", Text, nullable=False),
         CheckConstraint("act IN ('retry', 'discard', 'replay', 'republish')", name="acts_act_is_known"),
         CheckConstraint("act <> 'discard' OR body IS NOT NULL", name="acts_what_is_discarded_is_kept"),
+        info={"append_only": True},
     )
     Index("acts_about", acts.c.message_id)
 

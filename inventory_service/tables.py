@@ -86,6 +86,7 @@ stock_movements = Table(
     PrimaryKeyConstraint("reference", "sku", "warehouse", "kind"),
     _one_of("kind", "receive", "adjust", "reserve", "release", "ship", "return", "correct"),
     Index("stock_movements_by_sku", "sku", "created_at", "id"),
+    info={"append_only": True},
 )
 
 # Reservations and tasks change once or twice each: with half the page free 9 in 10 changes touch no index.

@@ -127,6 +127,7 @@ order_history = Table(
     Column("cause_id", Uuid, nullable=False),
     Column("at", DateTime(timezone=True), nullable=False),
     CheckConstraint("(version = 1) = (from_status IS NULL)", name="order_history_begins_with_nothing"),
+    info={"append_only": True},
 )
 
 products = Table(

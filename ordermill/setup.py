@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
@@ -12,58 +12,15 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from chassis import broker, migrations
 from chassis.app import Service
+from contracts.catalogue import TELLERS
 from ordermill import retelling, seeds
 from ordermill.rabbitmq import password_hash
+from ordermill.roles import AUDITOR, PROVIDER, create_auditor, create_roles, keep_what_is_only_added
 from ordermill.services import SERVICES, load
 from payment_service import simulator_tables
 
 if TYPE_CHECKING:
     from ordermill.state import State
-
-PROVIDER = "provider"
-AUDITOR = "auditor"
-
-# A service reads by key and by index. A plan that was made while its tables were empty must not read them whole
-# when they are full, and one plan a statement will do.
-_ROLE = """
-DO $$ BEGIN
-    IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = '{role}') THEN CREATE ROLE {role} LOGIN; END IF;
-END $$;
-ALTER ROLE {role} PASSWORD '{password}';
-ALTER ROLE {role} SET idle_in_transaction_session_timeout = '5s';
-ALTER ROLE {role} SET lock_timeout = '3s';
-ALTER ROLE {role} SET statement_timeout = '10s';
-ALTER ROLE {role} SET enable_seqscan = off;
-ALTER ROLE {role} SET plan_cache_mode = force_generic_plan;
-ALTER ROLE {role} SET jit = off;
-CREATE SCHEMA IF NOT EXISTS {role};
-GRANT USAGE ON SCHEMA {role} TO {role};
-ALTER DEFAULT PRIVILEGES IN SCHEMA {role} GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {role};
-ALTER DEFAULT PRIVILEGES IN SCHEMA {role} GRANT USAGE ON SEQUENCES TO {role};
-ALTER DEFAULT PRIVILEGES IN SCHEMA {role} GRANT EXECUTE ON FUNCTIONS TO {role};
-GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {role} TO {role};
-GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA {role} TO {role};
-"""
-
-# Reads everything, now and after later migrations, and writes nothing. It takes one processor at most.
-_AUDITOR = """
-DO $$ BEGIN
-    IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'auditor') THEN CREATE ROLE auditor LOGIN; END IF;
-END $$;
-ALTER ROLE auditor PASSWORD '{password}';
-ALTER ROLE auditor SET default_transaction_read_only = on;
-ALTER ROLE auditor SET idle_in_transaction_session_timeout = '30s';
-ALTER ROLE auditor SET lock_timeout = '3s';
-ALTER ROLE auditor SET statement_timeout = '5min';
-ALTER ROLE auditor SET max_parallel_workers_per_gather = 0;
-ALTER ROLE auditor SET work_mem = '64MB';
-ALTER ROLE auditor SET jit = off;
-"""
-_READS = """
-GRANT USAGE ON SCHEMA {schema} TO auditor;
-GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO auditor;
-ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT SELECT ON TABLES TO auditor;
-"""
 
 
 def environment(state: "State") -> dict[str, str]:
@@ -115,6 +72,7 @@ async def prepare(state: "State", on_progress: Callable[[str], None]) -> None:
     on_progress("roles and schemas")
     for service in SERVICES:
         await upgrade(state.database_url, load(service))
+        await keep_what_is_only_added(state.database_url, load(service))
     await create_provider_books(state.database_url)
     await fill_replica(state)
     on_progress("migrations")
@@ -132,27 +90,6 @@ async def create_provider_books(url: str) -> None:
     async with engine.begin() as connection:
         await connection.run_sync(simulator_tables.metadata.create_all)
     await engine.dispose()
-
-
-async def create_roles(url: str, passwords: Mapping[str, str]) -> None:
-    """A role for each service that sees its own schema and nothing else; migrations run as the owner."""
-    connection = await asyncpg.connect(url)
-    try:
-        for role, password in passwords.items():
-            await connection.execute(_ROLE.format(role=role, password=password))
-    finally:
-        await connection.close()
-
-
-async def create_auditor(url: str, password: str) -> None:
-    """The role that reads every schema, the provider's books too; they have to be there."""
-    connection = await asyncpg.connect(url)
-    try:
-        await connection.execute(_AUDITOR.format(password=password))
-        for schema in (*SERVICES, PROVIDER):
-            await connection.execute(_READS.format(schema=schema))
-    finally:
-        await connection.close()
 
 
 async def upgrade(url: str, service: Service, revision: str = "heads") -> None:
@@ -194,15 +131,17 @@ async def topology(state: "State") -> bool:
 def definitions(state: "State") -> dict[str, Any]:
     """RabbitMQ's definitions: an administrator, a user a service with least privilege, and the policies.
 
-    A service may write to its own exchange and read its own queue; it may configure nothing (6-facts.md, 18). A message
-    that came back 50 times is dead-lettered, as the last net: attempts are counted in the database (6-facts.md, 13).
+    A service may write its own events to its own exchange and read its own queue; it may configure nothing (6-facts.md,
+    18). A message that came back 50 times is dead-lettered, as the last net: attempts are counted in the database
+    (6-facts.md, 13).
     """
     users = [_user("ordermill", state.secret("rabbitmq"), ["administrator"])]
     permissions = [_permission("ordermill", ".*", ".*", ".*")]
-    policies = []
+    topics, policies = [], []
     for service in SERVICES:
         users.append(_user(service, state.secret(f"{service}.broker"), []))
         permissions.append(_permission(service, "^$", rf"^{service}\.events$", rf"^{service}(\.dead)?$"))
+        topics.append(_topics_of(service))
         limits = {
             "delivery-limit": 50,
             "dead-letter-exchange": "",
@@ -211,7 +150,13 @@ def definitions(state: "State") -> dict[str, Any]:
         # RabbitMQ 4 gives up after 20 deliveries where nothing is said, and for a dead letter that is the end.
         dead = broker.dead_letters_of(service)
         policies += [_policy(service, limits), _policy(dead, {"delivery-limit": 1_000_000})]
-    return {"users": users, "vhosts": [{"name": "/"}], "permissions": permissions, "policies": policies}
+    return {
+        "users": users,
+        "vhosts": [{"name": "/"}],
+        "permissions": permissions,
+        "topic_permissions": topics,
+        "policies": policies,
+    }
 
 
 def _user(name: str, password: str, tags: list[str]) -> dict[str, Any]:
@@ -221,6 +166,12 @@ def _user(name: str, password: str, tags: list[str]) -> dict[str, Any]:
         "hashing_algorithm": "rabbit_password_hashing_sha256",
         "tags": tags,
     }
+
+
+def _topics_of(service: str) -> dict[str, str]:
+    words = "|".join(word for word, teller in TELLERS.items() if teller == service)
+    exchange = broker.exchange_of(service)
+    return {"user": service, "vhost": "/", "exchange": exchange, "write": rf"^({words})\.", "read": "^$"}
 
 
 def _policy(queue: str, definition: dict[str, Any]) -> dict[str, Any]:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ordermill.rabbitmq import ADMINISTRATOR, configuration
+from ordermill.roles import AUDITOR
 from ordermill.services import SERVICES
-from ordermill.setup import AUDITOR, definitions, secret_settings
+from ordermill.setup import definitions, secret_settings
 from ordermill.state import State
 
 STEPS = "steps"

@@ -142,6 +142,7 @@ ledger = Table(
     _time("entered_at"),
     _one_of("kind", EntryKind),
     CheckConstraint("amount >= 0", name="amount_not_negative"),
+    info={"append_only": True},
 )
 
 webhook_events = Table(

@@ -9,8 +9,9 @@ from uuid import uuid4
 
 import asyncpg
 
+from ordermill.roles import create_auditor, create_roles, keep_what_is_only_added
 from ordermill.services import SERVICES, load
-from ordermill.setup import create_auditor, create_provider_books, create_roles, upgrade
+from ordermill.setup import create_provider_books, upgrade
 
 TEMPLATE = "ordermill_template"
 
@@ -35,6 +36,7 @@ async def make_template(server: str, lock: Path) -> str:
             await create_auditor(url, "test")
             for name in SERVICES:
                 await upgrade(url, load(name))
+                await keep_what_is_only_added(url, load(name))
             await create_provider_books(url)
             await connection.execute(f"ALTER DATABASE {TEMPLATE} IS_TEMPLATE true")
         finally:

@@ -1,0 +1,95 @@
+"""Who may do what in the database: a role for each service, one for the provider's books, one that only reads."""
+
+from collections.abc import Mapping
+
+import asyncpg
+
+from chassis.app import Service
+from ordermill.services import SERVICES
+
+PROVIDER = "provider"
+AUDITOR = "auditor"
+
+# A service reads by key and by index. A plan that was made while its tables were empty must not read them whole
+# when they are full, and one plan a statement will do.
+_ROLE = """
+REVOKE ALL ON DATABASE {database} FROM PUBLIC;
+REVOKE ALL ON SCHEMA public FROM PUBLIC;
+DO $$ BEGIN
+    IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = '{role}') THEN CREATE ROLE {role} LOGIN; END IF;
+END $$;
+ALTER ROLE {role} PASSWORD '{password}';
+ALTER ROLE {role} SET idle_in_transaction_session_timeout = '5s';
+ALTER ROLE {role} SET lock_timeout = '3s';
+ALTER ROLE {role} SET statement_timeout = '10s';
+ALTER ROLE {role} SET enable_seqscan = off;
+ALTER ROLE {role} SET plan_cache_mode = force_generic_plan;
+ALTER ROLE {role} SET jit = off;
+GRANT CONNECT ON DATABASE {database} TO {role};
+CREATE SCHEMA IF NOT EXISTS {role};
+GRANT USAGE ON SCHEMA {role} TO {role};
+ALTER DEFAULT PRIVILEGES IN SCHEMA {role} GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {role};
+ALTER DEFAULT PRIVILEGES IN SCHEMA {role} GRANT USAGE ON SEQUENCES TO {role};
+ALTER DEFAULT PRIVILEGES IN SCHEMA {role} GRANT EXECUTE ON FUNCTIONS TO {role};
+GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {role} TO {role};
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA {role} TO {role};
+"""
+
+# Reads everything, now and after later migrations, and writes nothing. It takes one processor at most.
+_AUDITOR = """
+DO $$ BEGIN
+    IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'auditor') THEN CREATE ROLE auditor LOGIN; END IF;
+END $$;
+ALTER ROLE auditor PASSWORD '{password}';
+GRANT CONNECT ON DATABASE {database} TO auditor;
+ALTER ROLE auditor SET default_transaction_read_only = on;
+ALTER ROLE auditor SET idle_in_transaction_session_timeout = '30s';
+ALTER ROLE auditor SET lock_timeout = '3s';
+ALTER ROLE auditor SET statement_timeout = '5min';
+ALTER ROLE auditor SET max_parallel_workers_per_gather = 0;
+ALTER ROLE auditor SET work_mem = '64MB';
+ALTER ROLE auditor SET jit = off;
+"""
+_READS = """
+GRANT USAGE ON SCHEMA {schema} TO auditor;
+GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO auditor;
+ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT SELECT ON TABLES TO auditor;
+"""
+
+
+async def create_roles(url: str, passwords: Mapping[str, str]) -> None:
+    """A role for each service that sees its own schema and nothing else; migrations run as the owner."""
+    connection = await asyncpg.connect(url)
+    try:
+        database = await _name_of(connection)
+        for role, password in passwords.items():
+            await connection.execute(_ROLE.format(role=role, password=password, database=database))
+    finally:
+        await connection.close()
+
+
+async def create_auditor(url: str, password: str) -> None:
+    """The role that reads every schema, the provider's books too; they have to be there."""
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(_AUDITOR.format(password=password, database=await _name_of(connection)))
+        for schema in (*SERVICES, PROVIDER):
+            await connection.execute(_READS.format(schema=schema))
+    finally:
+        await connection.close()
+
+
+async def _name_of(connection: asyncpg.Connection) -> str:
+    name: str = await connection.fetchval("SELECT quote_ident(current_database())")
+    return name
+
+
+async def keep_what_is_only_added(url: str, service: Service) -> None:
+    """A table with ``append_only`` in its ``info`` grows: the service's role may neither change nor remove its rows."""
+    names = [table.fullname for table in service.metadata.sorted_tables if table.info.get("append_only")]
+    if names:
+        connection = await asyncpg.connect(url)
+        try:
+            await connection.execute(f"REVOKE UPDATE, DELETE ON {', '.join(names)} FROM {service.name}")
+        finally:
+            await connection.close()
