@@ -31,7 +31,7 @@ from contracts.envelope import Envelope, decode
 BATCH_ITEMS = 200
 # Seconds from the beginning of a batch to that of the next, unless a whole one waits: at least as many, but on a busy
 # machine so many times what the last one took, up to a limit. More come together then, which is less work for each.
-PACE, SHARE, LONGEST_PACE = 0.008, 3, 0.05
+PACE, SHARE, LONGEST_PACE = 0.008, 2, 0.05
 WAITING_ITEMS = 5_000
 CONFLICT_RETRIES = 3
 LONGEST_PAUSE = 1.0
