@@ -1,8 +1,9 @@
 """SQLAlchemy Core, compiled once; writes of many rows at once; and several of them as one statement."""
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import cache
+from operator import attrgetter
 from typing import Any
 
 from pydantic_core import to_json
@@ -41,14 +42,16 @@ class Statement:
 class Bulk:
     """A write of many rows to one table, each column one array: ``INSERT … SELECT * FROM unnest($1, $2)``.
 
-    ``json`` names the columns whose values are written as JSON, and arrive as text.
+    ``json`` names the columns whose values are written as JSON, and arrive as text. ``row`` makes the row of a thing
+    whose attributes are called as the columns are.
     """
 
-    __slots__ = ("_json", "columns", "sql", "table")
+    __slots__ = ("_json", "columns", "row", "sql", "table")
 
     def __init__(self, table: str, columns: Sequence[str], sql: str, json: Collection[str] = ()) -> None:
         self.table = table
         self.columns = tuple(columns)
+        self.row: Callable[[Any], tuple[Any, ...]] = attrgetter(*columns)
         self._json = tuple(name in json for name in columns)
         self.sql = sql
 

@@ -115,10 +115,8 @@ async def lock_notifications(tx: Transaction, keys: Sequence[UUID]) -> list[Noti
 
 async def save_notifications(tx: Transaction, changes: Sequence[Change]) -> None:
     # A plain INSERT: of two who write one mail at once, as its event is told again, the loser runs again and finds it.
-    await tx.run(_ADD_NOTIFICATIONS, [_row(c.after, _COLUMNS) for c in changes if c.before is None])
-    await tx.run(
-        _SAVE_NOTIFICATIONS, [_row(c.after, _SAVE_NOTIFICATIONS.columns) for c in changes if c.before is not None]
-    )
+    await tx.run(_ADD_NOTIFICATIONS, [_ADD_NOTIFICATIONS.row(c.after) for c in changes if c.before is None])
+    await tx.run(_SAVE_NOTIFICATIONS, [_SAVE_NOTIFICATIONS.row(c.after) for c in changes if c.before is not None])
 
 
 async def erase_readers(tx: Transaction, changes: Sequence[Change]) -> None:
@@ -178,10 +176,6 @@ async def list_notifications(
 
 def _time(name: str) -> Any:
     return bindparam(name, type_=DateTime(timezone=True))
-
-
-def _row(notification: Notification, columns: Sequence[str]) -> tuple[Any, ...]:
-    return tuple(getattr(notification, name) for name in columns)
 
 
 def _reader_row(reader: Reader) -> tuple[Any, ...]:

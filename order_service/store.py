@@ -4,8 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import cache, partial
-from operator import attrgetter
-from typing import Any
 from uuid import UUID
 
 from asyncpg import Record
@@ -98,8 +96,6 @@ _upsert_products = Bulk.insert(
         currency = excluded.currency, active = excluded.active, version = excluded.version
         WHERE products.version < excluded.version""",
 )
-_history_columns = tuple(column.name for column in order_history.c)
-_product_columns = tuple(column.name for column in products.c)
 
 
 async def find_customers(tx: Transaction, ids: Sequence[UUID]) -> Iterable[Customer]:
@@ -117,21 +113,21 @@ async def find_products(tx: Transaction, skus: Sequence[str]) -> list[Product]:
 async def save_orders(tx: Transaction, changes: Sequence[Change]) -> None:
     """Writes the orders, and tells those who wait for one of them."""
     changed = [change for change in changes if change.before is not None]
-    await tx.run(_insert_orders, [_values(_NEW, change.after) for change in changes if change.before is None])
-    await tx.run(_update_orders, [_values(_CHANGING, change.after) for change in changed])
+    await tx.run(_insert_orders, [_insert_orders.row(change.after) for change in changes if change.before is None])
+    await tx.run(_update_orders, [_update_orders.row(change.after) for change in changed])
     erased = [after for before, after in changed if before.shipping_address != after.shipping_address]
-    await tx.run(_erase_orders, [_values(("id", *_ERASABLE), order) for order in erased])
+    await tx.run(_erase_orders, [_erase_orders.row(order) for order in erased])
     ids = [str(change.after.id) for change in changes]
     parts = (ids[at : at + _NOTIFIED_AT_ONCE] for at in range(0, len(ids), _NOTIFIED_AT_ONCE))
     tx.notify("order_service_changed", *map(" ".join, parts))
 
 
 async def save_history(tx: Transaction, changes: Sequence[Change]) -> None:
-    await tx.run(_insert_history, [_values(_history_columns, change.after) for change in changes])
+    await tx.run(_insert_history, [_insert_history.row(change.after) for change in changes])
 
 
 async def save_products(tx: Transaction, changes: Sequence[Change]) -> None:
-    await tx.run(_upsert_products, [_values(_product_columns, change.after) for change in changes])
+    await tx.run(_upsert_products, [_upsert_products.row(change.after) for change in changes])
 
 
 async def erase_answers(tx: Transaction, changes: Sequence[Change]) -> None:
@@ -152,11 +148,6 @@ def _erased(known: Mapping[str, Order], body: bytes) -> bytes | None:
 
 async def save_nothing(_tx: Transaction, _changes: Sequence[Change]) -> None:
     """Customers are read only."""
-
-
-def _values(names: tuple[str, ...], thing: object) -> tuple[Any, ...]:
-    values: tuple[Any, ...] = attrgetter(*names)(thing)
-    return values
 
 
 def _order(row: Record) -> Order:

@@ -8,7 +8,7 @@ from asyncpg import Record
 from sqlalchemy import ARRAY, Text, Uuid, any_, bindparam, select
 
 from auth_service.domain.user import EmailClaim, User
-from auth_service.store.paging import one_page, row_of
+from auth_service.store.paging import one_page
 from auth_service.tables import users
 from chassis.database import Transaction
 from chassis.paging import Page
@@ -42,8 +42,8 @@ async def lock_users(tx: Transaction, ids: Sequence[UUID]) -> list[User]:
 
 
 async def save_users(tx: Transaction, changes: Sequence[Change]) -> None:
-    await tx.run(_ADD_USERS, [row_of(c.after, _ADD_USERS) for c in changes if c.before is None])
-    await tx.run(_SAVE_USERS, [row_of(c.after, _SAVE_USERS) for c in changes if c.before is not None])
+    await tx.run(_ADD_USERS, [_ADD_USERS.row(c.after) for c in changes if c.before is None])
+    await tx.run(_SAVE_USERS, [_SAVE_USERS.row(c.after) for c in changes if c.before is not None])
 
 
 ROWS: tuple[Rows[Any], ...] = (

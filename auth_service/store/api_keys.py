@@ -10,7 +10,7 @@ from sqlalchemy import ARRAY, Integer, Interval, LargeBinary, Uuid, any_, bindpa
 
 from auth_service.domain.api_key import ApiKey, KeyRing
 from auth_service.domain.user import User
-from auth_service.store.paging import one_page, row_of
+from auth_service.store.paging import one_page
 from auth_service.tables import api_keys
 from chassis.database import Transaction
 from chassis.paging import Page
@@ -57,8 +57,8 @@ async def lock_keys(tx: Transaction, digests: Sequence[bytes]) -> list[ApiKey]:
 
 
 async def save_keys(tx: Transaction, changes: Sequence[Change]) -> None:
-    await tx.run(_ADD, [row_of(c.after, _ADD) for c in changes if c.before is None])
-    await tx.run(_SAVE, [row_of(c.after, _SAVE) for c in changes if c.before is not None])
+    await tx.run(_ADD, [_ADD.row(c.after) for c in changes if c.before is None])
+    await tx.run(_SAVE, [_SAVE.row(c.after) for c in changes if c.before is not None])
 
 
 async def count_keys(tx: Transaction, user_ids: Sequence[UUID]) -> list[KeyRing]:

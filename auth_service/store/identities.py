@@ -5,7 +5,6 @@ from typing import Any
 
 from auth_service.domain.identity import Identity
 from auth_service.domain.user import User
-from auth_service.store.paging import row_of
 from auth_service.tables import identities
 from chassis.database import Transaction
 from chassis.statements import Bulk
@@ -23,7 +22,7 @@ async def find_identities(tx: Transaction, keys: Sequence[tuple[str, str]]) -> l
 
 
 async def add_identities(tx: Transaction, changes: Sequence[Change]) -> None:
-    await tx.run(_ADD, [row_of(change.after, _ADD) for change in changes])
+    await tx.run(_ADD, [_ADD.row(change.after) for change in changes])
 
 
 IDENTITIES: Rows[Any] = Rows(

@@ -9,7 +9,7 @@ from sqlalchemy import BindParameter, DateTime, Integer, Table, Uuid, bindparam,
 
 from chassis.database import Transaction
 from chassis.paging import Page
-from chassis.statements import Bulk, Statement
+from chassis.statements import Statement
 
 
 async def one_page(tx: Transaction, query: Any, table: Table, page: Page, given: dict[str, Any]) -> list[Record]:
@@ -28,7 +28,3 @@ async def one_page(tx: Transaction, query: Any, table: Table, page: Page, given:
 
 def _time(name: str) -> BindParameter[datetime]:
     return bindparam(name, type_=DateTime(timezone=True))
-
-
-def row_of(thing: object, bulk: Bulk) -> tuple[Any, ...]:
-    return tuple(getattr(thing, name) for name in bulk.columns)

@@ -9,7 +9,7 @@ from asyncpg import Record
 from sqlalchemy import ARRAY, Integer, Interval, LargeBinary, Uuid, any_, bindparam, delete, func, select
 
 from auth_service.domain.session import Ending, RefreshToken, Session, TokenState
-from auth_service.store.paging import one_page, row_of
+from auth_service.store.paging import one_page
 from auth_service.tables import refresh_tokens, sessions, users
 from chassis.database import Transaction
 from chassis.paging import Page
@@ -62,7 +62,7 @@ async def lock_sessions(tx: Transaction, ids: Sequence[UUID]) -> list[Session]:
 
 
 async def save_sessions(tx: Transaction, changes: Sequence[Change]) -> None:
-    await tx.run(_SAVE_SESSIONS, [row_of(c.after, _SAVE_SESSIONS) for c in changes])
+    await tx.run(_SAVE_SESSIONS, [_SAVE_SESSIONS.row(c.after) for c in changes])
 
 
 async def lock_tokens(tx: Transaction, digests: Sequence[bytes]) -> list[RefreshToken]:
@@ -71,8 +71,8 @@ async def lock_tokens(tx: Transaction, digests: Sequence[bytes]) -> list[Refresh
 
 async def save_tokens(tx: Transaction, changes: Sequence[Change]) -> None:
     # What is no longer active is said first: at no moment has a session two active tokens.
-    await tx.run(_SAVE_TOKENS, [row_of(c.after, _SAVE_TOKENS) for c in changes if c.before is not None])
-    await tx.run(_ADD_TOKENS, [row_of(c.after, _ADD_TOKENS) for c in changes if c.before is None])
+    await tx.run(_SAVE_TOKENS, [_SAVE_TOKENS.row(c.after) for c in changes if c.before is not None])
+    await tx.run(_ADD_TOKENS, [_ADD_TOKENS.row(c.after) for c in changes if c.before is None])
 
 
 # A session names its active token, which has to be revoked when the session ends.

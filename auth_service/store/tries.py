@@ -7,7 +7,6 @@ from typing import Any
 from sqlalchemy import Integer, Interval, bindparam, delete, func, or_, select, tuple_
 
 from auth_service.domain.attempt import Tries
-from auth_service.store.paging import row_of
 from auth_service.tables import tries
 from chassis.database import Transaction
 from chassis.statements import Bulk, Statement
@@ -39,8 +38,8 @@ async def lock_tries(tx: Transaction, keys: Sequence[tuple[bytes, bytes]]) -> li
 
 
 async def save_tries(tx: Transaction, changes: Sequence[Change]) -> None:
-    await tx.run(_ADD, [row_of(c.after, _ADD) for c in changes if c.before is None])
-    await tx.run(_SAVE, [row_of(c.after, _SAVE) for c in changes if c.before is not None])
+    await tx.run(_ADD, [_ADD.row(c.after) for c in changes if c.before is None])
+    await tx.run(_SAVE, [_SAVE.row(c.after) for c in changes if c.before is not None])
 
 
 ROWS: tuple[Rows[Any], ...] = (Rows(Tries, save=save_tries, load=lock_tries),)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -30,10 +29,10 @@ _LIST = List(
     {reservations.c.created_at: datetime, reservations.c.order_id: UUID},
     [reservations.c.status, reservations.c.order_id],
 )
-_COLUMNS = tuple(column.name for column in reservations.c)
-_CHANGING = ("order_id", "status", "customer_id", "holds", "task_ids", "shipments", "version", "updated_at")
-_INSERT = Bulk.insert(reservations, *_COLUMNS)
-_UPDATE = Bulk.update(reservations, *_CHANGING)
+_INSERT = Bulk.insert(reservations)
+_UPDATE = Bulk.update(
+    reservations, "order_id", "status", "customer_id", "holds", "task_ids", "shipments", "version", "updated_at"
+)
 _SHIPMENTS = TypeAdapter(tuple[Shipment, ...])
 _HOLDING = frozenset({Status.HELD, Status.COMMITTED})
 
@@ -65,12 +64,8 @@ async def lock_reservations(tx: Transaction, order_ids: Sequence[OrderId]) -> It
 
 
 async def save_reservations(tx: Transaction, changes: Sequence[Change]) -> None:
-    await tx.run(_INSERT, [_row(c.after, _COLUMNS) for c in changes if c.before is None])
-    await tx.run(_UPDATE, [_row(c.after, _CHANGING) for c in changes if c.before is not None])
-
-
-def _row(reservation: Reservation, columns: Sequence[str]) -> tuple[Any, ...]:
-    return tuple(getattr(reservation, name) for name in columns)
+    await tx.run(_INSERT, [_INSERT.row(c.after) for c in changes if c.before is None])
+    await tx.run(_UPDATE, [_UPDATE.row(c.after) for c in changes if c.before is not None])
 
 
 async def list_reservations(

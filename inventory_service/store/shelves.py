@@ -114,8 +114,7 @@ async def save_warehouses(tx: Transaction, changes: Sequence[Change]) -> None:
 
 
 async def save_movements(tx: Transaction, changes: Sequence[Change]) -> None:
-    columns = [column.name for column in stock_movements.c]
-    await tx.run(_INSERT_MOVEMENTS, [tuple(getattr(c.after, name) for name in columns) for c in changes])
+    await tx.run(_INSERT_MOVEMENTS, [_INSERT_MOVEMENTS.row(change.after) for change in changes])
 
 
 def _movement(row: asyncpg.Record) -> Movement:

@@ -26,9 +26,8 @@ _LIST = List(
     {tasks.c.created_at: datetime, tasks.c.id: UUID},
     [tasks.c.status, tasks.c.priority, tasks.c.assignee, tasks.c.order_id],
 )
-_COLUMNS = tuple(column.name for column in tasks.c)
-_INSERT = Bulk.insert(tasks, *_COLUMNS)
-_UPDATE = Bulk.update(tasks, *_COLUMNS)
+_INSERT = Bulk.insert(tasks)
+_UPDATE = Bulk.update(tasks, *_INSERT.columns)
 
 
 def _task(row: asyncpg.Record) -> Task:
@@ -40,17 +39,13 @@ def _task(row: asyncpg.Record) -> Task:
     return Task(**{**row, **words})
 
 
-def _row(task: Task) -> tuple[Any, ...]:
-    return tuple(getattr(task, name) for name in _COLUMNS)
-
-
 async def lock_tasks(tx: Transaction, task_ids: Sequence[UUID]) -> Iterable[Task]:
     return [_task(row) for row in await tx.fetch(_LOCK, ids=task_ids)]
 
 
 async def save_tasks(tx: Transaction, changes: Sequence[Change]) -> None:
-    await tx.run(_INSERT, [_row(change.after) for change in changes if change.before is None])
-    await tx.run(_UPDATE, [_row(change.after) for change in changes if change.before is not None])
+    await tx.run(_INSERT, [_INSERT.row(change.after) for change in changes if change.before is None])
+    await tx.run(_UPDATE, [_UPDATE.row(change.after) for change in changes if change.before is not None])
 
 
 async def find_task(tx: Transaction, task_id: UUID) -> Task | None:

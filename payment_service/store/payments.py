@@ -120,7 +120,7 @@ def _refund(row: Any) -> Refund:
 async def save_payments(tx: Transaction, changes: Sequence[Change]) -> None:
     """An attempt that failed is saved before its successor is added: one live attempt a payment is a unique index."""
     await tx.run(_ADD_PAYMENTS, [_payment_row(after) for before, after in changes if before is None])
-    await tx.run(_SAVE_PAYMENTS, [_moved(after) for before, after in changes if before is not None])
+    await tx.run(_SAVE_PAYMENTS, [_SAVE_PAYMENTS.row(after) for before, after in changes if before is not None])
     attempts = [each for change in changes for each in _changed(change, "attempts")]
     await tx.run(_SAVE_ATTEMPTS, [(of.id, it.number, *_answer_row(it)) for of, it, _, is_new in attempts if not is_new])
     await tx.run(_ADD_ATTEMPTS, [_attempt_row(of, it) for of, it, _, is_new in attempts if is_new])
@@ -143,10 +143,6 @@ def _payment_row(payment: Payment) -> tuple[Any, ...]:
         payment.cancel_flagged, payment.captured, payment.refunded, payment.refund_reserved, payment.reversal_id,
         payment.reversal_reason, payment.version, payment.created_at, payment.updated_at,
     )  # fmt: skip
-
-
-def _moved(payment: Payment) -> tuple[Any, ...]:
-    return tuple(getattr(payment, name) for name in _MOVED)
 
 
 def _money(money: Money | None) -> tuple[int | None, str | None]:
