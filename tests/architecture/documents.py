@@ -12,8 +12,9 @@ FOLLOW = ROOT / "docs/follow-an-order.md"
 PROMISES = ROOT / "docs/promises.md"
 OPERATIONS = ROOT / "docs/operations.md"
 PERFORMANCE = ROOT / "docs/performance.md"
+SECURITY = ROOT / "docs/security.md"
 DECISIONS = ROOT / "docs/decisions"
-WRITTEN_BY_HAND = (README, FOLLOW, PROMISES, OPERATIONS, PERFORMANCE)
+WRITTEN_BY_HAND = (README, FOLLOW, PROMISES, OPERATIONS, PERFORMANCE, SECURITY)
 ELSEWHERE = (".ordermill/", ".venv")  # Made by `make up`, never committed.
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
