@@ -250,9 +250,25 @@ async def test_what_may_have_been_dropped_is_excused(shop):
     broken = await shop.broken(only=("E4",))
 
     # then
-    assert [row["message_id"].int >> 80 for row in broken["E4"]] == [await _midnight(shop)]
+    assert [row["message_id"].int >> 80 for row in broken["E4"]] == [await _midnight(shop, 1)]
 
 
-async def _midnight(shop) -> int:
-    [row] = await shop.sql("SELECT payment_service.first_id(current_date - $1::int) AS id", 1)
+@pytest.mark.parametrize(("since", "reported"), [(None, [20, 2]), (10, [2])])
+async def test_what_was_dropped_is_what_the_shop_has_noted_however_young_its_partitions_are(shop, since, reported):
+    # given
+    await shop.sql("UPDATE order_service.kept SET since = current_date - $1::int WHERE parcels = 'outbox'", since)
+    for days in (20, 2):
+        await shop.sql(
+            "INSERT INTO payment_service.inbox VALUES (payment_service.first_id(current_date - $1::int))", days
+        )
+
+    # when
+    broken = await shop.broken(only=("E4",))
+
+    # then
+    assert sorted(row["message_id"].int >> 80 for row in broken["E4"]) == [await _midnight(shop, d) for d in reported]
+
+
+async def _midnight(shop, days) -> int:
+    [row] = await shop.sql("SELECT payment_service.first_id(current_date - $1::int) AS id", days)
     return row["id"].int >> 80
