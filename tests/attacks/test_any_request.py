@@ -123,7 +123,7 @@ def failures() -> Iterator[list[str]]:
     logger.remove(sink)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def sku(shop: GuardedShop) -> str:
     return await shop.product(await shop.somebody(Role.STAFF))
 

@@ -54,30 +54,30 @@ async def _trusting(scope: Any, receive: Any, send: Any) -> None:
     await JSONResponse({})(scope, receive, send)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def edges(shop: GuardedShop) -> Edges:
     return Edges(shop)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def administrator(shop: GuardedShop) -> Person:
     """Who may enter everywhere, so that nothing but the token is refused."""
     return await shop.somebody(Role.ADMIN)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def pair(shop: GuardedShop) -> KeyPair:
     """The key that the shop signs with."""
     return await shop.lively.parts["auth_service"].own.keys.signer()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def claims(administrator: Person) -> dict[str, Any]:
     _, body, _ = _token(administrator).split(".")
     return dict(json.loads(urlsafe_b64decode(body + "==")))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def forged(pair: KeyPair, claims: dict[str, Any]) -> dict[str, str]:
     return dict(forgeries(pair, claims))
 

@@ -15,7 +15,7 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", 
 SAMPLE = "0"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def paths(shop: GuardedShop) -> dict[str, dict[str, bool]]:
     """By path: the methods of its operations, and whether they need a token."""
     known: dict[str, dict[str, bool]] = {}

@@ -23,7 +23,7 @@ class Route(NamedTuple):
     needs_token: bool
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def routes(shop: GuardedShop) -> dict[str, Route]:
     """The operations of the merged document, by id."""
     return {
@@ -32,7 +32,7 @@ async def routes(shop: GuardedShop) -> dict[str, Route]:
     }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def stage(shop: GuardedShop) -> Stage:
     return await a_stage(shop)
 

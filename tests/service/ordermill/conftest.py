@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import asyncpg
 import pytest
+from loguru import logger
 
 from ordermill import cli
 
@@ -26,6 +27,12 @@ class Said(NamedTuple):
     @property
     def lines(self) -> list[Any]:
         return [json.loads(line) for line in self.out.splitlines()]
+
+
+@pytest.fixture(autouse=True)
+def the_log_is_nowhere_in_what_a_command_says():
+    """Another file's test may have set up a log of a service, which goes to where commands speak."""
+    logger.configure(handlers=[{"sink": sys.__stderr__}], extra={}, patcher=lambda _: None)
 
 
 @pytest.fixture
