@@ -57,14 +57,17 @@ def _tombstone(fact: OrderCancellationRequested, step: Step) -> Payment:
 def refund(payment: Payment | None, fact: RefundRequested, step: Step) -> tuple[Payment | None, tuple[Event, ...]]:
     """The order gives back a part, or all that is left when no amount is named."""
     match payment:
-        case Payment(status=PaymentStatus.CAPTURED):
-            if fact.amount is None:
-                return reverse(payment, fact.refund_id, fact.reason, step)
-            if all(known.id != fact.refund_id for known in payment.refunds):
-                return _part(payment, fact, fact.amount, step)
+        case Payment(status=PaymentStatus.CAPTURED) if fact.amount is None:
+            return reverse(payment, fact.refund_id, fact.reason, step)
+        case Payment(status=PaymentStatus.CAPTURED) if fact.amount and _is_new(payment, fact):
+            return _part(payment, fact, fact.amount, step)
         case Payment(status=PaymentStatus.CANCELLED | PaymentStatus.REVERSED) if fact.amount is None:
             return payment, (_cancelled(payment),)
     return payment, ()
+
+
+def _is_new(payment: Payment, fact: RefundRequested) -> bool:
+    return all(known.id != fact.refund_id for known in payment.refunds)
 
 
 def _part(payment: Payment, fact: RefundRequested, money: Money, step: Step) -> Told:
