@@ -71,6 +71,7 @@ def test_the_shop_is_durable_and_it_is_said_what_is_not_as_in_production(shown):
     assert set(kept["queues"].values()) == {"quorum"}
     assert shown["asked"]["settings"] == {
         "ORDERMILL_MAIL_CHANNEL": "null", "ORDERMILL_LOG_FORMAT": "json", "ORDERMILL_LOG_LEVEL": "INFO",
+        "ORDERMILL_GATEWAY_RATE_LIMITS": "off",
     }  # fmt: skip
     assert shown["asked"]["limits"].startswith("no rate is limited")
     assert shown["machine"]["cpus"] == os.cpu_count()
