@@ -1,6 +1,8 @@
 """The decisions of auth_service: accounts, sign-ins, and what becomes of refresh tokens."""
 
-from auth_service.domain import api_key, attempt, erasing
+from uuid import UUID
+
+from auth_service.domain import api_key, attempt, erasing, security_event
 from auth_service.domain import identity as identities
 from auth_service.domain import session as sessions
 from auth_service.domain import user as users
@@ -8,6 +10,7 @@ from auth_service.domain.api_key import ApiKey, CreateApiKey, KeyRing, RevokeApi
 from auth_service.domain.attempt import TakeBack, Tries, TrySignIn
 from auth_service.domain.erasing import EraseUser, TellErasedAgain
 from auth_service.domain.identity import Identity, SignInWith, TokenUsed
+from auth_service.domain.security_event import NoteExport, NoteRefusal, SecurityEvent, What
 from auth_service.domain.session import (
     EndSession,
     Family,
@@ -20,6 +23,7 @@ from auth_service.domain.session import (
 )
 from auth_service.domain.user import ChangePassword, EmailClaim, RegisterUser, UpdateUser, User, normalised
 from chassis.decisions import Cause, Decision, Decisions, Key, State
+from chassis.ids import typeid
 
 decisions = Decisions("auth_service")
 
@@ -47,7 +51,8 @@ def take_back(state: State, command: TakeBack, cause: Cause) -> Decision:
 def register_user(state: State, command: RegisterUser, cause: Cause) -> Decision:
     known = state.find(EmailClaim, normalised(command.email))
     user, claim, events = users.register(known, command, user_id=cause.derive("user"), now=cause.now)
-    return Decision(changes=(user, claim), events=events, sequence=user.version, reply=user)
+    noted = _noted(cause, What.REGISTERED, user.id, note=user.role)
+    return Decision(changes=(user, claim, noted), events=events, sequence=user.version, reply=user)
 
 
 @decisions.on(names=lambda command: ((User, id_) for id_ in (command.user_id, command.by) if id_))
@@ -56,14 +61,17 @@ def update_user(state: State, command: UpdateUser, cause: Cause) -> Decision:
         users.administer(state.find(User, command.by), command)
     user = state.find(User, command.user_id)
     updated = users.update(user, command, now=cause.now)
-    return Decision(changes=() if updated is user else (updated,), sequence=updated.version, reply=updated)
+    noted = [_noted(cause, what, updated.id, note=note) for what, note in security_event.of_account(user, updated)]
+    changed = () if updated is user else (updated,)
+    return Decision(changes=(*changed, *noted), sequence=updated.version, reply=updated)
 
 
 @decisions.on(names=lambda command: ((User, command.user_id), (User, command.by)))
 def erase_user(state: State, command: EraseUser, cause: Cause) -> Decision:
     users.administer(state.find(User, command.by), UpdateUser(user_id=command.user_id, disabled=True))
     user, erasure, events = erasing.erase(state.find(User, command.user_id), now=cause.now)
-    return Decision(changes=(user, erasure), events=events, sequence=user.version)
+    noted = _noted(cause, What.ERASED, user.id)
+    return Decision(changes=(user, erasure, noted), events=events, sequence=user.version)
 
 
 @decisions.on(names=lambda command: ((User, command.user_id),))
@@ -79,7 +87,8 @@ def change_password(state: State, command: ChangePassword, cause: Cause) -> Deci
     kept = state.find(Session, command.keep)
     carried = () if kept is None else sessions.carry_along(kept, known, user)
     tries = attempt.succeed(_known(state, command.tried), command.tried, cause.now)
-    return Decision(changes=(user, *carried, *tries), sequence=user.version, reply=user)
+    noted = _noted(cause, What.PASSWORD_CHANGED, user.id, command.tried.place)
+    return Decision(changes=(user, *carried, *tries, noted), sequence=user.version, reply=user)
 
 
 @decisions.on(names=lambda command: ((User, command.user_id), *_tries(command.tried)))
@@ -87,7 +96,8 @@ def start_session(state: State, command: StartSession, cause: Cause) -> Decision
     user = users.proven(state.find(User, command.user_id), command.proved)
     session, tokens = sessions.start(user, command, session_id=cause.derive("session"), now=cause.now)
     tries = attempt.succeed(_known(state, command.tried), command.tried, cause.now)
-    return Decision(changes=(session, *tokens, *tries), reply=SignedIn(user, session))
+    noted = _signed_in(cause, session, command.tried.place)
+    return Decision(changes=(session, *tokens, *tries, noted), reply=SignedIn(user, session))
 
 
 @decisions.on(
@@ -104,11 +114,13 @@ def sign_in_with(state: State, command: SignInWith, cause: Cause) -> Decision:
     if known is not None:
         user = identities.recognise(state.find(User, known.user_id))
         session, tokens = sessions.start(user, command, session_id=command.session_id, now=cause.now)
-        return Decision(changes=(session, *tokens), reply=SignedIn(user, session))
+        noted = _signed_in(cause, session, command.place)
+        return Decision(changes=(session, *tokens, noted), reply=SignedIn(user, session))
     claim = state.find(EmailClaim, command.email) if command.email else None
     user, made, events = identities.welcome(claim, command, user_id=cause.derive("user"), now=cause.now)
     session, tokens = sessions.start(user, command, session_id=command.session_id, now=cause.now)
-    changes = (user, *made, session, *tokens)
+    noted = _noted(cause, What.REGISTERED, user.id, note=user.role)
+    changes = (user, *made, session, *tokens, noted, _signed_in(cause, session, command.place))
     return Decision(changes=changes, events=events, sequence=user.version, reply=SignedIn(user, session))
 
 
@@ -125,7 +137,7 @@ def rotate(state: State, command: Rotate, cause: Cause) -> Decision:
     shown = state.find(RefreshToken, command.digest)
     active = None if session is None else state.find(RefreshToken, session.current)
     family, signed_in = sessions.rotate(user, session, shown, active, command, now=cause.now)
-    return Decision(changes=_flat(family), reply=signed_in)
+    return Decision(changes=(*_flat(family), *_ended(cause, session, family[0])), reply=signed_in)
 
 
 @decisions.on(names=lambda command: ((Session, command.session_id),))
@@ -134,14 +146,16 @@ def end_session(state: State, command: EndSession, cause: Cause) -> Decision:
     if session is None or session.user_id != command.user_id:
         raise SessionUnknown
     active = state.find(RefreshToken, session.current)
-    return Decision(changes=_flat(sessions.end(session, active, command.ending, now=cause.now)))
+    family = sessions.end(session, active, command.ending, now=cause.now)
+    return Decision(changes=(*_flat(family), *_ended(cause, session, family[0])))
 
 
 @decisions.on(names=lambda command: ((User, command.user_id), (KeyRing, command.user_id)))
 def create_api_key(state: State, command: CreateApiKey, cause: Cause) -> Decision:
     user, ring = state.find(User, command.user_id), state.find(KeyRing, command.user_id)
     key, counted = api_key.create(user, ring, command, key_id=cause.derive("key"), now=cause.now)
-    return Decision(changes=(key, counted), reply=key)
+    noted = _noted(cause, What.API_KEY_CREATED, key.user_id, note=f"{typeid('key', key.id)}: {' '.join(key.scopes)}")
+    return Decision(changes=(key, counted, noted), reply=key)
 
 
 @decisions.on(names=lambda command: ((ApiKey, command.digest),))
@@ -154,8 +168,41 @@ def use_api_key(state: State, command: UseApiKey, cause: Cause) -> Decision:
 
 @decisions.on(names=lambda command: ((ApiKey, command.digest),))
 def revoke_api_key(state: State, command: RevokeApiKey, cause: Cause) -> Decision:
-    return Decision(changes=(api_key.revoke(state.find(ApiKey, command.digest), command, now=cause.now),))
+    key = api_key.revoke(state.find(ApiKey, command.digest), command, now=cause.now)
+    return Decision(changes=(key, _noted(cause, What.API_KEY_REVOKED, key.user_id, note=typeid("key", key.id))))
+
+
+@decisions.on(names=lambda _command: ())
+def note_refusal(_state: State, command: NoteRefusal, cause: Cause) -> Decision:
+    return Decision(changes=(_noted(cause, What.REFUSED, command.user_id, command.place, command.why),))
+
+
+@decisions.on(names=lambda _command: ())
+def note_export(_state: State, command: NoteExport, cause: Cause) -> Decision:
+    return Decision(changes=(_noted(cause, What.EXPORTED, command.user_id),))
 
 
 def _flat(family: Family) -> tuple[Session | RefreshToken, ...]:
     return family[0], *family[1]
+
+
+def _signed_in(cause: Cause, session: Session, place: bytes) -> SecurityEvent:
+    return _noted(cause, What.SIGNED_IN, session.user_id, place, typeid("ses", session.id))
+
+
+def _ended(cause: Cause, before: Session | None, after: Session) -> tuple[SecurityEvent, ...]:
+    note = typeid("ses", after.id)
+    return tuple(_noted(cause, what, after.user_id, note=note) for what in security_event.of_session(before, after))
+
+
+def _noted(cause: Cause, what: What, user_id: UUID | None, place: bytes | None = None, note: str = "") -> SecurityEvent:
+    return SecurityEvent(
+        id=cause.derive(what),
+        what=what,
+        user_id=user_id,
+        actor=cause.actor,
+        place=place,
+        note=note,
+        request_id=cause.correlation_id,
+        created_at=cause.now,
+    )

@@ -4,11 +4,12 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from email_validator import EmailNotValidError, validate_email
-from pydantic import AfterValidator, Field, SecretStr, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, StringConstraints
 
+from auth_service.domain.security_event import What
 from auth_service.wordlist import is_common
 from chassis.http import Body, View
-from chassis.ids import KeyRef, SessionRef, UserRef
+from chassis.ids import KeyRef, SecurityEventRef, SessionRef, UserRef
 from chassis.scopes import Scope
 from chassis.times import Timestamp
 from contracts.types import Role
@@ -173,6 +174,26 @@ class ExportView(View):
     payments: list[dict[str, Any]]
     notifications: list[dict[str, Any]]
     notification_preferences: dict[str, Any]
+
+
+def _shortened(place: bytes | None) -> str | None:
+    return None if place is None else place[:6].hex()
+
+
+class SecurityEventView(View):
+    """Something that happened to an account; ``actor`` did it, ``place`` is the same word for the same place.
+
+    ``user_id`` is null for an address that has no account.
+    """
+
+    id: SecurityEventRef
+    what: What
+    user_id: UserRef | None
+    actor: str
+    place: Annotated[str | None, BeforeValidator(_shortened)]
+    note: str
+    request_id: str
+    created_at: Timestamp
 
 
 class KeyView(View):

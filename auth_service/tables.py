@@ -19,6 +19,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from auth_service.domain.security_event import What
 from auth_service.domain.session import Ending, TokenState
 from chassis.migrations import add_chassis_tables
 from contracts.types import Role
@@ -137,6 +138,23 @@ tries = Table(
     CheckConstraint("failures >= 0", name="failures_are_counted"),
     Index("tries_by_age", "last_at"),
     postgresql_with={"fillfactor": 70},
+)
+
+security_events = Table(
+    "security_events",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("what", Text, nullable=False),
+    Column("user_id", Uuid),
+    Column("actor", Text, nullable=False),
+    Column("place", LargeBinary),
+    Column("note", Text, nullable=False),
+    Column("request_id", Text, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    _one_of("what", What),
+    Index("security_events_by_time", "created_at", "id"),
+    Index("security_events_of_user", "user_id", "created_at", "id"),
+    info={"append_only": True},
 )
 
 signing_keys = Table(

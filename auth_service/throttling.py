@@ -1,10 +1,16 @@
 """Whose failed sign-ins a request adds to: those of the account that it names, and of the place that it comes from."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from hmac import digest
 from ipaddress import ip_address, ip_network
+from uuid import UUID
 
 from auth_service.digests import digest_of
 from auth_service.domain.attempt import TakeBack, TrySignIn
+from auth_service.domain.identity import TokenUsed
+from auth_service.domain.security_event import NoteRefusal
+from auth_service.domain.user import AccountDisabled, CredentialsWrong
 from auth_service.own import Own
 from auth_service.passwords import TooManySignIn
 from chassis.http import Answer, Edge
@@ -17,10 +23,25 @@ def account_of(email: str) -> bytes:
 
 
 def trying(edge: Edge, email: str) -> TrySignIn:
+    return TrySignIn(account=account_of(email), place=where(edge))
+
+
+def where(edge: Edge) -> bytes:
     """A keyed digest stands for the place: there are so few addresses that a plain one would name them."""
     host = (edge.scope.get("client") or ("", 0))[0]
     key = edge.parts.settings.service_token.get_secret_value().encode()
-    return TrySignIn(account=account_of(email), place=digest(key, place_of(host).encode(), "sha256"))
+    return digest(key, place_of(host).encode(), "sha256")
+
+
+@asynccontextmanager
+async def noting_refusals(edge: Edge, user_id: UUID | None) -> AsyncIterator[None]:
+    """Whoever is not believed to be who they say, or is kept out, is noted before they are told."""
+    try:
+        yield
+    except (CredentialsWrong, AccountDisabled, TokenUsed) as refusal:
+        why = edge.parts.service.refusals[type(refusal)]
+        await edge.run(NoteRefusal(user_id=user_id, place=where(edge), why=why), lambda _reply: Answer(None))
+        raise
 
 
 async def matches(edge: Edge, tried: TrySignIn, password: str, password_hash: str | None) -> bool:

@@ -97,6 +97,7 @@ class TypeId:
 UserRef = Annotated[UUID, TypeId("usr")]
 SessionRef = Annotated[UUID, TypeId("ses")]
 KeyRef = Annotated[UUID, TypeId("key")]
+SecurityEventRef = Annotated[UUID, TypeId("sec")]
 OrderRef = Annotated[UUID, TypeId("ord")]
 PaymentRef = Annotated[UUID, TypeId("pay")]
 RefundRef = Annotated[UUID, TypeId("rfd")]

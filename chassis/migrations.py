@@ -32,12 +32,14 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 _ENVIRONMENT = Path(__file__).parent / "alembic"
 
+# Gives up after two seconds behind a long reader, as an audit is one: orders would queue up behind it.
+_IMPATIENT = "SET LOCAL lock_timeout = '2s'"
 _REFUSE_CHANGE = """
-CREATE FUNCTION {schema}.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN RAISE insufficient_privilege USING MESSAGE = 'acts are added, never changed'; END $$
+CREATE OR REPLACE FUNCTION {schema}.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN RAISE insufficient_privilege USING MESSAGE = TG_TABLE_NAME || ' is added to, never changed'; END $$
 """
 _APPEND_ONLY = """
-CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON {schema}.acts
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON {schema}.{table}
 FOR EACH STATEMENT EXECUTE FUNCTION {schema}.refuse_change()
 """
 
@@ -53,21 +55,31 @@ def compress_parcels(execute: Callable[[str], object], schema: str) -> None:
 
 
 def _set_storage(execute: Callable[[str], object], schema: str, how: str) -> None:
-    """Gives up after two seconds behind a long reader, as an audit is one: orders would queue up behind it."""
-    execute("SET LOCAL lock_timeout = '2s'")
+    execute(_IMPATIENT)
     execute(f"ALTER TABLE {schema}.outbox ALTER COLUMN events SET STORAGE {how}")
 
 
 def keep_acts(execute: Callable[[str], object], schema: str) -> None:
-    """For a migration: acts are append-only. A trigger says so, since every start grants the role all its tables."""
-    execute(_REFUSE_CHANGE.format(schema=schema))
-    execute(_APPEND_ONLY.format(schema=schema))
+    """For a migration: acts are only added."""
+    only_add(execute, schema, "acts")
 
 
 def keep_acts_no_more(execute: Callable[[str], object], schema: str) -> None:
     """Takes back what ``keep_acts`` added."""
-    execute(f"DROP TRIGGER append_only ON {schema}.acts")
+    only_add_no_more(execute, schema, "acts")
     execute(f"DROP FUNCTION {schema}.refuse_change()")
+
+
+def only_add(execute: Callable[[str], object], schema: str, table: str) -> None:
+    """For a migration: a trigger refuses UPDATE and DELETE of the table to everybody, its owner and its service too."""
+    execute(_IMPATIENT)
+    execute(_REFUSE_CHANGE.format(schema=schema))
+    execute(_APPEND_ONLY.format(schema=schema, table=table))
+
+
+def only_add_no_more(execute: Callable[[str], object], schema: str, table: str) -> None:
+    """Takes back what ``only_add`` added; the function stays for the other tables."""
+    execute(f"DROP TRIGGER append_only ON {schema}.{table}")
 
 
 def add_chassis_tables(metadata: MetaData) -> None:

@@ -19,6 +19,7 @@ PASSWORD_LENGTHS = range(8, 129)
 START = "Start the shop with: make up"
 ADMINISTRATOR = "Give its administrator's address: ORDERMILL_BROKER_URL"
 WHOSE = "Say whose settings these are: --service"
+INITDB = "Make the roles with: ordermill initdb"
 UPGRADE = "Bring it up to date: ordermill upgrade"
 
 
@@ -30,6 +31,15 @@ def settings() -> Mapping[str, str]:
     from ordermill.setup import environment
 
     return environment(State.attach())
+
+
+def auditor_url() -> str:
+    """The database as the role that only reads: of this process in a container, else of this checkout's shop."""
+    if given := variables().get("ORDERMILL_AUDITOR_DATABASE_URL"):
+        return given
+    from ordermill.setup import auditor_url as of_checkout
+
+    return of_checkout(State.attach())
 
 
 def actor() -> str:

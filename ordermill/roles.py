@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 import asyncpg
 
-from chassis.app import Service
 from ordermill.services import SERVICES
 
 PROVIDER = "provider"
@@ -33,6 +32,12 @@ ALTER DEFAULT PRIVILEGES IN SCHEMA {role} GRANT USAGE ON SEQUENCES TO {role};
 ALTER DEFAULT PRIVILEGES IN SCHEMA {role} GRANT EXECUTE ON FUNCTIONS TO {role};
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {role} TO {role};
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA {role} TO {role};
+"""
+# Which migrations ran is not for a service to say. It reads that, to know whether it may start.
+_VERSION = """
+CREATE TABLE IF NOT EXISTS {role}.alembic_version
+    (version_num varchar(32) NOT NULL CONSTRAINT alembic_version_pkc PRIMARY KEY);
+REVOKE INSERT, UPDATE, DELETE ON {role}.alembic_version FROM {role};
 """
 
 # Reads everything, now and after later migrations, and writes nothing. It takes one processor at most.
@@ -63,7 +68,8 @@ async def create_roles(url: str, passwords: Mapping[str, str]) -> None:
     try:
         database = await _name_of(connection)
         for role, password in passwords.items():
-            await connection.execute(_ROLE.format(role=role, password=password, database=database))
+            statements = _ROLE if role == PROVIDER else _ROLE + _VERSION
+            await connection.execute(statements.format(role=role, password=password, database=database))
     finally:
         await connection.close()
 
@@ -82,14 +88,3 @@ async def create_auditor(url: str, password: str) -> None:
 async def _name_of(connection: asyncpg.Connection) -> str:
     name: str = await connection.fetchval("SELECT quote_ident(current_database())")
     return name
-
-
-async def keep_what_is_only_added(url: str, service: Service) -> None:
-    """A table with ``append_only`` in its ``info`` grows: the service's role may neither change nor remove its rows."""
-    names = [table.fullname for table in service.metadata.sorted_tables if table.info.get("append_only")]
-    if names:
-        connection = await asyncpg.connect(url)
-        try:
-            await connection.execute(f"REVOKE UPDATE, DELETE ON {', '.join(names)} FROM {service.name}")
-        finally:
-            await connection.close()

@@ -15,7 +15,7 @@ from chassis.app import Service
 from contracts.catalogue import TELLERS
 from ordermill import retelling, seeds
 from ordermill.rabbitmq import password_hash
-from ordermill.roles import AUDITOR, PROVIDER, create_auditor, create_roles, keep_what_is_only_added
+from ordermill.roles import AUDITOR, PROVIDER, create_auditor, create_roles
 from ordermill.services import SERVICES, load
 from payment_service import simulator_tables
 
@@ -72,7 +72,6 @@ async def prepare(state: "State", on_progress: Callable[[str], None]) -> None:
     on_progress("roles and schemas")
     for service in SERVICES:
         await upgrade(state.database_url, load(service))
-        await keep_what_is_only_added(state.database_url, load(service))
     await create_provider_books(state.database_url)
     await fill_replica(state)
     on_progress("migrations")

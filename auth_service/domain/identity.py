@@ -46,6 +46,7 @@ class SignInWith:
     session_id: UUID
     digest: bytes = field(repr=False)
     client: str | None
+    place: bytes = field(repr=False)
     lasts: timedelta
 
 

@@ -18,7 +18,7 @@ from auth_service.schemas import (
     UserUpdate,
     UserView,
 )
-from auth_service.throttling import matches, trying
+from auth_service.throttling import matches, noting_refusals, trying
 from chassis.http import Admin, Answer, Customer, Edge, IfMatch, Listing, Paging, etag, found, listing
 from chassis.ids import UserRef
 from chassis.problems import problems
@@ -28,6 +28,7 @@ router = APIRouter(tags=["accounts"])
 unversioned = APIRouter(tags=["accounts"])
 
 _TOKEN = ("token_missing", "token_invalid", "token_expired")
+_NOT_THE_CURRENT = "The current password is wrong."
 
 
 @router.post(
@@ -87,16 +88,17 @@ async def change_password(edge: Edge, caller: Customer, body: PasswordChange) ->
     async with edge.read() as tx:
         user = found(await store.find_user(tx, caller.user_id))
     tried = trying(edge, user.email)
-    if not await matches(edge, tried, body.current_password.get_secret_value(), user.password_hash):
-        raise CredentialsWrong
-    command = ChangePassword(
-        user_id=user.id,
-        tried=tried,
-        proved=user.password_hash,
-        password_hash=await own.passwords.hash(body.new_password.get_secret_value()),
-        keep=caller.session_id,
-    )
-    return await edge.submit(command, lambda _user: Answer(None, 204))
+    async with noting_refusals(edge, user.id):
+        if not await matches(edge, tried, body.current_password.get_secret_value(), user.password_hash):
+            raise CredentialsWrong(_NOT_THE_CURRENT)
+        command = ChangePassword(
+            user_id=user.id,
+            tried=tried,
+            proved=user.password_hash,
+            password_hash=await own.passwords.hash(body.new_password.get_secret_value()),
+            keep=caller.session_id,
+        )
+        return await edge.submit(command, lambda _user: Answer(None, 204))
 
 
 @router.get(

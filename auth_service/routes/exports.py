@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 from fastapi import APIRouter, Response
 
 from auth_service import store
+from auth_service.domain.security_event import NoteExport
 from auth_service.exporting import gathered
 from auth_service.routes.sessions import session_view
 from auth_service.schemas import ApiKeyView, ExportView, UserView
-from chassis.http import Admin, Answer, Caller, Customer, Edge, Page, found, respond
+from chassis.http import Admin, Answer, Caller, Customer, Edge, Page, found
 from chassis.ids import UserRef
 from chassis.problems import problems
 
@@ -50,4 +51,6 @@ async def _export(edge: Edge, caller: Caller, user_id: UserRef) -> Response:
         api_keys=list(map(ApiKeyView.model_validate, keys)),
         **await gathered(edge.parts, user_id),
     )
-    return respond(Answer(view, headers={"Cache-Control": "no-store"}))
+    return await edge.submit(
+        NoteExport(user_id=user_id), lambda _reply: Answer(view, 200, {"Cache-Control": "no-store"})
+    )

@@ -27,7 +27,7 @@ from auth_service.domain.user import CredentialsWrong
 from auth_service.own import Own
 from auth_service.schemas import Credentials, ExchangeBody, RefreshBody, SessionView, TokensView, canonical
 from auth_service.settings import Settings
-from auth_service.throttling import matches, trying
+from auth_service.throttling import matches, noting_refusals, trying, where
 from chassis.http import Answer, Caller, Customer, Edge, Listing, Paging, listing, respond
 from chassis.ids import SessionRef
 from chassis.problems import problems
@@ -63,18 +63,19 @@ async def _sign_in(edge: Edge, email: str, password: str) -> Response:
         user = await store.find_user_by_email(tx, email)
     # An unknown address costs the same time and is answered the same.
     tried = trying(edge, email)
-    if not await matches(edge, tried, password, user.password_hash if user else None) or user is None:
-        raise CredentialsWrong
-    refresh_token = token_urlsafe(32)
-    command = StartSession(
-        user_id=user.id,
-        tried=tried,
-        proved=user.password_hash,
-        digest=digest_of(refresh_token),
-        client=_client(edge),
-        lasts=settings.refresh_for,
-    )
-    return await edge.submit(command, await _tokens(edge, refresh_token))
+    async with noting_refusals(edge, user.id if user else None):
+        if not await matches(edge, tried, password, user.password_hash if user else None) or user is None:
+            raise CredentialsWrong
+        refresh_token = token_urlsafe(32)
+        command = StartSession(
+            user_id=user.id,
+            tried=tried,
+            proved=user.password_hash,
+            digest=digest_of(refresh_token),
+            client=_client(edge),
+            lasts=settings.refresh_for,
+        )
+        return await edge.submit(command, await _tokens(edge, refresh_token))
 
 
 def _client(edge: Edge) -> str | None:
@@ -106,9 +107,11 @@ async def exchange_token(edge: Edge, body: ExchangeBody) -> Response:
         session_id=UUID(bytes=digest_of(body.token.rpartition(".")[0])[:16]),
         digest=digest_of(refresh_token),
         client=_client(edge),
+        place=where(edge),
         lasts=settings.refresh_for,
     )
-    return await edge.submit(command, await _tokens(edge, refresh_token))
+    async with noting_refusals(edge, None):
+        return await edge.submit(command, await _tokens(edge, refresh_token))
 
 
 @router.post(

@@ -17,7 +17,6 @@ from ordermill.output import Form, Output
 if TYPE_CHECKING:
     from ordermill.audit import Kind, Question, Told, Verdict
 
-NAMED = "ORDERMILL_AUDITOR_DATABASE_URL"
 ROWS = 5
 RECENT = "5m"
 
@@ -49,6 +48,7 @@ def audit(  # noqa: PLR0913  each option is a parameter
     Everything is asked in one snapshot, as a role that only reads. Without `--always` or `--rest` the shop has to be at
     rest: an order under way breaks what holds once it has drained.
     """
+    from ordermill import inside
     from ordermill.audit import Kind, Question
 
     kinds = frozenset({Kind.ALWAYS}) if always else frozenset(Kind)
@@ -59,7 +59,7 @@ def audit(  # noqa: PLR0913  each option is a parameter
         told=_told(told) if told else (),
         only=_known(only or (), kinds),
     )
-    _judge(asyncio.run(_audit(_url(), question)), form)
+    _judge(asyncio.run(_audit(inside.auditor_url(), question)), form)
 
 
 def _judge(verdicts: "Sequence[Verdict]", form: Form) -> None:
@@ -77,18 +77,6 @@ def _known(ids: Sequence[str], kinds: "frozenset[Kind]") -> Sequence[str]:
         message = f"There is no promise named {', '.join(unknown)} to ask for."
         raise Failure(message, f"Choose from: {', '.join(asked)}")
     return ids
-
-
-def _url() -> str:
-    """The auditor's: of this process in a container, else of this checkout's running shop."""
-    from ordermill.told import variables
-
-    if given := variables().get(NAMED):
-        return given
-    from ordermill.setup import auditor_url
-    from ordermill.state import State
-
-    return auditor_url(State.attach())
 
 
 async def _audit(url: str, question: "Question") -> "list[Verdict]":

@@ -14,7 +14,7 @@ async def _stand_in(stage: Stage, identity: str) -> Person | None:
     return await stage.shop.somebody(ROLES[identity]) if identity in ROLES else None
 
 
-@asks("getJwks", "getMe", "exportMe", "listSessions", "listApiKeys", "listUsers")
+@asks("getJwks", "getMe", "exportMe", "listSessions", "listApiKeys", "listUsers", "listSecurityEvents")
 async def plainly(_stage: Stage, _identity: str) -> Ask:
     return Ask()
 

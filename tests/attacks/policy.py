@@ -95,6 +95,7 @@ POLICY: Mapping[str, Policy] = {
     "updateUser": admin(),
     "deleteUser": admin(204),
     "exportUser": admin(),
+    "listSecurityEvents": admin(),
     # order_service
     "createQuote": anybody(),
     "createOrder": each_their_own("orders:write", 201),

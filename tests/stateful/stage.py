@@ -9,6 +9,7 @@ from uuid import UUID
 import asyncpg
 
 from ordermill.services import SERVICES, load
+from tests.support.database import allow_changes
 
 POISONED = {
     "order_service.orders": "id",
@@ -60,8 +61,7 @@ class Stage:
         await stage.owner.execute(_INSTALL)
         for table, column in POISONED.items():
             await stage.owner.execute(_POISONOUS.format(table=table, column=column))
-        for name in SERVICES:  # Acts are kept for ever; here an example begins without those of the last one.
-            await stage.owner.execute(f"ALTER TABLE {name}.acts DISABLE TRIGGER append_only")
+        await allow_changes(url)  # What is kept for ever is gone here when another example begins.
         database = url.rpartition("/")[2]
         for role in (*SERVICES, "provider"):
             await stage.owner.execute(f"ALTER ROLE {role} IN DATABASE {database} SET search_path = stage, pg_catalog")

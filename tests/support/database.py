@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import asyncpg
 
-from ordermill.roles import create_auditor, create_roles, keep_what_is_only_added
+from ordermill.roles import create_auditor, create_roles
 from ordermill.services import SERVICES, load
 from ordermill.setup import create_provider_books, upgrade
 
@@ -36,7 +36,6 @@ async def make_template(server: str, lock: Path) -> str:
             await create_auditor(url, "test")
             for name in SERVICES:
                 await upgrade(url, load(name))
-                await keep_what_is_only_added(url, load(name))
             await create_provider_books(url)
             await connection.execute(f"ALTER DATABASE {TEMPLATE} IS_TEMPLATE true")
         finally:
@@ -61,6 +60,17 @@ async def a_copy(server: str, template: str) -> AsyncIterator[str]:
         await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
         yield within(server, name)
         await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    finally:
+        await connection.close()
+
+
+async def allow_changes(url: str) -> None:
+    """What is only added to may be changed in this database: for a test that breaks a promise, or begins again."""
+    connection = await asyncpg.connect(url)
+    try:
+        for table in (table for name in SERVICES for table in load(name).metadata.sorted_tables):
+            if table.info.get("append_only"):
+                await connection.execute(f"ALTER TABLE {table.fullname} DISABLE TRIGGER append_only")
     finally:
         await connection.close()
 

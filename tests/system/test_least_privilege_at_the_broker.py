@@ -58,6 +58,16 @@ def with_queue(name: str, act: Callable[[Any], Awaitable[object]]) -> Try:
     return attempt
 
 
+def between(source: str, target: str) -> Try:
+    """Binds an exchange to another one."""
+
+    async def attempt(channel: AbstractChannel) -> object:
+        exchange = await channel.get_exchange(target, ensure=False)
+        return await exchange.bind(source, "#")
+
+    return attempt
+
+
 def at_home(service: str) -> dict[str, Try]:
     """What a service may not do even with what is its own."""
     return {
@@ -65,6 +75,7 @@ def at_home(service: str) -> dict[str, Try]:
         "declares a queue": lambda channel: channel.declare_queue(f"{service}.more", durable=True),
         "deletes its exchange": lambda channel: channel.exchange_delete(exchange_of(service)),
         "deletes its queue": lambda channel: channel.queue_delete(service),
+        "unbinds its queue": with_queue(service, lambda queue: queue.unbind("order_service.events", "#")),
         "binds its queue": with_queue(service, lambda queue: queue.bind("order_service.events", "#")),
         "publishes to its queue": publishes("", service),
         "publishes to everybody": publishes("amq.fanout", "x"),
@@ -83,11 +94,15 @@ def elsewhere(service: str, other: str) -> dict[str, Try]:
         for word, owner in TELLERS.items()
         if owner == other
     }
+    tries[f"hears {other}"] = between(exchange_of(other), exchange_of(service))
+    tries[f"is heard by {other}"] = between(exchange_of(service), exchange_of(other))
     for queue in (other, dead_letters_of(other)):
         tries[f"reads {queue}"] = with_queue(queue, lambda queue: queue.get(no_ack=False, fail=False))
         tries[f"consumes {queue}"] = with_queue(queue, lambda queue: queue.consume(print))
         tries[f"empties {queue}"] = with_queue(queue, lambda queue: queue.purge())
         tries[f"binds {queue}"] = with_queue(queue, lambda queue: queue.bind(exchange_of(service), "#"))
+        tries[f"unbinds {queue}"] = with_queue(queue, lambda queue: queue.unbind(exchange_of(other), "#"))
+        tries[f"publishes to {queue}"] = publishes("", queue)
         tries[f"deletes {queue}"] = with_queue(queue, lambda queue: queue.delete())
     return tries
 

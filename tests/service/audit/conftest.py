@@ -1,5 +1,6 @@
 """A database on which every story of a day has happened, made once; each test has a copy of its own."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from uuid import UUID
@@ -7,8 +8,9 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from ordermill import cli
 from ordermill.audit import Kind, Question, Told, Verdict, audit
-from tests.support.database import a_copy, as_role
+from tests.support.database import a_copy, allow_changes, as_role
 from tests.support.lively_shop import a_lively_shop
 from tests.support.stories import a_day
 
@@ -50,6 +52,7 @@ async def day(postgres, template) -> AsyncIterator[Audited]:
     async with a_copy(postgres, template) as url:
         async with a_lively_shop(url) as shop:
             await a_day(shop)
+        await allow_changes(url)
         yield Audited(url, shop.orders, [Told(*told) for told in shop.told], shop.poisoned)
 
 
@@ -57,3 +60,23 @@ async def day(postgres, template) -> AsyncIterator[Audited]:
 async def shop(postgres, day) -> AsyncIterator[Audited]:
     async with a_copy(postgres, day.url.rpartition("/")[2]) as url:
         yield Audited(url, day.orders, day.told, day.poisoned)
+
+
+@pytest.fixture
+def ordermill(monkeypatch, capsys, tmp_path):
+    """A command line in a process where the auditor's address is a setting; its exit code, and what it wrote."""
+    monkeypatch.setenv("ORDERMILL_HOME", str(tmp_path))
+
+    async def run(*words, url=None):
+        if url:
+            monkeypatch.setenv("ORDERMILL_AUDITOR_DATABASE_URL", url)
+
+        def command():
+            with pytest.raises(SystemExit) as end:
+                cli.main([*words])
+            return end.value.code or 0
+
+        code = await asyncio.to_thread(command)
+        return code, *capsys.readouterr()
+
+    return run

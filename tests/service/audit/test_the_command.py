@@ -1,36 +1,13 @@
 """`ordermill audit`: one line a promise, rows where one is broken, and an exit code."""
 
-import asyncio
 import json
 
 import pytest
 
 from chassis.ids import new_id, typeid
-from ordermill import cli
 from ordermill.audit import INVARIANTS
 from ordermill.errors import Exit
 from tests.support.database import as_role
-
-NAMED = "ORDERMILL_AUDITOR_DATABASE_URL"
-
-
-@pytest.fixture
-def ordermill(monkeypatch, capsys, tmp_path):
-    monkeypatch.setenv("ORDERMILL_HOME", str(tmp_path))
-
-    async def run(*words, url=None):
-        if url:
-            monkeypatch.setenv(NAMED, url)
-
-        def command():
-            with pytest.raises(SystemExit) as end:
-                cli.main(["audit", *words])
-            return end.value.code or 0
-
-        code = await asyncio.to_thread(command)
-        return code, *capsys.readouterr()
-
-    return run
 
 
 @pytest.fixture
@@ -50,7 +27,9 @@ def told(day, tmp_path):
 
 
 async def test_a_shop_that_keeps_its_promises_has_one_line_for_each(day, ordermill, told):
-    code, out, err = await ordermill("--only", "S1", "--only", "O1", "--told", told, url=as_role(day.url, "auditor"))
+    code, out, err = await ordermill(
+        "audit", "--only", "S1", "--only", "O1", "--told", told, url=as_role(day.url, "auditor")
+    )
 
     assert (code, err) == (0, "")
     header, *lines = [line.split() for line in out.splitlines()]
@@ -65,7 +44,7 @@ async def test_a_broken_promise_shows_its_rows_and_ends_with_its_own_code(shop, 
     await shop.changes_now()
 
     # when
-    code, out, err = await ordermill("--always", "--recent", url=as_role(shop.url, "auditor"))
+    code, out, err = await ordermill("audit", "--always", "--recent", url=as_role(shop.url, "auditor"))
 
     # then
     assert code == Exit.AUDIT_BROKEN == 9
@@ -84,7 +63,7 @@ async def test_many_rows_are_cut_for_a_person_and_counted(shop, ordermill):
     )
 
     # when
-    _, out, _ = await ordermill("--only", "E7", url=as_role(shop.url, "auditor"))
+    _, out, _ = await ordermill("audit", "--only", "E7", url=as_role(shop.url, "auditor"))
 
     # then
     assert out.count('E7  {"service"') == 5
@@ -94,7 +73,9 @@ async def test_many_rows_are_cut_for_a_person_and_counted(shop, ordermill):
 async def test_an_order_that_was_promised_and_is_not_there_is_shown_as_data(day, ordermill, told, tmp_path):
     lost = str(tmp_path / "lost.jsonl")
 
-    code, out, _ = await ordermill("--only", "O1", "--told", lost, "-o", "json", url=as_role(day.url, "auditor"))
+    code, out, _ = await ordermill(
+        "audit", "--only", "O1", "--told", lost, "-o", "json", url=as_role(day.url, "auditor")
+    )
 
     [verdict] = json.loads(out)
     assert code == 9
@@ -110,8 +91,8 @@ async def test_what_is_under_way_can_be_left_out(shop, ordermill):
     url = as_role(shop.url, "auditor")
 
     # then
-    assert (await ordermill("--only", "P5", url=url))[0] == 9
-    assert (await ordermill("--only", "P5", "--rest", "10m", url=url))[0] == 0
+    assert (await ordermill("audit", "--only", "P5", url=url))[0] == 9
+    assert (await ordermill("audit", "--only", "P5", "--rest", "10m", url=url))[0] == 0
 
 
 @pytest.mark.parametrize(
@@ -129,7 +110,7 @@ async def test_a_file_that_says_nothing_is_refused(day, ordermill, tmp_path, con
     if content is not None:
         file.write_text(content)
 
-    code, out, err = await ordermill("--told", str(file), url=as_role(day.url, "auditor"))
+    code, out, err = await ordermill("audit", "--told", str(file), url=as_role(day.url, "auditor"))
 
     assert (code, out) == (Exit.FAILED, "")
     assert said in err
@@ -137,8 +118,8 @@ async def test_a_file_that_says_nothing_is_refused(day, ordermill, tmp_path, con
 
 
 async def test_a_promise_that_nobody_made_is_refused(ordermill):
-    code, _, err = await ordermill("--only", "Z9")
-    drained = await ordermill("--only", "S5", "--always")
+    code, _, err = await ordermill("audit", "--only", "Z9")
+    drained = await ordermill("audit", "--only", "S5", "--always")
 
     assert code == Exit.FAILED
     assert err.startswith("There is no promise named Z9 to ask for.\n→ Choose from: S1, S2, S3, S4, S5")
@@ -146,14 +127,14 @@ async def test_a_promise_that_nobody_made_is_refused(ordermill):
 
 
 async def test_without_a_shop_there_is_nothing_to_audit(ordermill):
-    code, _, err = await ordermill()
+    code, _, err = await ordermill("audit")
 
     assert code == Exit.NOT_RUNNING
     assert err.endswith("→ Start it with: make up\n")
 
 
 async def test_a_database_that_does_not_answer_is_said_to(ordermill):
-    code, _, err = await ordermill(url="postgresql://auditor:test@127.0.0.1:1/x")
+    code, _, err = await ordermill("audit", url="postgresql://auditor:test@127.0.0.1:1/x")
 
     assert code == Exit.NOT_RUNNING
     assert err == "PostgreSQL does not answer.\n→ Start the shop with: make up\n"
@@ -163,8 +144,8 @@ async def test_a_database_without_the_role_or_the_schemas_is_said_to(postgres, d
     wrong = as_role(day.url, "auditor").replace("auditor:test", "auditor:guessed")
     empty = as_role(postgres, "auditor")
 
-    refused = await ordermill(url=wrong)
-    missing = await ordermill(url=empty)
+    refused = await ordermill("audit", url=wrong)
+    missing = await ordermill("audit", url=empty)
 
     assert (refused[0], missing[0]) == (Exit.STEP_FAILED, Exit.STEP_FAILED)
     assert refused[2].endswith("→ Make it with: ordermill initdb\n")

@@ -19,7 +19,7 @@ from contracts.types import Role
 from tests.support.auth_service import PASSWORD, SERVICE_TOKEN
 from tests.support.database import a_copy
 
-TABLES = ("users", "sessions", "refresh_tokens", "api_keys", "identities", "tries", "outbox")
+TABLES = ("users", "sessions", "refresh_tokens", "api_keys", "identities", "tries", "outbox", "security_events")
 
 
 @dataclass

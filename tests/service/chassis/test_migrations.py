@@ -1,5 +1,6 @@
 """Every service's migrations lead to its tables and back, and the tables say nothing else."""
 
+import re
 from datetime import date
 from uuid import uuid4
 
@@ -109,3 +110,22 @@ async def test_a_service_has_one_newest_revision(service, shop_database):
     await connection.close()
 
     assert version == head(service)
+    assert re.fullmatch(r"\d{4}", version)  # so that a service sees which of two is newer
+
+
+ONLY_ADDED = [
+    table.fullname for name in SERVICES for table in load(name).metadata.sorted_tables if table.info.get("append_only")
+]
+
+
+@pytest.mark.parametrize("table", ONLY_ADDED)
+@pytest.mark.parametrize("statement", ["DELETE FROM {}", "UPDATE {} SET {} = {}"])
+async def test_what_is_only_added_to_is_not_changed_even_by_the_owner(shop_database, table, statement):
+    connection = await asyncpg.connect(shop_database)
+    column = await connection.fetchval(
+        "SELECT quote_ident(attname) FROM pg_attribute WHERE attrelid = $1::regclass AND attnum = 1", table
+    )
+
+    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="is added to, never changed"):
+        await connection.execute(statement.format(table, column, column))
+    await connection.close()

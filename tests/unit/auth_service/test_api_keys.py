@@ -44,7 +44,9 @@ def test_a_key_is_made_for_its_owner():
     decision = Accounts(a_user()).decide(a_creation())
 
     assert decision.reply == a_key(id=decision.reply.id)
-    assert decision.changes == (decision.reply, KeyRing(user_id=USER, count=1))
+    *made, noted = decision.changes
+    assert made == [decision.reply, KeyRing(user_id=USER, count=1)]
+    assert (noted.what, noted.user_id) == ("api_key_created", USER)
 
 
 def test_twenty_keys_are_enough():
@@ -103,7 +105,9 @@ def test_a_key_is_revoked_once_by_its_owner_alone():
 
     decision = accounts.decide(RevokeApiKey(user_id=USER, digest=b"digest"))
 
-    assert decision.changes == (a_key(revoked_at=NOW),)
+    revoked, noted = decision.changes
+    assert revoked == a_key(revoked_at=NOW)
+    assert (noted.what, noted.user_id) == ("api_key_revoked", USER)
     with pytest.raises(ApiKeyUnknown):
         accounts.decide(RevokeApiKey(user_id=USER, digest=b"digest"))
     with pytest.raises(ApiKeyUnknown):

@@ -39,7 +39,9 @@ def test_an_erased_user_leaves_a_row_that_says_nothing():
 
     decision = accounts.decide(EraseUser(user_id=USER, by=ADMIN))
 
-    assert decision.changes == (an_erased(), Erasure(user_id=USER, email="ann@example.com"))
+    *changed, noted = decision.changes
+    assert changed == [an_erased(), Erasure(user_id=USER, email="ann@example.com")]
+    assert (noted.what, noted.user_id) == ("erased", USER)
     assert decision.events == (UserErased(user_id=USER, locale="en"),)
     assert decision.sequence == 2
     assert "ann" not in repr(decision)
