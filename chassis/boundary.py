@@ -27,6 +27,10 @@ class _TooLarge(HTTPException):
     """The body exceeds the limit. FastAPI would take any other exception for a body that is malformed."""
 
 
+_REFUSALS = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS}
+_ACCOUNTS = "/auth/"
+
+
 class Boundary:
     """Middleware around a service's application, and around the gateway's."""
 
@@ -102,7 +106,14 @@ class _Exchange:
     def line(self) -> Line:
         """What the log says of it."""
         about = {"method": self.scope["method"], "path": self.scope["path"], "status": self.status}
-        return "request", {**about, "ms": round(self.seconds * 1000, 1), **self.context.told()}
+        return "request", {**about, "ms": round(self.seconds * 1000, 1), **self.context.told(), **self._who()}
+
+    def _who(self) -> dict[str, str]:
+        """The user, and where they were if that may have to be looked into: of a refusal, and of what accounts ask."""
+        caller, client = self.scope.get("caller"), self.scope.get("client")
+        told = {"user": caller.actor} if caller else {}
+        looked_into = self.status in _REFUSALS or _ACCOUNTS in self.scope["path"]
+        return {**told, "address": client[0]} if client and looked_into else told
 
     async def receive(self) -> Message:
         """The next part of the request, as long as its body stays within the limit."""

@@ -17,7 +17,7 @@ _SECURITY: Headers = [
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"),
     (b"cache-control", b"private, no-cache"),
 ]
-ENCRYPTED_ONLY = (b"strict-transport-security", b"max-age=31536000")
+ENCRYPTED_ONLY = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 _MADE_HERE = {b"x-request-id", b"traceparent"}
 
 

@@ -38,7 +38,7 @@ _ENDINGS = {
 class SecurityEvent:
     """``user_id`` is whom it is about, ``place`` a keyed digest of where they were; None for what is not known.
 
-    ``request_id`` leads to the line of the gateway's log that names the address.
+    ``request_id`` leads to the line of the log that names the address.
     """
 
     id: UUID

@@ -13,6 +13,8 @@ from auth_service.domain.attempt import TrySignIn
 from auth_service.domain.identity import SignInWith
 from auth_service.domain.user import AccountDisabled, User
 
+LONGEST = timedelta(days=90)  # that a session lives, however often it is refreshed (OWASP ASVS 5.0, 7.3.2)
+
 
 class RefreshInvalid(Exception):
     """The refresh token is not one of an open session; sign in again."""
@@ -162,9 +164,10 @@ def _renewed(user: User, session: Session, token: RefreshToken, command: Rotate,
         raise AccountDisabled
     if token.state is not TokenState.ACTIVE or _is_over(session, user):
         raise RefreshInvalid
-    if token.expires_at <= now:
+    over = session.created_at + LONGEST
+    if min(token.expires_at, over) <= now:
         raise RefreshExpired
-    renewed = replace(session, current=command.successor, refreshed_at=now, expires_at=now + command.lasts)
+    renewed = replace(session, current=command.successor, refreshed_at=now, expires_at=min(now + command.lasts, over))
     return renewed, (replace(token, state=TokenState.ROTATED), _active(renewed))
 
 

@@ -13,8 +13,9 @@ PROMISES = ROOT / "docs/promises.md"
 OPERATIONS = ROOT / "docs/operations.md"
 PERFORMANCE = ROOT / "docs/performance.md"
 SECURITY = ROOT / "docs/security.md"
+ASVS = ROOT / "docs/asvs.md"
 DECISIONS = ROOT / "docs/decisions"
-WRITTEN_BY_HAND = (README, FOLLOW, PROMISES, OPERATIONS, PERFORMANCE, SECURITY)
+WRITTEN_BY_HAND = (README, FOLLOW, PROMISES, OPERATIONS, PERFORMANCE, SECURITY, ASVS)
 ELSEWHERE = (".ordermill/", ".venv")  # Made by `make up`, never committed.
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

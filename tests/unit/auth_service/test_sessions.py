@@ -3,6 +3,7 @@
 import pytest
 
 from auth_service.domain.session import (
+    LONGEST,
     Ending,
     EndSession,
     RefreshExpired,
@@ -143,6 +144,22 @@ def test_a_token_that_has_expired_cannot_be_refreshed():
         accounts.decide(a_rotation())
 
     assert accounts.states() == {FIRST: "active"}
+
+
+def test_a_session_ends_after_ninety_days_however_often_it_is_refreshed():
+    accounts, shown = signed_in(), FIRST
+    over = NOW + LONGEST
+
+    while accounts.session().expires_at < over:
+        accounts.now = accounts.session().expires_at - DAY / 2
+        successor = b"%d" % accounts.now.timestamp()
+        accounts.decide(a_rotation(shown, successor))
+        shown = successor
+    accounts.now = over
+
+    assert accounts.session().expires_at == over
+    with pytest.raises(RefreshExpired):
+        accounts.decide(a_rotation(shown, b"another"))
 
 
 def test_a_disabled_user_cannot_refresh():

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from uuid import UUID
 
 import httpx2
 import pytest
@@ -12,6 +13,8 @@ from starlette.responses import PlainTextResponse
 from chassis import context
 from chassis.boundary import BODY_LIMIT, Boundary
 from chassis.logging import lines
+from chassis.tokens import Caller
+from contracts.types import Role
 
 
 @pytest.fixture
@@ -177,6 +180,43 @@ async def test_each_request_is_one_line(logged):
     assert (message, told["method"], told["path"], told["status"]) == ("request", "POST", "/orders", 200)
     assert told["request_id"].startswith("req_")
     assert "secret" not in str(told)
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "address"),
+    [
+        ("/orders", 200, None),
+        ("/orders", 404, None),
+        ("/orders", 401, "127.0.0.1"),
+        ("/orders", 403, "127.0.0.1"),
+        ("/orders", 429, "127.0.0.1"),
+        ("/api/v1/auth/login", 200, "127.0.0.1"),
+    ],
+)
+async def test_where_somebody_was_is_logged_of_refusals_and_sign_ins_alone(logged, path, status, address):
+    async def app(scope, receive, send):
+        await PlainTextResponse("", status)(scope, receive, send)
+
+    await asked(app, headers=JSON, content=b"{}", path=path)
+
+    await asyncio.sleep(0)
+    [(_, told)] = logged
+    assert told.get("address") == address
+    assert "user" not in told
+
+
+async def test_who_asked_is_logged(logged):
+    caller = Caller(UUID(int=7), Role.CUSTOMER, UUID(int=8))
+
+    async def app(scope, receive, send):
+        scope["caller"] = caller
+        await PlainTextResponse("")(scope, receive, send)
+
+    await asked(app, headers=JSON, content=b"{}")
+
+    await asyncio.sleep(0)
+    [(_, told)] = logged
+    assert told["user"] == caller.actor
 
 
 async def test_requests_that_are_answered_in_one_go_are_logged_in_one_go(logged):

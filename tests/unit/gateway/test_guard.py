@@ -233,7 +233,7 @@ async def test_an_address_that_a_trusted_proxy_names_is_the_clients(keys):
         )
 
     assert [answer.status_code for answer in answers] == [200, 200, 429]
-    assert secure.headers["strict-transport-security"] == "max-age=31536000"
+    assert secure.headers["strict-transport-security"] == "max-age=31536000; includeSubDomains"
     assert "strict-transport-security" not in answers[0].headers
 
 
