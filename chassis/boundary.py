@@ -18,7 +18,7 @@ from chassis.telemetry import REQUEST_SECONDS, REQUESTS
 
 BODY_LIMIT = 64 * 1024
 Headers = Mapping[bytes, bytes]
-_QUIET = {"/livez", "/readyz", "/metrics", "/health"}
+_QUIET = {"/livez", "/readyz", "/metrics", "/health", "/internal/revocations"}  # asked again and again
 _WITH_BODY = {"POST", "PUT", "PATCH"}
 _MEDIA_TYPES = {b"application/json", b"application/x-www-form-urlencoded"}
 

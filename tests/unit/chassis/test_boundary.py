@@ -233,7 +233,7 @@ async def test_requests_that_are_answered_in_one_go_are_logged_in_one_go(logged)
     assert len(calls) < 20
 
 
-@pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics", "/health"])
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics", "/health", "/internal/revocations"])
 async def test_probes_are_not_logged(logged, path):
     await asked(echo, "GET", path=path)
 
