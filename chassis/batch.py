@@ -8,6 +8,7 @@ from uuid import UUID
 
 from loguru import logger
 
+from chassis import tracing
 from chassis.database import OUTAGE, Transaction
 from chassis.decisions import Cause, Decisions, Key, State
 from chassis.deferred import DeferredEvents
@@ -39,6 +40,22 @@ class Settled(NamedTuple):
         if isinstance(order_id := getattr(body, "order_id", None), UUID):
             told["order_id"] = typeid("ord", order_id)
         return type(body).__name__, told
+
+    def trace(self, tracer: tracing.Tracer, service: str, seconds: float) -> None:
+        """Its span, as long as its batch took (OpenTelemetry's conventions for messaging)."""
+        item, entry = self.item, self.item.entry
+        if (own := item.cause.traceparent) is None:
+            return
+        name, told = self.line()
+        attributes = {"ordermill.outcome": self.outcome, "ordermill.order_id": told.get("order_id", "")}
+        if isinstance(entry, Command):
+            tracer.span(
+                service, name, "INTERNAL", own, entry.context.traceparent, seconds=seconds, attributes=attributes
+            )
+        elif item.envelope is not None:
+            attributes |= {"messaging.system": "rabbitmq", "messaging.message.id": str(item.envelope.id)}
+            came = item.envelope.traceparent
+            tracer.span(service, name, "CONSUMER", own, came, seconds=seconds, attributes=attributes)
 
 
 @dataclass(slots=True)
@@ -152,12 +169,14 @@ class Batch:
 
     def _command(self, entry: Command, now: datetime) -> Item:
         context, lease = entry.context, self.handed.lease
-        cause = Cause(entry.id, now, entry.actor, context.request_id, context.traceparent, lease)
+        trace = tracing.step(context.traceparent, entry.id, self.work.decisions.service)
+        cause = Cause(entry.id, now, entry.actor, context.request_id, trace, lease)
         return Item(entry.body, self.work.decisions.rules[type(entry.body)], cause, entry)
 
     def _fact(self, entry: Parcel | Again, envelope: Envelope[Any], index: int, now: datetime) -> Item:
         teller = envelope.source.removeprefix("/")
-        trace, lease = envelope.traceparent, self.handed.lease
+        came, lease = envelope.traceparent, self.handed.lease
+        trace = tracing.step(came, envelope.id, self.work.decisions.service) if came else None
         cause = Cause(envelope.id, now, teller, envelope.correlationid, trace, lease)
         return Item(envelope.data, self.work.decisions.rules[type(envelope.data)], cause, entry, envelope, index)
 

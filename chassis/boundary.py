@@ -1,6 +1,7 @@
 """The outermost layer of an edge: request id, trace, limits of bodies, the last resort for failures, one log line."""
 
 import asyncio
+import re
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chassis import context
+from chassis import context, tracing
 from chassis.logging import Line, info_each
 from chassis.problems import Problem
 from chassis.telemetry import REQUEST_SECONDS, REQUESTS
@@ -29,6 +30,7 @@ class _TooLarge(HTTPException):
 
 _REFUSALS = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS}
 _ACCOUNTS = "/auth/"
+_ID = re.compile(r"/[a-z]{3}_[0-9a-z]{26}")
 
 
 class Boundary:
@@ -46,7 +48,7 @@ class Boundary:
             await self._app(scope, receive, send)
             return
         headers = dict(reversed(scope["headers"]))  # of those that come twice the first one counts
-        asked: context.Context = scope.get("asked") or context.asked_with(headers)
+        asked: context.Context = (scope.get("asked") or context.asked_with(headers)).entered()
         token = context.current.set(asked)
         exchange = _Exchange(scope, receive, send, asked)
         try:
@@ -86,6 +88,9 @@ class Boundary:
             REQUESTS.labels(self._service, method, status).inc(count)
         if told := [each for each in answered if each.scope["path"] not in _QUIET]:
             info_each(self._service, lambda: [each.line() for each in told])
+            if (tracer := tracing.current) is not None:
+                for each in told:
+                    each.trace(tracer, self._service)
 
 
 class _Exchange:
@@ -107,6 +112,15 @@ class _Exchange:
         """What the log says of it."""
         about = {"method": self.scope["method"], "path": self.scope["path"], "status": self.status}
         return "request", {**about, "ms": round(self.seconds * 1000, 1), **self.context.told(), **self._who()}
+
+    def trace(self, tracer: tracing.Tracer, service: str) -> None:
+        """Its span (OpenTelemetry's conventions for HTTP servers)."""
+        method, path = self.scope["method"], self.scope["path"]
+        told = {"http.request.method": method, "url.path": path, "http.response.status_code": self.status}
+        if self.context.order_id:
+            told["ordermill.order_id"] = self.context.order_id
+        name, asked = f"{method} {_ID.sub('/{id}', path)}", self.context
+        tracer.span(service, name, "SERVER", asked.traceparent, asked.parent, seconds=self.seconds, attributes=told)
 
     def _who(self) -> dict[str, str]:
         """The user, and where they were if that may have to be looked into: of a refusal, and of what accounts ask."""

@@ -6,6 +6,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from re import compile as pattern
 
+from chassis import tracing
 from chassis.ids import new_id, typeid
 
 _TRACEPARENT = pattern(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
@@ -14,16 +15,21 @@ _REQUEST_ID = pattern(r"[A-Za-z0-9._-]{1,64}")
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Who asked (``request_id``) and the W3C trace that it belongs to."""
+    """Who asked (``request_id``) and the W3C trace that it belongs to; ``parent`` is what came with the request."""
 
     request_id: str
     traceparent: str
     order_id: str | None = None
+    parent: str | None = None
 
     @property
     def trace_id(self) -> str:
         """The 32 hex digits of the trace."""
         return self.traceparent[3:35]
+
+    def entered(self) -> "Context":
+        """In a span of its own, where it came with one of somebody else's."""
+        return replace(self, traceparent=tracing.entered(self.parent)) if self.parent else self
 
     def told(self) -> dict[str, str]:
         """What a line of the log says of it."""
@@ -36,8 +42,8 @@ current: ContextVar[Context | None] = ContextVar("current", default=None)
 
 def start(request_id: str | None = None, traceparent: str | None = None) -> Context:
     """A context from what a client sent, as far as it is well-formed; what is missing is made anew."""
-    trace = traceparent if traceparent and _TRACEPARENT.fullmatch(traceparent) else new_traceparent()
-    return Context(known_id(request_id), trace)
+    parent = traceparent if traceparent and _TRACEPARENT.fullmatch(traceparent) else None
+    return Context(known_id(request_id), parent or new_traceparent(), parent=parent)
 
 
 def asked_with(headers: Mapping[bytes, bytes]) -> Context:

@@ -15,7 +15,7 @@ from typing import Any
 
 from loguru import logger
 
-from chassis import heartbeat, telemetry
+from chassis import heartbeat, telemetry, tracing
 from chassis.batch import Batch, Settled, Work
 from chassis.context import Context, new_traceparent, start
 from chassis.database import CONFLICT, OUTAGE, Database, Transaction
@@ -223,6 +223,9 @@ class Pipeline:
         for (kind, outcome), count in Counter([(type(item.body), how) for item, how in batch.settled]).items():
             telemetry.ITEMS.labels(self.service, kind.__name__, outcome).inc(count)
         info_each(self.service, partial(map, Settled.line, tuple(batch.settled)))
+        if (tracer := tracing.current) is not None:
+            for each in batch.settled:
+                each.trace(tracer, self.service, seconds)
         telemetry.BATCH.labels(self.service).observe(sum(entry.size for entry in batch.entries))
         telemetry.BATCH_SECONDS.labels(self.service).observe(seconds)
         self.committed.fire()

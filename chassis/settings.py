@@ -40,12 +40,21 @@ class Told(BaseSettings):
 
 
 class LogSettings(BaseSettings):
-    """How a process logs: ``json`` for machines, ``text`` for people."""
+    """What a process tells of its work: lines for machines (``json``) or people (``text``), and spans.
+
+    Attributes:
+        log_format: ``json`` or ``text``.
+        log_level: from which level on lines are written.
+        traces_url: an OpenTelemetry collector that takes OTLP over HTTP, like ``http://collector:4318``; none is told.
+        traces_share: how many of all traces are told, from 0 to 1.
+    """
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_prefix="ORDERMILL_")
 
     log_format: Literal["json", "text"] = "json"
     log_level: str = "INFO"
+    traces_url: str | None = None
+    traces_share: float = Field(default=1.0, ge=0, le=1)
 
 
 class ServiceSettings(Told):

@@ -2,7 +2,7 @@
 
 import gc
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -163,8 +163,17 @@ def run(names: Sequence[str], role: str, port: int, host: str = "127.0.0.1") -> 
         timeout_graceful_shutdown=GRACE,
     )
     _rarely_look_for_garbage()
-    Server(config).run(ports.inherited())
+    with _traced(logs):
+        Server(config).run(ports.inherited())
     gc.freeze()  # Looking for garbage in all that the services imported would hold up the end.
+
+
+def _traced(logs: LogSettings) -> AbstractContextManager[None]:
+    if not logs.traces_url:
+        return nullcontext()
+    from chassis.spans import told
+
+    return told(logs.traces_url, logs.traces_share)
 
 
 def _rarely_look_for_garbage() -> None:

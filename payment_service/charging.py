@@ -6,6 +6,7 @@ Whoever takes over a call that may have been made looks it up first, then repeat
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -13,6 +14,7 @@ from datetime import timedelta
 
 from loguru import logger
 
+from chassis import tracing
 from chassis.app import Parts
 from chassis.context import Context, new_traceparent
 from chassis.handover import Handover
@@ -102,11 +104,11 @@ def _kinds(claimed: Sequence[DueCall]) -> Iterable[Sequence[DueCall]]:
 
 async def _fly(parts: Parts, calls: Sequence[DueCall]) -> None:
     own: Own = parts.own
-    waiting = {call.key: call for call in calls}
+    waiting, began = {call.key: call for call in calls}, time.perf_counter()
     records: list[asyncio.Task[None]] = []
     try:
         async for said in _asked(own.provider, calls):
-            answered = [_answered(waiting.pop(key), answer or NOTHING_SAID) for key, answer in said]
+            answered = [_answered(waiting.pop(key), answer or NOTHING_SAID, began) for key, answer in said]
             records.append(asyncio.create_task(_record(parts, answered)))
         await asyncio.gather(*records)
     except Exception as failure:  # noqa: BLE001 -- the leases run out, and whoever takes the calls looks them up
@@ -148,11 +150,13 @@ def _returns(calls: Iterable[DueCall]) -> list[Return]:
     return [Return(key=c.key, charge_key=c.charge_key or "", amount=c.amount) for c in calls]
 
 
-def _answered(call: DueCall, answer: Answer) -> tuple[ProviderAnswered, Context]:
+def _answered(call: DueCall, answer: Answer, began: float) -> tuple[ProviderAnswered, Context]:
     if answer.outcome is Outcome.UNKNOWN:
         answer = replace(answer, again_after=again_after(call.tries))
     command = ProviderAnswered(order_id=OrderId(call.order_id), key=call.key, answer=answer)
-    return command, Context(call.correlation_id, call.traceparent or new_traceparent())
+    name = "charge" if call.is_charge else "refund"
+    trace = tracing.called("payment_service", name, call.traceparent or new_traceparent(), began)
+    return command, Context(call.correlation_id, trace)
 
 
 async def _record(parts: Parts, answered: Sequence[tuple[ProviderAnswered, Context]]) -> None:
