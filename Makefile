@@ -1,6 +1,7 @@
 # make up      the whole shop on this machine          make up ARGS="--layout split --port 9000"
 # make test    every check and every test               make test-long   the same for longer, and whole shops with a bug
 # make lock    new versions into the lock files        make format   rewrite the code in our style
+# make release wheel, sources, bill of materials and image of the last commit, into dist/
 # Needs Python 3.11 or newer and nothing else; everything it installs lives in .venv and .ordermill.
 
 # A distribution's Python is built with optimisations, one that a version manager has built often is not: it takes a
@@ -25,7 +26,7 @@ PACKAGES = contracts chassis gateway ordermill $(wildcard *_service)
 ALONE = tests/system/test_prove.py
 LONG = $(addprefix tests/system/test_, overload.py prove_catches.py bench.py usual_way.py)
 
-.PHONY: up test test-long lock format
+.PHONY: up test test-long lock format release
 .DEFAULT_GOAL := up
 
 up: .venv/installed
@@ -57,6 +58,9 @@ lock: .venv/installed-dev
 format: .venv/installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+release: .venv/installed-dev
+	@$(BIN)/python deploy/release.py
 
 .venv/installed: requirements.lock .venv/python
 	@echo "installing what requirements.lock names (once)" >&2

@@ -49,6 +49,7 @@ def api(parts: Parts) -> FastAPI:
 
     app = DocumentedAPI(
         title=service.name,
+        version=health.release(),
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,

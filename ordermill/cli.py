@@ -46,6 +46,8 @@ def build(names: Iterable[str]) -> "typer.Typer":
     """The application with the commands of these modules."""
     import typer
 
+    from ordermill.options import program
+
     app = typer.Typer(
         name="ordermill",
         epilog=EPILOG,
@@ -53,14 +55,10 @@ def build(names: Iterable[str]) -> "typer.Typer":
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    app.callback()(_nothing)
+    app.callback()(program)
     for name in names:
         importlib.import_module(f"ordermill.commands.{name}").register(app)
     return app
-
-
-def _nothing() -> None:
-    """Run, look at and test the shop; start it with `ordermill up`."""
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -1,6 +1,7 @@
 """Options that several commands share, and how a person writes their values."""
 
 import re
+import sys
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from uuid import UUID
@@ -57,3 +58,18 @@ def order_id(text: str) -> UUID:
     except ValueError:
         message = f"{text!r} is no order; write it like ord_01m7xv52z2e5ptsd32m3cp17cd."
         raise typer.BadParameter(message) from None
+
+
+def _told(asked: bool) -> None:  # noqa: FBT001  Typer's signature
+    if asked:
+        from chassis.health import release
+
+        sys.stdout.write(f"ordermill {release()}\n")
+        raise typer.Exit
+
+
+def program(
+    *,
+    _version: Annotated[bool, typer.Option("--version", callback=_told, is_eager=True, help="Say it and end.")] = False,
+) -> None:
+    """Run, look at and test the shop; start it with `ordermill up`."""

@@ -6,7 +6,6 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from chassis.health import release
 from gateway.settings import Settings as GatewaySettings
 from ordermill.audit.settings import Settings as AuditorSettings
 from ordermill.postgres import SETTINGS as OF_POSTGRES
@@ -146,10 +145,6 @@ def test_what_may_be_set_is_in_the_example_with_its_default():
 
     told = dict(composed.VARIABLE.findall(composed.text()))
     assert {name: value for name, value in example.items() if not name.startswith("PIP_")} == told
-
-
-def test_the_images_label_has_the_version_of_the_code():
-    assert f"\nARG VERSION={release()}\n" in (ROOT / "deploy/Dockerfile").read_text()
 
 
 def test_images_of_others_have_a_version():
