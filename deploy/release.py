@@ -30,6 +30,7 @@ from uv import find_uv_bin
 ROOT = Path(__file__).parents[1]
 SUMS = "SHA256SUMS"
 DOCKERFILE = "deploy/Dockerfile"
+PLACES = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST")
 
 
 class Refused(Exception):
@@ -158,6 +159,7 @@ def _part(requirement: InstallRequirement) -> Component:
 def image(release: Release, into: Path) -> None:
     """The image, tagged with the version, as `docker load` takes it."""
     told = {"VERSION": release.version, "REVISION": release.revision, "SOURCE_DATE_EPOCH": str(release.epoch)}
+    told |= {name: os.environ[name] for name in PLACES if name in os.environ}
     arguments = [word for name, value in told.items() for word in ("--build-arg", f"{name}={value}")]
     tag = f"ordermill:{release.version}"
     _run(

@@ -16,7 +16,7 @@ SECURITY = ROOT / "docs/security.md"
 ASVS = ROOT / "docs/asvs.md"
 DECISIONS = ROOT / "docs/decisions"
 WRITTEN_BY_HAND = (README, FOLLOW, PROMISES, OPERATIONS, PERFORMANCE, SECURITY, ASVS)
-ELSEWHERE = (".ordermill/", ".venv")  # Made by `make up`, never committed.
+ELSEWHERE = (".ordermill/", ".venv", "dist/")  # Made by `make`, never committed.
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)")

@@ -50,7 +50,7 @@ def _name(words: str, program: dict[str, Any]) -> str | None:
 
 @pytest.mark.parametrize("document", documents.WRITTEN_BY_HAND, ids=lambda path: path.name)
 def test_every_path_that_is_named_is_there(document):
-    named = documents.paths(document) - {"domain/", "postgres/", "rabbitmq/", "backups/", "dist/", "mailbox/mails.jsonl"}
+    named = documents.paths(document) - {"domain/", "postgres/", "rabbitmq/", "backups/", "mailbox/mails.jsonl"}
 
     assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
 
