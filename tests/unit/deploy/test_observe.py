@@ -9,6 +9,7 @@ import yaml
 
 import chassis.telemetry
 import ordermill.audit.watching
+from tests.architecture.documents import OPERATIONS
 from tests.support.composed import ROOT, ours, services
 
 OBSERVE = ROOT / "deploy/observe"
@@ -74,13 +75,23 @@ def test_every_process_with_metrics_is_scraped():
     assert found["port"] == 8000
 
 
-def test_an_alert_says_where_to_read_on():
-    headings = re.findall(r"^#+ (.+)$", (ROOT / "docs/operations.md").read_text(), re.MULTILINE)
+def test_every_alert_has_a_runbook_and_every_runbook_its_alert():
+    section = re.search(r"^## When an alert fires$(.*?)^## ", OPERATIONS.read_text(), re.MULTILINE | re.DOTALL)[1]
+    headings = re.findall(r"^### (.+)$", section, re.MULTILINE)
 
-    for rule in rules():
-        document, _, section = rule["annotations"]["where"].partition(", ")
-        assert document == "docs/operations.md"
-        assert section.partition(" (")[0] in headings
+    assert [rule["annotations"]["runbook"] for rule in rules()] == [
+        f"docs/operations.md#{heading.lower()}" for heading in headings
+    ]
+    assert [rule["alert"] for rule in rules()] == headings
+
+
+@pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule["alert"])
+def test_a_runbook_says_what_it_means_what_to_look_at_what_to_do_and_when_to_wake_somebody(rule):
+    text = OPERATIONS.read_text()
+    [runbook] = re.findall(rf"^### {rule['alert']}\n(.*?)(?=^##)", text, re.MULTILINE | re.DOTALL)
+
+    assert re.findall(r"^\*\*(.+?)\*\*", runbook, re.MULTILINE) == ["What it means", "Look at", "Do", "Wake somebody"]
+    assert rule["labels"]["severity"] == ("ticket" if "**Wake somebody** no" in runbook else "page")
 
 
 def test_what_observers_mount_is_there():
