@@ -14,8 +14,9 @@ OPERATIONS = ROOT / "docs/operations.md"
 PERFORMANCE = ROOT / "docs/performance.md"
 SECURITY = ROOT / "docs/security.md"
 ASVS = ROOT / "docs/asvs.md"
+SCALING = ROOT / "docs/scaling.md"
 DECISIONS = ROOT / "docs/decisions"
-WRITTEN_BY_HAND = (README, FOLLOW, PROMISES, OPERATIONS, PERFORMANCE, SECURITY, ASVS)
+WRITTEN_BY_HAND = (README, FOLLOW, PROMISES, OPERATIONS, PERFORMANCE, SECURITY, ASVS, SCALING)
 ELSEWHERE = (".ordermill/", ".venv", "dist/")  # Made by `make`, never committed.
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -18,6 +18,9 @@ ROOT = Path(__file__).parents[2]
 K8S = ROOT / "deploy/k8s"
 KUBECTL = Path(sys.executable).with_name("kubectl")
 VERSION = "1.34"
+OVERLAYS = ("dev", "production")
+# What a person writes beside the secrets that are made.
+BY_HAND = {"provider": "ORDERMILL_PROVIDER_URL", "mail": "ORDERMILL_SMTP_URL", "backups": "ACCESS_KEY_ID"}
 OTHERS = ROOT / "tests/unit/deploy/custom_resources.yaml"
 
 Manifest = dict[str, Any]

@@ -3,11 +3,8 @@
 import pytest
 
 from tests.support import kubernetes
-from tests.support.kubernetes import rendered
+from tests.support.kubernetes import BY_HAND, rendered
 from tests.support.pods import pods, step_into
-
-# What a person writes beside the secrets that are made.
-BY_HAND = {"provider": "ORDERMILL_PROVIDER_URL", "mail": "ORDERMILL_SMTP_URL", "backups": "ACCESS_KEY_ID"}
 
 
 @pytest.fixture(scope="session")

@@ -10,10 +10,9 @@ from gateway.settings import Settings as GatewaySettings
 from ordermill import cli
 from ordermill.audit.settings import Settings as AuditorSettings
 from ordermill.services import SERVICES, load
-from tests.support.kubernetes import rendered
+from tests.support.kubernetes import OVERLAYS, rendered
 from tests.support.pods import of_kind, pods
 
-OVERLAYS = ("dev", "production")
 DASHED = {service: service.replace("_", "-") for service in SERVICES}
 EDGES_AND_WORKERS = {f"{dashed}-{role}" for dashed in DASHED.values() for role in ("api", "worker")}
 OURS = {*EDGES_AND_WORKERS, "gateway", "auditor"}

@@ -7,10 +7,8 @@ import pytest
 from chassis.health import release
 from ordermill.serving import ENDS_WITHIN
 from tests.support import kubernetes
-from tests.support.kubernetes import flaws, rendered
+from tests.support.kubernetes import OVERLAYS, flaws, rendered
 from tests.support.pods import of_kind, pods, selects
-
-OVERLAYS = ("dev", "production")
 
 # Where a mistake is put in, and what is wrong about it.
 MISTAKES = {

@@ -10,10 +10,10 @@ from ordermill.rabbitmq import ADMINISTRATOR
 from ordermill.services import SERVICES, load
 from ordermill.state import State
 from ordermill.told import variables
-from tests.support.kubernetes import contents, rendered
+from tests.architecture import documents
+from tests.support.kubernetes import BY_HAND, K8S, OVERLAYS, contents, rendered
 from tests.support.pods import NotThere, environment, files, of_kind, pods
 
-OVERLAYS = ("dev", "production")
 KNOWS_EVERYTHING = {"migrate", "seed"}
 SHARED = {"provider": {"payment_service", "provider"}, "payment_service": {"payment_service", "provider"}}
 
@@ -75,3 +75,21 @@ def test_no_secret_stands_in_the_manifests_and_nobody_else_may_read_those_that_a
     assert [made for overlay in OVERLAYS for made in of_kind(rendered(overlay), "Secret")] == []
     assert {stat.S_IMODE(path.stat().st_mode) & 0o077 for path in (folder / "home", folder / "told/steps")} == {0}
     assert {secret["metadata"]["namespace"] for secret in secrets} == {"ordermill"}
+
+
+def test_the_readme_says_what_a_person_has_to_write():
+    readme = K8S / "README.md"
+    mounted = {source["name"] for pod in pods(rendered("production")).values() for source in projected(pod)}
+    stored = of_kind(rendered("production"), "ObjectStore")["backups"]["spec"]["configuration"]["s3Credentials"]
+
+    told = {tuple(path.split("/")) for path in re.findall(r"`((?:provider|mail|backups)/\w+)`", readme.read_text())}
+
+    assert told == {*BY_HAND.items(), ("backups", "SECRET_ACCESS_KEY")}
+    assert {name for name, _ in told} == mounted - {"payment-service", "notification-service"} | {"backups"}
+    assert {(one["name"], one["key"]) for one in stored.values()} == {one for one in told if one[0] == "backups"}
+    assert [path for path, _ in documents.links(readme) if not path.exists()] == []
+
+
+def projected(pod):
+    volumes = (volume for volume in pod.spec["volumes"] if "projected" in volume)
+    return [source["secret"] for volume in volumes for source in volume["projected"]["sources"]]
