@@ -10,8 +10,8 @@ from tests.support.pods import Place, of_kind, pods, ways
 EDGES = {f"{service}-service-api" for service in ("auth", "inventory", "order", "payment", "notification")}
 WORKERS = {edge.replace("-api", "-worker") for edge in EDGES}
 AUTH, EXPORTED = "auth-service-api", {f"{service}-service-api" for service in ("order", "payment", "notification")}
-PORTS = (25, 443, 465, 587, 2525, 4369, 5432, 5672, 6443, 8000, 15672, 25672)
-OTHERS = ("ingress-nginx", "keda", "monitoring", "cnpg-system", "rabbitmq-system", "somebody-else")
+PORTS = (25, 443, 465, 587, 2525, 4369, 5432, 5672, 6443, 8000, 9187, 15672, 15692, 25672)
+OTHERS = ("ingress", "keda", "monitoring", "cnpg-system", "rabbitmq-system", "somebody-else")
 
 
 def places(overlay):
@@ -44,8 +44,10 @@ IN_ANY_CLUSTER = (
 )
 EXPECTED = {
     "production": IN_ANY_CLUSTER
-    | each({"ingress-nginx"}, {"gateway"}, 8000)
+    | each({"ingress"}, {"gateway"}, 8000)
     | each({"monitoring"}, EDGES | WORKERS | {"auditor"}, 8000)
+    | each({"monitoring"}, {"postgres"}, 9187)
+    | each({"monitoring"}, {"rabbitmq"}, 15692)
     | each({"payment-service-api", "payment-service-worker"}, {"outside"}, 443)
     | each({"notification-service-worker"}, {"outside"}, 465, 587),
     "dev": IN_ANY_CLUSTER

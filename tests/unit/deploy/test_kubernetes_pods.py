@@ -23,7 +23,7 @@ MISTAKES = {
     ("Job", "migrate", "spec/template/spec/initContainers/0/name", 1): "string",
     ("PodDisruptionBudget", "gateway", "spec/maxUnavailable", True): "maxUnavailable",
     ("NetworkPolicy", "postgres", "spec/ingress/0/ports/0/prot", 5432): "prot",
-    ("Ingress", "shop", "spec/rules/0/http/paths/0/pathType", None): "pathType",
+    ("HTTPRoute", "shop", "spec/rules/0/backendRefs/0/port", "http"): "integer",
     ("ScaledObject", "order-service-worker", "spec/maxReplicas", 4): "maxReplicas",
     ("ScaledObject", "order-service-worker", "spec/maxReplicaCount", "4"): "integer",
     ("ScaledObject", "order-service-worker", "spec/triggers/0/metadata/queueName", None): "rabbitmq",
@@ -147,10 +147,9 @@ def test_a_service_has_the_pods_of_one_deployment_and_a_port_that_they_have(over
         assert {port["targetPort"] for port in service["spec"]["ports"]} == set(ports)
 
 
-def test_the_door_leads_to_the_gateway():
-    [ingress] = of_kind(rendered("production"), "Ingress").values()
-    [rule] = ingress["spec"]["rules"]
-    [path] = rule["http"]["paths"]
+def test_the_way_in_leads_to_the_gateway():
+    [route] = of_kind(rendered("production"), "HTTPRoute").values()
+    gateway = of_kind(rendered("production"), "Service")["gateway"]["spec"]
 
-    assert path["backend"]["service"] == {"name": "gateway", "port": {"name": "http"}}
-    assert ingress["spec"]["tls"][0]["hosts"] == [rule["host"]]
+    [rule] = route["spec"]["rules"]
+    assert rule["backendRefs"] == [{"name": "gateway", "port": port["port"]} for port in gateway["ports"]]

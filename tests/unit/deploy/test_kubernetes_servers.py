@@ -101,6 +101,15 @@ def test_workers_are_scaled_on_the_queue_that_they_read():
     assert values == {str(PREFETCH)}
 
 
+def test_where_the_shop_is_tried_nothing_scales_and_one_server_is_enough():
+    manifests = rendered("dev")
+
+    assert {manifest["kind"] for manifest in manifests if manifest["apiVersion"].startswith("keda")} == set()
+    assert of_kind(manifests, "Cluster")["postgres"]["spec"]["instances"] == 1
+    assert "synchronous" not in of_kind(manifests, "Cluster")["postgres"]["spec"]["postgresql"]
+    assert of_kind(manifests, "RabbitmqCluster")["rabbitmq"]["spec"]["replicas"] == 1
+
+
 def test_a_queue_that_nobody_reads_is_noticed():
     manifests = rendered("production")
     [trigger] = scaled(manifests)["order-service-worker"]["triggers"]
