@@ -63,6 +63,14 @@ def test_a_service_is_told_all_that_it_needs_and_is_who_it_is(inside, name):
     assert {urlsplit(url).hostname for url in settings.peers.values()} == {f"{service}_api" for service in SERVICES}
 
 
+@pytest.mark.parametrize("name", sorted(EDGES_AND_WORKERS))
+def test_a_service_believes_the_gateway_who_asked_and_nobody_else_reaches_it(name):
+    service = services()[name]
+
+    assert service["environment"]["FORWARDED_ALLOW_IPS"] == "*"
+    assert "ports" not in service
+
+
 def test_what_is_no_service_is_told_all_that_it_needs(inside):
     inside("provider")
     provider = load("payment_service").settings()
