@@ -65,8 +65,8 @@ class Own:
 @asynccontextmanager
 async def open_own(parts: Parts) -> AsyncIterator[Own]:
     own = Own(parts)
-    # A database that is down is no reason not to start: the keys are read again when somebody needs them.
-    with suppress(*OUTAGE):
+    # A database that is down, or has no schema yet, is no reason not to start: who needs the keys reads them again.
+    with suppress(Exception):
         await own.keys.signer()
     settings: Settings = parts.settings
     async with AsyncClient(timeout=5, trust_env=False) as client:

@@ -5,11 +5,13 @@ from collections import Counter
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
+import asyncpg
 import pytest
 
 from auth_service import rotating
 from auth_service.settings import Settings
-from tests.service.auth_service.conftest import SERVICE_TOKEN, at_work
+from chassis.app import opened
+from tests.service.auth_service.conftest import SERVICE_TOKEN, a_service, at_work
 from tests.support.eventually import eventually
 
 
@@ -121,3 +123,16 @@ async def test_while_the_database_is_away_the_known_keys_sign(shops):
     await shops[0].parts.database.close()
 
     assert await shops[0].parts.own.keys.signer() == signer
+
+
+async def test_a_process_starts_before_there_is_a_schema_and_reads_its_keys_once_there_is(postgres, shop):
+    parts = a_service(postgres, {})
+
+    async with opened(parts):
+        with pytest.raises(asyncpg.UndefinedTableError):
+            await parts.own.keys.signer()
+        parts.own.keys._database = shop.parts.database
+        signer = await parts.own.keys.signer()
+
+    assert await shop.sql("SELECT count(*) FROM auth_service.signing_keys") == [(1,)]
+    assert [signer] == list(await parts.own.keys.published())
