@@ -110,6 +110,35 @@ async def _as_it_is(_connection: asyncpg.Connection) -> None:
     """A transaction leaves nothing behind on its connection; asyncpg would ask the server to make sure, each time."""
 
 
+@asynccontextmanager
+async def _begun(connection: asyncpg.Connection, transaction: Any) -> AsyncIterator[Transaction]:
+    """Commits at the end; rolls back when the body raises."""
+    await transaction.start()
+    try:
+        tx = Transaction(connection)
+        yield tx
+        await tx.flush()
+    except BaseException:
+        await transaction.rollback()
+        raise
+    await _commit(connection, transaction)
+
+
+async def _commit(connection: asyncpg.Connection, transaction: Any) -> None:
+    """Whoever has to leave meanwhile cuts the connection, and cancels nothing.
+
+    A commit that waits for a standby and is cancelled is a commit all the same: PostgreSQL gives up the wait, everybody
+    sees what no standby has, and a failover would take it back. One whose client is gone goes on waiting, unseen.
+    """
+    committing = asyncio.ensure_future(transaction.commit())
+    try:
+        await asyncio.shield(committing)
+    except asyncio.CancelledError:
+        connection.terminate()
+        await asyncio.wait({committing})
+        raise
+
+
 class Database:
     """A service's connections to its own schema.
 
@@ -156,10 +185,8 @@ class Database:
             cut = asyncio.get_running_loop().call_later(self._longest, connection.terminate)
             try:
                 isolation = "repeatable_read" if snapshot else None
-                async with connection.transaction(isolation=isolation, readonly=read_only):
-                    tx = Transaction(connection)
+                async with _begun(connection, connection.transaction(isolation=isolation, readonly=read_only)) as tx:
                     yield tx
-                    await tx.flush()
             finally:
                 cut.cancel()
 

@@ -208,3 +208,50 @@ async def test_nothing_is_stored_for_no_answers(database, rows):
         await Claims(SERVICE).store(tx, [])
 
     assert await rows("SELECT 1 FROM $S.idempotency") == []
+
+
+@pytest.fixture
+async def no_standby(postgres):
+    """Commits wait for a standby that never comes, of those who ask for it: others do not."""
+    owner = await asyncpg.connect(postgres)
+    await owner.execute("ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 (nobody)'")
+    await owner.execute("SELECT pg_reload_conf()")
+    yield owner
+    await owner.execute("ALTER SYSTEM RESET synchronous_standby_names")
+    await owner.execute("SELECT pg_reload_conf()")
+    await owner.close()
+
+
+async def test_a_commit_that_waits_for_a_standby_is_seen_by_nobody_when_its_process_ends(no_standby, service_url, rows):
+    # given
+    database = Database(f"{service_url}?synchronous_commit=on&application_name=waits")
+    await database.open()
+
+    async def write():
+        async with database.transaction() as tx:
+            await tx.run(ADD, [(new_id(), 1, 1)])
+
+    async def waits():
+        return await no_standby.fetchval(
+            "SELECT wait_event = 'SyncRep' FROM pg_stat_activity WHERE application_name = 'waits'"
+        )
+
+    writing = asyncio.ensure_future(write())
+    await eventually(waits)
+
+    # when
+    writing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    await database.close()
+
+    # then
+    assert await balances(rows) == []
+    assert await waits()
+    await no_standby.execute("ALTER SYSTEM RESET synchronous_standby_names")
+    await no_standby.execute("SELECT pg_reload_conf()")
+    await eventually(lambda: _has(rows, [(1,)]))
+
+
+async def _has(rows, expected):
+    return await balances(rows) == expected
