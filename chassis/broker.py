@@ -1,7 +1,11 @@
 """RabbitMQ's topology: an exchange for each service's events, a queue for each listener, and their names."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import random
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import cycle
 from typing import Any
 
 import aio_pika
@@ -11,6 +15,22 @@ from aio_pika.exceptions import AMQPException
 from contracts.catalogue import TELLERS, teller
 
 HEARTBEAT = 5
+CONNECTS_WITHIN = 10.0
+
+
+def nodes(urls: str) -> list[str]:
+    """The addresses that a setting names: of one broker, or of a cluster's nodes, separated by commas."""
+    return [url.strip() for url in re.split(r",(?=\s*amqps?://)", urls)]
+
+
+def in_turn(urls: str) -> Iterator[str]:
+    """The addresses for ever, with a heartbeat, from any of them on: who fails at one node is at the next one soon.
+
+    Each draws an order of its own, so that connections spread over the nodes.
+    """
+    drawn = [with_heartbeat(url) for url in nodes(urls)]
+    random.shuffle(drawn)
+    return cycle(drawn)
 
 
 def with_heartbeat(url: str) -> str:
@@ -24,7 +44,7 @@ async def declare_topology(url: str, listeners: Mapping[str, Sequence[str]]) -> 
     ``url`` is of a user that may configure; ``listeners`` are the topics of each service. Limits and dead-lettering
     come by policy, since a queue's arguments cannot be changed later (6-facts.md, 16).
     """
-    async with await _connected(url) as connection:
+    async with await connected(url) as connection:
         channel = await connection.channel()
         for service in sorted(set(TELLERS.values())):
             await channel.declare_exchange(exchange_of(service), aio_pika.ExchangeType.TOPIC, durable=True)
@@ -41,14 +61,23 @@ async def mark_told(url: str, services: Sequence[str]) -> None:
 
     Whoever is interrupted before this does it again; the mark, an exchange without bindings, goes with the queue.
     """
-    async with await _connected(url) as connection:
+    async with await connected(url) as connection:
         channel = await connection.channel()
         for service in services:
             await channel.declare_exchange(_mark_of(service), durable=True)
 
 
+async def connected(urls: str) -> Any:
+    """A connection to the first node that opens one. Raises what the last one has failed with."""
+    *others, last = nodes(urls)
+    for url in others:
+        with suppress(Exception):
+            return await _connected(url)
+    return await _connected(last)
+
+
 async def _connected(url: str) -> Any:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(CONNECTS_WITHIN):
         return await aio_pika.connect(url)
 
 

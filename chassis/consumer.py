@@ -15,7 +15,7 @@ from loguru import logger
 
 from chassis import heartbeat
 from chassis.batch import Work
-from chassis.broker import dead_letters_of, with_heartbeat
+from chassis.broker import dead_letters_of, in_turn
 from chassis.database import Database, Transaction
 from chassis.deferred import Deferred
 from chassis.parcels import Death, careful, dead, read, unreadable
@@ -30,11 +30,11 @@ FINISHING = 2.5  # for what is in hand when it ends; what is not finished then c
 class Consumer:
     """A service's subscription: the queue named after it and its dead letters, read with a prefetch of 16 parcels."""
 
-    def __init__(self, service: str, url: str, database: Database, pipeline: Pipeline, work: Work) -> None:
+    def __init__(self, service: str, urls: str, database: Database, pipeline: Pipeline, work: Work) -> None:
         self.service = service
         self.consuming = False
         self._queues = (service, dead_letters_of(service))
-        self._url = with_heartbeat(url)
+        self._addresses = in_turn(urls)
         self._database = database
         self._pipeline = pipeline
         self._work = work
@@ -42,7 +42,9 @@ class Consumer:
 
     def broker(self) -> RabbitBroker:
         """A FastStream broker with two subscribers: the service's queue, and its dead letters, which are drained."""
-        broker = RabbitBroker(self._url, logger=None, graceful_timeout=FINISHING, fail_fast=True, apply_types=False)
+        broker = RabbitBroker(
+            next(self._addresses), logger=None, graceful_timeout=FINISHING, fail_fast=True, apply_types=False
+        )
         for name, receive in ((self.service, self.receive), (dead_letters_of(self.service), self.receive_dead)):
             queue = RabbitQueue(name, declare=False, durable=True)
             subscriber = broker.subscriber(

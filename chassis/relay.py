@@ -16,7 +16,7 @@ from aiormq.exceptions import DeliveryError
 from loguru import logger
 
 from chassis import heartbeat, telemetry
-from chassis.broker import with_heartbeat
+from chassis.broker import in_turn
 from chassis.database import Database
 from contracts.catalogue import UNHEARD
 from contracts.envelope import CONTENT_TYPE
@@ -80,12 +80,12 @@ class BrokerPublisher:
 class Relay:
     """A service's relay."""
 
-    def __init__(self, service: str, database: Database, broker_url: str) -> None:
+    def __init__(self, service: str, database: Database, broker_urls: str) -> None:
         self.service = service
         self.active = False
         self.stands_by = False
         self._database = database
-        self._broker_url = with_heartbeat(broker_url)
+        self._addresses = in_turn(broker_urls)
         self._wake = asyncio.Event()
         self._lock = crc32(f"relay {service}".encode())
         self._due = f"""
@@ -123,7 +123,7 @@ class Relay:
     async def _hold(self, connection: asyncpg.Connection) -> None:
         await connection.add_listener(f"{self.service}_outbox", lambda *_: self._wake.set())
         async with asyncio.timeout(CONFIRM_TIMEOUT):
-            broker = await aio_pika.connect(self._broker_url)
+            broker = await aio_pika.connect(next(self._addresses))
         try:
             async with asyncio.timeout(CONFIRM_TIMEOUT):
                 channel = await (await broker.channel(publisher_confirms=True)).get_underlay_channel()

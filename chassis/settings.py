@@ -62,7 +62,7 @@ class ServiceSettings(Told):
 
     Attributes:
         database_url: the service's own schema, as its own role.
-        broker_url: RabbitMQ, as the service's own user.
+        broker_url: RabbitMQ, as the service's own user; nodes of one cluster are separated by commas.
         service_token: what services show each other on internal routes.
         profile: ``local`` for laptops and tests, else ``production``.
         issuer: the ``iss`` of access tokens.

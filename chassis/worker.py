@@ -26,10 +26,10 @@ class Worker:
     """Everything of a service that nobody calls over HTTP."""
 
     def __init__(self, parts: Parts) -> None:
-        name, url = parts.service.name, parts.settings.broker_url.get_secret_value()
+        name, urls = parts.service.name, parts.settings.broker_url.get_secret_value()
         self.parts = parts
-        self.consumer = Consumer(name, url, parts.database, parts.pipeline, parts.work)
-        self.relay = Relay(name, parts.database, url)
+        self.consumer = Consumer(name, urls, parts.database, parts.pipeline, parts.work)
+        self.relay = Relay(name, parts.database, urls)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -47,12 +47,13 @@ def _account(_state: State) -> Finding:
     return _attempt("account for PostgreSQL", lambda: str(accounts.unprivileged() or "this user"))
 
 
-def _rabbitmq(_state: State) -> Finding:
+def _rabbitmq(state: State) -> Finding:
     if variables().get("ORDERMILL_BROKER_URL"):
         return _finding("RabbitMQ", "the one that ORDERMILL_BROKER_URL names")
     installed = erlang.find_installation()
     if installed:
-        return _finding("RabbitMQ", str(installed.server))
+        nodes = f", {state.broker_nodes} nodes" if state.broker_nodes > 1 else ""
+        return _finding("RabbitMQ", f"{installed.server}{nodes}")
     by_up = os.geteuid() == 0 and shutil.which("apt-get") is not None
     found = "not installed; `up` installs it" if by_up else "not installed"
     return _finding("RabbitMQ", found, ok=by_up, mend=f"{erlang.install_line()}   {erlang.INSTEAD}")

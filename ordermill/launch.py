@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ordermill import accounts, control, plan
+from ordermill import accounts, cluster, control, plan
 from ordermill.errors import Exit, Failure
 from ordermill.shop import Progress, Setup, Shop
 from ordermill.state import State, checkout
@@ -47,12 +47,13 @@ def load_setup() -> Setup:
     return setup
 
 
-async def up(
+async def up(  # noqa: PLR0913  each option of the command is one
     state: State,
     port: int | None,
     *,
     fresh: bool = False,
     archive: str | None = None,
+    broker_nodes: int | None = None,
     shop_of: Callable[[State, Progress], Shop] | None = None,
 ) -> None:
     """Start the shop and keep it until it is told to end by a signal or by `down`."""
@@ -62,6 +63,7 @@ async def up(
             forget(state)
         if archive:
             state.keep_archive(None if archive == NOWHERE else archive)
+        cluster.settle(state, broker_nodes, progress)
         _raise_limits()
         plan.choose_ports(state, port)
         state.keep_layout()
@@ -184,14 +186,12 @@ def summary(shop: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def detached(state: State, port: int | None, *, fresh: bool = False, archive: str | None = None) -> None:
+def detached(state: State, port: int | None, *options: str) -> None:
     """Start `up` in the background, show its progress, return when the shop is ready."""
     with state.lock():
         log = state.log("up")
         log.unlink(missing_ok=True)
-    options = ["--layout", state.layout, *(["--port", str(port)] if port else []), *(["--fresh"] if fresh else [])]
-    options += ["--archive", archive] if archive else []
-    argv = [sys.executable, *COMMAND, *options]
+    argv = [sys.executable, *COMMAND, "--layout", state.layout, *(["--port", str(port)] if port else []), *options]
     path = os.pathsep.join(filter(None, (str(checkout()), os.environ.get("PYTHONPATH"))))
     with log.open("ab") as output:
         child = subprocess.Popen(  # noqa: S603  the program and its words are ours

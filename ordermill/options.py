@@ -3,7 +3,7 @@
 import re
 import sys
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 import typer
@@ -24,6 +24,24 @@ def seconds(text: str) -> float:
         message = f"{text!r} is no duration; write for example 90, 30s, 5m or 2h."
         raise typer.BadParameter(message)
     return float(match[1]) * _UNITS[match[2]]
+
+
+def broker_nodes(text: str) -> int:
+    """How many nodes the broker has: 1, 3 or 5. An even number outlives no more deaths than the odd one below it."""
+    if text not in {"1", "3", "5"}:
+        message = f"{text!r} is no number of nodes; write 1, 3 or 5, so that a majority outlives one or two of them."
+        raise typer.BadParameter(message)
+    return int(text)
+
+
+BrokerNodes = Annotated[
+    Any,
+    typer.Option(
+        parser=broker_nodes,
+        metavar="1|3|5",
+        help="Nodes of the private RabbitMQ, from now on at each start; 1 when it was never said.",
+    ),
+]
 
 
 def line(text: str) -> dict[str, str | int]:

@@ -11,7 +11,7 @@ from ordermill.ports import HOST, is_free
 from ordermill.probes import answers_ok
 from ordermill.process import ORDERMILL, Spec
 from ordermill.services import SERVICES
-from ordermill.state import GATEWAY_PORT, State, checkout
+from ordermill.state import GATEWAY_PORT, State, broker_names, checkout
 
 FORKS = sys.platform == "linux"
 GATEWAY = "gateway"
@@ -40,7 +40,9 @@ def choose_ports(state: State, gateway: int | None = None) -> None:
         message = f"Port {gateway} is taken."
         raise Failure(message, "Choose another one with --port, or leave it out and a free one is found.")
     state.port(GATEWAY, gateway or GATEWAY_PORT)
-    names = ["postgres", "rabbitmq", "rabbitmq.distribution", "epmd", "mailbox.smtp", "mailbox.http"]
+    brokers = broker_names(state.broker_nodes)
+    names = ["postgres", *brokers, *(f"{name}.distribution" for name in brokers)]
+    names += ["epmd", "mailbox.smtp", "mailbox.http"]
     names += [PROVIDER, AUDITOR, *(PACKED if state.layout == "packed" else ())]
     names += [f"{service}.{role}" for service in SERVICES for role in ("api", "worker")]
     for name in names:

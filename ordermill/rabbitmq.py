@@ -1,6 +1,7 @@
 """A private RabbitMQ node from the installed binaries: its own name, ports, data, log, cookie and epmd.
 
-Users, queues and policies come from a definitions file that the node loads while it boots.
+Users, queues and policies come from a definitions file that the node loads while it boots. The nodes of a cluster share
+a folder, and in it the cookie, the definitions and the port mapper.
 """
 
 import base64
@@ -16,10 +17,13 @@ from ordermill.erlang import Installation, trimmed_plugins
 from ordermill.ports import HOST
 from ordermill.probes import epmd_answers, rabbitmq_answers
 from ordermill.process import Spec, nothing
+from ordermill.state import broker_names
 
 ADMINISTRATOR = "ordermill"
 IDLE_QUIETLY = "+sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1}"
 KEEPS_VARIABLES = ("PATH", "LANG", "TMPDIR")
+# A node that waits for its cluster must never give up and begin one of its own: 3.10 does after that many looks.
+FOR_EVER = 1_000_000
 
 
 def password_hash(password: str, salt: bytes | None = None) -> str:
@@ -46,7 +50,7 @@ def administrator_only(password: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class RabbitMQ:
-    """One private node: where it lives and which ports it has."""
+    """One private node: where it lives, which ports it has, which one of how many nodes it is."""
 
     root: Path
     log: Path
@@ -54,6 +58,18 @@ class RabbitMQ:
     distribution_port: int
     epmd_port: int
     password: str
+    number: int = 1
+    of: int = 1
+
+    @property
+    def name(self) -> str:
+        """What its process and its files are called."""
+        return broker_names(self.number)[-1]
+
+    @property
+    def node(self) -> str:
+        """Its name in the cluster."""
+        return node_of(self.number)
 
     @property
     def url(self) -> str:
@@ -65,6 +81,7 @@ class RabbitMQ:
         installed: Installation,
         environment: Mapping[str, str],
         definitions: Mapping[str, Any] | None = None,
+        before: Callable[[], Awaitable[None]] = nothing,
         after_ready: Callable[[], Awaitable[None]] = nothing,
     ) -> tuple[Spec, Spec]:
         """Write the configuration; the specs of its port mapper and of the node, to be started in this order."""
@@ -74,11 +91,12 @@ class RabbitMQ:
         variables = self._variables(installed, environment)
         epmd = self._port_mapper(installed, variables)
         node = Spec(
-            name="rabbitmq",
+            name=self.name,
             argv=(str(installed.server),),
             log=self.log,
             env=variables,
             cwd=self.root,
+            before=before,
             ready=rabbitmq_answers(self.port),
             after_ready=after_ready,
             ready_within=90,
@@ -105,7 +123,33 @@ class RabbitMQ:
         file.write_text(json.dumps(definitions, indent=1))
         (etc / "enabled_plugins").write_text("[].\n")
         (etc / "env.conf").write_text("")
-        (etc / "rabbitmq.conf").write_text(_lines(self.port, file))
+        (etc / f"{self.name}.conf").write_text(configuration(file, *self._lines(), leaders=self._leaders))
+
+    @property
+    def _leaders(self) -> str:
+        return "balanced" if self.of > 1 else "client-local"
+
+    def _lines(self) -> list[str]:
+        local = [
+            f"listeners.tcp.local = {HOST}:{self.port}",
+            "log.console = false",
+            f"log.file = {self.name}.log",
+            "log.file.level = info",
+            "log.file.rotation.size = 10485760",
+            "log.file.rotation.count = 3",
+        ]
+        return [*local, *(["cluster_partition_handling = pause_minority"] if self.of > 1 else ()), *self._joining()]
+
+    def _joining(self) -> list[str]:
+        """A blank node joins the first one, which looks for nobody; a node with data knows its cluster."""
+        if self.number == 1:
+            return []
+        return [
+            "cluster_formation.peer_discovery_backend = classic_config",
+            f"cluster_formation.discovery_retry_limit = {FOR_EVER}",
+            f"cluster_formation.classic_config.nodes.1 = {node_of(1)}",
+            f"cluster_formation.classic_config.nodes.2 = {self.node}",
+        ]
 
     def _variables(self, installed: Installation, environment: Mapping[str, str]) -> dict[str, str]:
         etc, log = self.root / "etc", self.root / "log"
@@ -114,44 +158,37 @@ class RabbitMQ:
             "HOME": str(self.root),
             "ERL_EPMD_ADDRESS": HOST,
             "ERL_EPMD_PORT": str(self.epmd_port),
-            "RABBITMQ_NODENAME": "ordermill@localhost",
+            "RABBITMQ_NODENAME": self.node,
             "RABBITMQ_NODE_IP_ADDRESS": HOST,
             "RABBITMQ_NODE_PORT": str(self.port),
             "RABBITMQ_DIST_PORT": str(self.distribution_port),
             "RABBITMQ_MNESIA_BASE": str(self.root / "data"),
             "RABBITMQ_LOG_BASE": str(log),
-            "RABBITMQ_PID_FILE": str(self.root / "pid"),
-            "RABBITMQ_CONFIG_FILE": str(etc / "rabbitmq"),
+            "RABBITMQ_PID_FILE": str(self.root / f"{self.name}.pid"),
+            "RABBITMQ_CONFIG_FILE": str(etc / self.name),
             "RABBITMQ_ADVANCED_CONFIG_FILE": str(etc / "advanced"),
             "RABBITMQ_CONF_ENV_FILE": str(etc / "env.conf"),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(etc / "enabled_plugins"),
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": IDLE_QUIETLY,
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"{IDLE_QUIETLY} -rabbit quorum_cluster_size {self.of}",
             # The start script then becomes the node instead of waiting beside it: our child is the broker itself.
             "RUNNING_UNDER_SYSTEMD": "true",
             **trimmed_plugins(installed, self.root / "home"),
         }
 
 
-def _lines(port: int, definitions: Path) -> str:
-    local = (
-        f"listeners.tcp.local = {HOST}:{port}",
-        "log.console = false",
-        "log.file = rabbitmq.log",
-        "log.file.level = info",
-        "log.file.rotation.size = 10485760",
-        "log.file.rotation.count = 3",
-    )
-    return configuration(definitions, *local)
+def node_of(number: int) -> str:
+    """The name in its cluster of a node."""
+    return f"ordermill{number if number > 1 else ''}@localhost"
 
 
-def configuration(definitions: Path, *lines: str) -> str:
+def configuration(definitions: Path, *lines: str, leaders: str = "client-local") -> str:
     """The file rabbitmq.conf of a node that loads this file of definitions while it boots."""
     settings = (
         f"load_definitions = {definitions}",
         "loopback_users = none",
         "vm_memory_high_watermark.relative = 0.4",
         "disk_free_limit.absolute = 200MB",
-        "queue_leader_locator = client-local",
+        f"queue_leader_locator = {leaders}",
         *lines,
     )
     return "".join(f"{line}\n" for line in settings)

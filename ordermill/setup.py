@@ -58,10 +58,10 @@ def auditor_url(state: "State") -> str:
     return _as_user(state.database_url, AUDITOR, state.secret(f"{AUDITOR}.database"))
 
 
-def _as_user(url: str, user: str, password: str) -> str:
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return parts._replace(netloc=f"{user}:{quote(password, safe='')}@{host}").geturl()
+def _as_user(urls: str, user: str, password: str) -> str:
+    parts = [urlsplit(url) for url in broker.nodes(urls)]
+    hosts = [(part, part.netloc.rpartition("@")[2]) for part in parts]
+    return ",".join(part._replace(netloc=f"{user}:{quote(password, safe='')}@{host}").geturl() for part, host in hosts)
 
 
 async def prepare(state: "State", on_progress: Callable[[str], None]) -> None:

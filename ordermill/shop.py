@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
 from ordermill import plan
+from ordermill.cluster import Cluster
 from ordermill.erlang import ensure_installation
 from ordermill.errors import Exit, Failure
 from ordermill.postgres import Postgres
 from ordermill.process import Running, Spec
-from ordermill.rabbitmq import RabbitMQ
 from ordermill.state import State
 from ordermill.supervisor import Supervisor
 from ordermill.told import variables
@@ -104,16 +104,16 @@ class Shop:
         port, password = state.port("postgres"), state.secret("postgres")
         server = Postgres(state.root / "postgres", state.log("postgres"), port, password, archive=state.archive)
         spec = await asyncio.to_thread(server.prepare)
-        return await self._until_ready(await self.supervisor.start(spec))
+        return await self._start(spec)
 
     async def _broker(self) -> None:
         installed = await asyncio.to_thread(ensure_installation, self.progress)
-        state, root = self.state, self.state.root / "rabbitmq"
-        ports = (state.port("rabbitmq"), state.port("rabbitmq.distribution"), state.port("epmd"))
-        node = RabbitMQ(root, state.log("rabbitmq"), *ports, state.secret("rabbitmq"))
-        definitions = self.setup.definitions(state)
-        epmd, spec = node.prepare(installed, os.environ, definitions, after_ready=self._topology)
+        definitions = self.setup.definitions(self.state)
+        epmd, nodes = Cluster(self.state).prepare(installed, os.environ, definitions, self._topology)
         await self.supervisor.start_ready(epmd)
+        await asyncio.gather(*(self._start(node) for node in nodes))
+
+    async def _start(self, spec: Spec) -> None:
         await self._until_ready(await self.supervisor.start(spec))
 
     async def _topology(self) -> None:

@@ -32,6 +32,11 @@ def default_root() -> Path:
     return Path(given).resolve() if given else checkout() / ".ordermill"
 
 
+def broker_names(count: int) -> list[str]:
+    """What so many nodes of a broker are called."""
+    return ["rabbitmq", *(f"rabbitmq{number}" for number in range(2, count + 1))]
+
+
 def not_running() -> Failure:
     """What a command says that needs a running shop and finds none."""
     return Failure("No shop of this checkout is running.", "Start it with: make up", Exit.NOT_RUNNING)
@@ -118,9 +123,19 @@ class State:
 
     @property
     def broker_url(self) -> str:
-        """Where the broker is, as its administrator: ours, or the one that the environment names."""
-        ours = f"amqp://ordermill:{self.secret('rabbitmq')}@{HOST}:{self.port('rabbitmq')}/"
+        """Where the broker is, as its administrator: each node of ours, or what the environment names."""
+        who = f"ordermill:{self.secret('rabbitmq')}"
+        ours = ",".join(f"amqp://{who}@{HOST}:{self.port(name)}/" for name in broker_names(self.broker_nodes))
         return variables().get("ORDERMILL_BROKER_URL") or ours
+
+    @property
+    def broker_nodes(self) -> int:
+        """How many nodes the private broker has, as `up` was last told."""
+        return int(_read(self.root / "broker.json").get("nodes", 1))
+
+    def keep_broker_nodes(self, count: int) -> None:
+        """Run so many nodes from the next start on. Kept, since their data is of that many."""
+        _write(self.root / "broker.json", {"nodes": count})
 
     @property
     def archive(self) -> Path | None:

@@ -5,12 +5,14 @@ from typing import Annotated, Literal
 
 import typer
 
+from ordermill.options import BrokerNodes
+
 
 def register(app: typer.Typer) -> None:
     app.command()(up)
 
 
-def up(
+def up(  # noqa: PLR0913  each option is a parameter
     *,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Return when ready; end it with `down`.")] = False,
     layout: Annotated[
@@ -25,6 +27,7 @@ def up(
             help="Keep the database's whole log there, from now on at each start, so that any moment can be restored.",
         ),
     ] = None,
+    broker_nodes: BrokerNodes = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Begin with an empty shop.")] = False,
 ) -> None:
     """Start PostgreSQL, RabbitMQ, the mailbox and every service; Ctrl+C stops it all."""
@@ -33,6 +36,12 @@ def up(
 
     state = State.open(layout=layout)
     if detach:
-        launch.detached(state, port, fresh=fresh, archive=archive)
+        launch.detached(state, port, *_passed_on(archive=archive, broker_nodes=broker_nodes, fresh=fresh))
     else:
-        asyncio.run(launch.up(state, port, fresh=fresh, archive=archive))
+        asyncio.run(launch.up(state, port, fresh=fresh, archive=archive, broker_nodes=broker_nodes))
+
+
+def _passed_on(*, archive: str | None, broker_nodes: int | None, fresh: bool) -> list[str]:
+    given = {"--archive": archive, "--broker-nodes": broker_nodes}
+    words = [word for option, value in given.items() if value for word in (option, str(value))]
+    return [*words, *(["--fresh"] if fresh else [])]

@@ -141,7 +141,7 @@ async def test_what_the_broker_refuses_waits_and_holds_up_nobody(broker, relay, 
 async def test_of_two_relays_one_is_active_and_the_other_takes_over_when_its_connection_ends(
     broker, relay, told, published, rows
 ):
-    other = Relay(SERVICE, relay._database, relay._broker_url)
+    other = Relay(SERVICE, relay._database, next(relay._addresses))
     relays = (forever("relay", each.run, longest_pause=0.2) for each in (relay, other))
     async with running(*relays):
         await eventually(lambda: relay.active != other.active)
