@@ -7,8 +7,10 @@ from chassis.pipeline import Pipeline
 from contracts.types import Role
 
 
-async def create_user(pipeline: Pipeline, email: str, password: str, role: Role, full_name: str | None = None) -> User:
-    """Registers a user with any role, through auth_service's own pipeline.
+async def create_user(  # noqa: PLR0913 -- what an account is made of
+    pipeline: Pipeline, email: str, password: str, role: Role, full_name: str | None = None, *, actor: str = "system"
+) -> User:
+    """Registers a user with any role, through auth_service's own pipeline; ``actor`` is who does so.
 
     Raises:
         ValueError: when the address is none.
@@ -20,5 +22,5 @@ async def create_user(pipeline: Pipeline, email: str, password: str, role: Role,
         role=role,
         full_name=full_name,
     )
-    user: User = await pipeline.submit(command)
+    user: User = await pipeline.submit(command, actor=actor)
     return user

@@ -95,7 +95,7 @@ async def create_admin(told: Mapping[str, str], email: str, password: str) -> No
 
     async def create() -> None:
         async with at_work("auth_service", told) as parts:
-            await create_user(parts.pipeline, email, password, Role.ADMIN)
+            await create_user(parts.pipeline, email, password, Role.ADMIN, actor=actor())
 
     try:
         await reaching(create())

@@ -63,6 +63,7 @@ async def test_an_administrator_is_created_with_a_password_from_a_pipe(ask, told
 
     assert code == 0
     assert await ask(ACCOUNTS) == [("ann@example.com", "admin")]
+    assert await ask("SELECT what, actor FROM auth_service.security_events") == [("registered", inside.actor())]
     assert capsys.readouterr().err == "Ann@Example.com may now sign in\n"
 
 
