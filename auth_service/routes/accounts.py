@@ -9,6 +9,7 @@ from auth_service import store
 from auth_service.domain.erasing import EraseUser
 from auth_service.domain.user import ChangePassword, CredentialsWrong, RegisterUser, UpdateUser, User
 from auth_service.own import Own
+from auth_service.present import PresentAdmin
 from auth_service.schemas import (
     Email,
     KeysView,
@@ -130,7 +131,7 @@ async def get_user(edge: Edge, _caller: Admin, user_id: UserRef, response: Respo
     response_model=UserView,
     responses=problems(*_TOKEN, "forbidden", "not_found", "validation_failed", "unknown_field"),
 )
-async def update_user(edge: Edge, caller: Admin, user_id: UserRef, body: UserUpdate) -> Response:
+async def update_user(edge: Edge, caller: PresentAdmin, user_id: UserRef, body: UserUpdate) -> Response:
     fields = body.model_dump(exclude_unset=True)
     disabled = fields.pop("disabled", None)
     command = UpdateUser(user_id=user_id, by=caller.user_id, fields=fields, disabled=disabled)
@@ -144,7 +145,7 @@ async def update_user(edge: Edge, caller: Admin, user_id: UserRef, body: UserUpd
     response_class=Response,
     responses=problems(*_TOKEN, "forbidden", "not_found"),
 )
-async def delete_user(edge: Edge, caller: Admin, user_id: UserRef) -> Response:
+async def delete_user(edge: Edge, caller: PresentAdmin, user_id: UserRef) -> Response:
     return await edge.submit(EraseUser(user_id=user_id, by=caller.user_id), lambda _reply: Answer(None, 204))
 
 

@@ -12,6 +12,7 @@ from auth_service.digests import digest_of
 from auth_service.domain.api_key import ApiKey, CreateApiKey, RevokeApiKey, UseApiKey
 from auth_service.domain.user import User
 from auth_service.own import Own
+from auth_service.present import Present
 from auth_service.schemas import ApiKeyCreate, ApiKeyCreated, ApiKeyShown, ApiKeyView, KeyTokenView
 from auth_service.settings import Settings
 from chassis.http import Answer, Caller, Customer, Edge, Listing, Paging, found, listing
@@ -33,7 +34,7 @@ _HINT = len(_PREFIX) + 4
     response_model=ApiKeyCreated,
     responses=problems(*_TOKEN, "account_disabled", "too_many_api_keys", "validation_failed", "unknown_field"),
 )
-async def create_api_key(edge: Edge, caller: Customer, body: ApiKeyCreate) -> Response:
+async def create_api_key(edge: Edge, caller: Present, body: ApiKeyCreate) -> Response:
     shown = _PREFIX + token_urlsafe(32)
     command = CreateApiKey(
         user_id=caller.user_id,

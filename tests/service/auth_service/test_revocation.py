@@ -120,3 +120,30 @@ async def test_where_the_list_cannot_be_read_nobody_is_let_in(shop, ann):
     answer = await shop.http.get("/api/v1/auth/me", headers=ann.headers)
 
     assert (answer.status_code, answer.json()["code"], answer.headers["Retry-After"]) == (503, "unavailable", "1")
+
+
+async def make_a_key(shop, signed_in):
+    body = {"name": "till 3", "scopes": ["orders:read"]}
+    return (await shop.http.post("/api/v1/auth/api-keys", json=body, headers=signed_in.headers)).status_code
+
+
+async def test_whoever_is_shut_out_makes_no_key_that_outlasts_it_however_old_the_list_is(shop, ann):
+    assert await make_a_key(shop, ann) == 201
+    await shop.http.post("/api/v1/auth/logout", headers=ann.headers)
+
+    assert await status(shop, ann) == 200  # nobody has read the list yet
+    assert await make_a_key(shop, ann) == 401
+
+
+@pytest.mark.parametrize("method", ["PATCH", "DELETE"])
+async def test_nor_does_an_administrator_who_is_shut_out_administer(shop, ann, method):
+    root = await shop.admin()
+    await shop.http.post("/api/v1/auth/logout", headers=root.headers)
+
+    body = {"role": "admin"} if method == "PATCH" else None
+    refused = await shop.http.request(method, f"/api/v1/users/{ann.user['id']}", json=body, headers=root.headers)
+
+    assert (refused.status_code, refused.json()["code"]) == (401, "token_invalid")
+    assert await shop.sql("SELECT role, erased_at FROM auth_service.users WHERE email = 'ann@shop.test'") == [
+        ("customer", None)
+    ]
