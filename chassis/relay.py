@@ -24,6 +24,15 @@ from contracts.envelope import CONTENT_TYPE
 PARCELS = 200
 CONFIRM_TIMEOUT = 8.0  # shorter than idle_session_timeout, which guards the lock
 POLL = 1.0
+TAKE = "SELECT pg_try_advisory_lock($1)"
+# Whoever can connect can hold any lock. One that is held in another role's name keeps nobody from telling.
+TAKEN_BY_A_STRANGER = """
+    SELECT EXISTS (
+        SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+        WHERE l.locktype = 'advisory' AND l.granted AND (l.classid, l.objid, l.objsubid) = (0, $1::oid, 1)
+          AND a.datname = current_database() AND a.usename <> current_user
+    )
+"""
 
 
 class Publisher(Protocol):
@@ -110,7 +119,7 @@ class Relay:
             connection = await self._database.connect()
             try:
                 await connection.execute("SET idle_session_timeout = '10s'; SET statement_timeout = '10s'")
-                while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", self._lock):
+                while not await self._may_begin(connection):
                     self.stands_by = True
                     heartbeat.beat()
                     await asyncio.sleep(POLL)
@@ -119,6 +128,14 @@ class Relay:
             finally:
                 self.active = self.stands_by = False
                 connection.terminate()
+
+    async def _may_begin(self, connection: asyncpg.Connection) -> bool:
+        if await connection.fetchval(TAKE, self._lock):
+            return True
+        is_stolen = bool(await connection.fetchval(TAKEN_BY_A_STRANGER, self._lock))
+        if is_stolen:
+            logger.error("another role holds the lock of the relay of {}; it relays without", self.service)
+        return is_stolen
 
     async def _hold(self, connection: asyncpg.Connection) -> None:
         await connection.add_listener(f"{self.service}_outbox", lambda *_: self._wake.set())

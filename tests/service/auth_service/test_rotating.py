@@ -136,3 +136,14 @@ async def test_a_process_starts_before_there_is_a_schema_and_reads_its_keys_once
 
     assert await shop.sql("SELECT count(*) FROM auth_service.signing_keys") == [(1,)]
     assert [signer] == list(await parts.own.keys.published())
+
+
+async def test_a_lock_that_any_role_can_hold_keeps_no_key_from_being_read_or_made(shop, database):
+    stranger = await asyncpg.connect(database)
+    await stranger.fetchval("SELECT pg_advisory_lock(hashtext('auth_service.signing_keys'))")
+
+    await turn(shop)
+    shop.parts.own.keys._read_at = float("-inf")
+
+    assert len(await kids(shop)) == await count(shop) == 2
+    await stranger.close()

@@ -173,3 +173,21 @@ async def test_a_relay_without_a_broker_gives_the_lock_back(relay, service_url, 
 
     assert unreachable.active is False
     assert await connection.fetchval("SELECT pg_try_advisory_lock($1)", relay._lock)
+
+
+async def test_a_lock_that_another_role_holds_keeps_no_relay_from_its_work(relay, connection, ledger_url):
+    stranger = await asyncpg.connect(ledger_url)  # the owner stands for it
+    await stranger.fetchval("SELECT pg_advisory_lock($1)", relay._lock)
+
+    assert await relay._may_begin(connection) is True
+
+    await stranger.close()
+
+
+async def test_a_lock_that_another_relay_of_the_service_holds_does(relay, connection, service_url):
+    other = await asyncpg.connect(service_url)
+    assert await relay._may_begin(other) is True
+
+    assert await relay._may_begin(connection) is False
+
+    await other.close()

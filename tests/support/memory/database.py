@@ -16,6 +16,7 @@ from typing import Any
 import asyncpg
 from sqlalchemy import MetaData
 
+from chassis.relay import TAKE, TAKEN_BY_A_STRANGER
 from chassis.statements import Bulk, Statement
 from tests.support.memory.tables import Key, Record, Row, Table, tables_of
 
@@ -343,7 +344,9 @@ class Connection:
         await self._network.ask(None)
         if self._ended:
             raise asyncpg.ConnectionDoesNotExistError("connection is closed")
-        if text != "SELECT pg_try_advisory_lock($1)":
+        if text == TAKEN_BY_A_STRANGER:
+            return False
+        if text != TAKE:
             raise KeyError(text)
         lock = ("advisory", *arguments)
         if self._schema.locks.setdefault(lock, self) is self:
