@@ -13,7 +13,7 @@ from faststream import AckPolicy
 from faststream.rabbit import Channel, RabbitBroker, RabbitMessage, RabbitQueue
 from loguru import logger
 
-from chassis import heartbeat
+from chassis import heartbeat, properties
 from chassis.batch import Work
 from chassis.broker import dead_letters_of, in_turn
 from chassis.database import Database, Transaction
@@ -42,6 +42,7 @@ class Consumer:
 
     def broker(self) -> RabbitBroker:
         """A FastStream broker with two subscribers: the service's queue, and its dead letters, which are drained."""
+        properties.accept_any()
         broker = RabbitBroker(
             next(self._addresses), logger=None, graceful_timeout=FINISHING, fail_fast=True, apply_types=False
         )

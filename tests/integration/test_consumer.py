@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from uuid import uuid4
 
 import aio_pika
+import pamqp.encode
 import pytest
 
 from chassis import consumer as chassis_consumer
@@ -190,6 +191,21 @@ async def test_a_message_that_is_no_parcel_at_all_is_parked_once(broker, working
         await exchange.publish(aio_pika.Message(b"hello"), "refund.failed")
         await eventually(lambda: nothing_waits(broker))
         await sees("SELECT index, body FROM $S.deferred ORDER BY message_id", (-1, "hello"), (-1, "hello"))
+
+
+async def test_a_message_whose_properties_are_no_text_keeps_nobody_from_the_queue(broker, working, sees, monkeypatch):
+    short_string = pamqp.encode.METHODS["shortstr"]
+    monkeypatch.setitem(
+        pamqp.encode.METHODS, "shortstr", lambda text: b"\x02\xff\xfe" if text == "no text" else short_string(text)
+    )
+    exchange = await broker.channel.get_exchange(exchange_of("payment_service"))
+    await exchange.publish(aio_pika.Message(b"hello", message_id="no text"), "refund.failed")
+
+    async with working():
+        await broker.tell(refunded(amount=1))
+
+        await sees(BALANCES, (1,))
+        await sees("SELECT index, state, body FROM $S.deferred", (-1, "parked", "hello"))
 
 
 async def test_a_topic_that_is_bound_but_not_decided_upon_is_acknowledged(broker, working, sees):
