@@ -40,7 +40,7 @@ CREATE TABLE IF NOT EXISTS {role}.alembic_version
 REVOKE INSERT, UPDATE, DELETE ON {role}.alembic_version FROM {role};
 """
 
-# Reads everything, now and after later migrations, and writes nothing. It takes one processor at most.
+# Reads everything but keys, now and after later migrations, and writes nothing. It takes one processor at most.
 _AUDITOR = """
 DO $$ BEGIN
     IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'auditor') THEN CREATE ROLE auditor LOGIN; END IF;
@@ -60,6 +60,8 @@ GRANT USAGE ON SCHEMA {schema} TO auditor;
 GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO auditor;
 ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT SELECT ON TABLES TO auditor;
 """
+# Whoever reads these signs tokens in anybody's name, and so writes everything.
+_BUT = "REVOKE SELECT ON auth_service.signing_keys FROM auditor;"
 
 
 async def create_roles(url: str, passwords: Mapping[str, str]) -> None:
@@ -75,12 +77,13 @@ async def create_roles(url: str, passwords: Mapping[str, str]) -> None:
 
 
 async def create_auditor(url: str, password: str) -> None:
-    """The role that reads every schema, the provider's books too; they have to be there."""
+    """The role that reads every schema, the provider's books too, and no key; after the migrations."""
     connection = await asyncpg.connect(url)
     try:
         await connection.execute(_AUDITOR.format(password=password, database=await _name_of(connection)))
         for schema in (*SERVICES, PROVIDER):
             await connection.execute(_READS.format(schema=schema))
+        await connection.execute(_BUT)
     finally:
         await connection.close()
 

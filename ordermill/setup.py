@@ -68,11 +68,11 @@ async def prepare(state: "State", on_progress: Callable[[str], None]) -> None:
     """Roles, schemas and migrations. Safe to repeat; needs PostgreSQL only."""
     roles = {role: state.secret(f"{role}.database") for role in (*SERVICES, PROVIDER)}
     await create_roles(state.database_url, roles)
-    await create_auditor(state.database_url, state.secret(f"{AUDITOR}.database"))
     on_progress("roles and schemas")
     for service in SERVICES:
         await upgrade(state.database_url, load(service))
     await create_provider_books(state.database_url)
+    await create_auditor(state.database_url, state.secret(f"{AUDITOR}.database"))
     await fill_replica(state)
     on_progress("migrations")
 

@@ -33,10 +33,10 @@ async def make_template(server: str, lock: Path) -> str:
             await connection.execute(f"CREATE DATABASE {TEMPLATE}")
             url = within(server, TEMPLATE)
             await create_roles(url, dict.fromkeys((*SERVICES, "provider"), "test"))
-            await create_auditor(url, "test")
             for name in SERVICES:
                 await upgrade(url, load(name))
             await create_provider_books(url)
+            await create_auditor(url, "test")
             await connection.execute(f"ALTER DATABASE {TEMPLATE} IS_TEMPLATE true")
         finally:
             await connection.close()
