@@ -16,7 +16,7 @@ from ordermill.state import State, broker_names
 from ordermill.told import variables
 
 LOOKS_EACH = 0.1
-ALL_WITHIN = 60
+ALL_WITHIN = 10
 Step = Callable[[], Awaitable[None]]
 
 
@@ -53,19 +53,28 @@ class Cluster:
         return prepared[0][0], specs
 
     def _after_the_first(self, node: RabbitMQ) -> Step:
-        """A blank node that looks for the first one holds the lock that the first one takes when it is blank, too."""
-        first = rabbitmq_answers(self.nodes[0].port)
+        """A blank node that looks for the first one holds the lock that the first one takes when it is blank, too.
+
+        One that was ended while it joined must not wait: the first one may have paused since it lacks that very node.
+        """
+        first, started = rabbitmq_answers(self.nodes[0].port), self._data / node.node
 
         async def wait() -> None:
-            while node.number > 1 and not self._formed.exists() and not await first():  # noqa: ASYNC110 -- another process announces nothing
+            while node.number > 1 and not started.exists() and not await first():  # noqa: ASYNC110 -- another process announces nothing
                 await asyncio.sleep(LOOKS_EACH)
 
         return wait
 
     async def _complete(self, installed: Installation, environment: Mapping[str, str]) -> None:
-        """Nothing is declared before every node has joined: a queue has its members from the beginning."""
+        """Nothing is declared before every node has joined: a queue has its members from the beginning.
+
+        Raises RuntimeError while one is missing. One is online before its boot is through, and answers after it.
+        """
         if len(self.nodes) == 1 or self._formed.exists():
             return
+        if not all([await rabbitmq_answers(node.port)() for node in self.nodes]):
+            message = "not every node of its cluster answers"
+            raise RuntimeError(message)
         program = installed.home / "sbin" / "rabbitmqctl"
         words = ("await_online_nodes", str(len(self.nodes)), "--timeout", str(ALL_WITHIN))
         child = await asyncio.create_subprocess_exec(

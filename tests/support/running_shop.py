@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -37,11 +37,16 @@ class RunningShop:
     """A shop that runs: where it is reached, its processes, its database as the owner, its servers in containers."""
 
     def __init__(
-        self, home: Path, layout: str, settings: Mapping[str, str], servers: Mapping[str, Contained] | None = None
+        self,
+        home: Path,
+        layout: str,
+        settings: Mapping[str, str],
+        servers: Mapping[str, Contained] | None = None,
+        options: Sequence[str] = (),
     ) -> None:
         home.mkdir(parents=True, exist_ok=True)
         self.home = home
-        self.layout = layout
+        self._options = ("--layout", layout, *options)
         self.url = ""
         self.mailbox = ""
         self.database_url = ""
@@ -51,7 +56,7 @@ class RunningShop:
 
     async def up(self) -> None:
         port = find_free(None, start_of(self.home), set())
-        await self.command("up", "--detach", "--layout", self.layout, "--port", str(port))
+        await self.command("up", "--detach", *self._options, "--port", str(port))
         told = await self.ps()
         self.url, self.mailbox, self.database_url = told["gateway"], told["mailbox"], told["database_url"]
 
@@ -164,11 +169,14 @@ class RunningShop:
 
 @asynccontextmanager
 async def a_running_shop(
-    home: Path, layout: str = "packed", *, own_servers: bool = False, **settings: str
+    home: Path, layout: str = "packed", *, own_servers: bool = False, options: Sequence[str] = (), **settings: str
 ) -> AsyncIterator[RunningShop]:
-    """A shop of its own, ready; it ends with the block. ``own_servers``: `up` starts them, engine or not."""
+    """A shop of its own, ready; it ends with the block. ``own_servers``: `up` starts them, engine or not.
+
+    ``options`` are more words for `up`.
+    """
     async with _servers(home, contained=an_engine_answers() and not own_servers) as servers:
-        shop = RunningShop(home, layout, settings, servers)
+        shop = RunningShop(home, layout, settings, servers, options)
         try:
             await shop.up()
             try:
