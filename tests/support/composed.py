@@ -17,9 +17,20 @@ def text() -> str:
 
 def services() -> dict[str, dict[str, Any]]:
     """What each service of the file says, as if no variable were set."""
-    composed = yaml.safe_load(VARIABLE.sub(r"\2", text()))
-    found: dict[str, dict[str, Any]] = composed["services"]
+    found: dict[str, dict[str, Any]] = _told(yaml.safe_load(text())["services"])
     return found
+
+
+def _told(part: Any) -> Any:
+    """Variables are put into what was read, as Compose does it: what is empty then is an empty text."""
+    match part:
+        case dict():
+            return {name: _told(value) for name, value in part.items()}
+        case list():
+            return [_told(value) for value in part]
+        case str():
+            return VARIABLE.sub(r"\2", part)
+    return part
 
 
 def ours(kind: str = "") -> dict[str, dict[str, Any]]:
