@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 from loguru import logger
@@ -14,48 +14,12 @@ from chassis.decisions import Cause, Decisions, Key, State
 from chassis.deferred import DeferredEvents
 from chassis.handover import Handed
 from chassis.idempotency import Answer, Claim, Claims, Scope, Taken, again
-from chassis.ids import typeid
 from chassis.inbox import Claimed, Inbox
 from chassis.items import Again, Command, Entry, Item, Parcel
-from chassis.logging import Line
 from chassis.outbox import Outbox, Told
+from chassis.settled import Settled
 from chassis.store import Change, Store
 from contracts.envelope import Envelope
-
-
-class Settled(NamedTuple):
-    """An item and what became of it: done, refused, failed, deferred, or why it was ignored."""
-
-    item: Item
-    outcome: str
-
-    def line(self) -> Line:
-        """What the log says of it. Where it is about an order, the line says which."""
-        body, cause = self.item.body, self.item.cause
-        told = {
-            "outcome": self.outcome,
-            "request_id": cause.correlation_id,
-            "trace_id": (cause.traceparent or "")[3:35],
-        }
-        if isinstance(order_id := getattr(body, "order_id", None), UUID):
-            told["order_id"] = typeid("ord", order_id)
-        return type(body).__name__, told
-
-    def trace(self, tracer: tracing.Tracer, service: str, seconds: float) -> None:
-        """Its span, as long as its batch took (OpenTelemetry's conventions for messaging)."""
-        item, entry = self.item, self.item.entry
-        if (own := item.cause.traceparent) is None:
-            return
-        name, told = self.line()
-        attributes = {"ordermill.outcome": self.outcome, "ordermill.order_id": told.get("order_id", "")}
-        if isinstance(entry, Command):
-            tracer.span(
-                service, name, "INTERNAL", own, entry.context.traceparent, seconds=seconds, attributes=attributes
-            )
-        elif item.envelope is not None:
-            attributes |= {"messaging.system": "rabbitmq", "messaging.message.id": str(item.envelope.id)}
-            came = item.envelope.traceparent
-            tracer.span(service, name, "CONSUMER", own, came, seconds=seconds, attributes=attributes)
 
 
 @dataclass(slots=True)

@@ -6,17 +6,15 @@ statements whatever its size, so under load they begin at a pace; what comes to 
 
 import asyncio
 import random
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
-from functools import partial
 from math import inf
 from typing import Any
 
 from loguru import logger
 
-from chassis import heartbeat, telemetry, tracing
-from chassis.batch import Batch, Settled, Work
+from chassis import heartbeat, telemetry
+from chassis.batch import Batch, Work
 from chassis.context import Context, new_traceparent, start
 from chassis.database import CONFLICT, OUTAGE, Database, Transaction
 from chassis.deferred import Deferred
@@ -24,7 +22,7 @@ from chassis.handover import Handed, Handover
 from chassis.idempotency import Answer, Claim
 from chassis.ids import new_id
 from chassis.items import Again, Command, Entry, Parcel, Unavailable, Waiting, give_up, refuse
-from chassis.logging import info_each
+from chassis.settled import tell
 from chassis.tasks import Signal
 from contracts.envelope import Envelope, decode
 
@@ -220,12 +218,7 @@ class Pipeline:
         for entry in batch.entries:
             if not entry.settled.done():
                 entry.settled.set_result(batch.outcomes.get(entry))
-        for (kind, outcome), count in Counter([(type(item.body), how) for item, how in batch.settled]).items():
-            telemetry.ITEMS.labels(self.service, kind.__name__, outcome).inc(count)
-        info_each(self.service, partial(map, Settled.line, tuple(batch.settled)))
-        if (tracer := tracing.current) is not None:
-            for each in batch.settled:
-                each.trace(tracer, self.service, seconds)
+        tell(self.service, batch.settled, seconds)
         telemetry.BATCH.labels(self.service).observe(sum(entry.size for entry in batch.entries))
         telemetry.BATCH_SECONDS.labels(self.service).observe(seconds)
         self.committed.fire()

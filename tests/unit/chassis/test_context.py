@@ -17,7 +17,7 @@ def asked():
 def test_what_a_client_sent_is_taken():
     context = start("shop-7.a_b", TRACE)
 
-    assert context == Context("shop-7.a_b", TRACE)
+    assert context == Context("shop-7.a_b", TRACE, parent=TRACE)
     assert context.trace_id == "0af7651916cd43dd8448eb211c80319c"
 
 

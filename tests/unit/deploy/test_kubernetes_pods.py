@@ -5,7 +5,7 @@ import copy
 import pytest
 
 from ordermill.serving import ENDS_WITHIN
-from tests.support import composed, kubernetes
+from tests.support import kubernetes
 from tests.support.kubernetes import OVERLAYS, flaws, rendered
 from tests.support.pods import of_kind, pods, selects
 
