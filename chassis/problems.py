@@ -163,11 +163,16 @@ def of_validation(errors: Sequence[Mapping[str, Any]]) -> Problem:
     if any(error["type"] == "json_invalid" for error in errors):
         return Problem("malformed_json", "The body is not valid JSON.")
     faults = [
-        Fault(pointer=_pointer(error["loc"]), code=_fault_code(error["type"]), detail=error["msg"])
+        Fault(pointer=_pointer(error["loc"]), code=_fault_code(error["type"]), detail=_said(error["msg"]))
         for error in errors[:FAULTS]
     ]
     unknown = all(fault.code == "unknown_field" for fault in faults)
     return Problem("unknown_field" if unknown else "validation_failed", faults[0].detail, faults)
+
+
+def _said(message: str) -> str:
+    """What a validator of ours says, without what pydantic puts before it."""
+    return message.removeprefix("Value error, ")
 
 
 def _pointer(location: Sequence[str | int]) -> str:

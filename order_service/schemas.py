@@ -10,6 +10,7 @@ from pydantic import Field
 from chassis.http import Body, View
 from chassis.ids import OrderRef, RefundRef, ShipmentRef, UserRef
 from chassis.times import Timestamp
+from contracts.countries import Country
 from contracts.types import (
     CancelReason,
     Currency,
@@ -63,15 +64,14 @@ class AddressGiven(Body):
     city: Text
     region: Text | None = None
     postal_code: Annotated[str, Field(min_length=1, max_length=20)]
-    country: Annotated[str, Field(pattern=r"^[A-Z]{2}$", description="ISO 3166-1 alpha-2", examples=["DE"])]
+    country: Country
 
 
 class PaymentGiven(Body):
     token: Token
 
 
-class OrderCreate(Body):
-    lines: Lines
+class OrderCreate(QuoteCreate):
     shipping_address: AddressGiven
     payment: PaymentGiven | None = None
     expected_total: MoneyGiven | None = None

@@ -109,6 +109,10 @@ def test_what_the_schema_refuses_is_told_by_json_pointer_and_never_echoed():
     assert "4111111111111111" not in json.dumps(body)
 
 
+def test_a_validator_of_ours_is_told_without_what_pydantic_puts_before_it():
+    assert of_validation([an_error(msg="Value error, XX is no country.")]).detail == "XX is no country."
+
+
 def test_the_whole_body_has_the_pointer_of_the_whole():
     assert of_validation([an_error(loc=("body",))]).errors[0].pointer == "#"
 
