@@ -202,11 +202,16 @@ def head(service: str) -> str | None:
     return ScriptDirectory.from_config(configuration(service)).get_current_head()
 
 
+def next_revision(service: str) -> str:
+    """The id of the revision after the newest one: `0005` after `0004`."""
+    return f"{int(head(service) or 0) + 1:04}"
+
+
 async def migrate(url: str, service: str, metadata: MetaData, action: str, **options: Any) -> None:
     """Runs an Alembic command (``upgrade``, ``downgrade``, ``revision``, ``history``) for one service.
 
     ``url`` is of a role that owns the schema. Replicas that start together take turns under an advisory lock.
-    Alembic's context is process-global, so the caller must not run two at once.
+    Alembic's context is process-global, so the caller must not run two at once. No difference, no ``revision``.
     """
     engine = create_async_engine(url.replace("postgresql://", "postgresql+asyncpg://", 1))
 

@@ -1,6 +1,7 @@
 """Alembic's environment for every service: connection, schema and metadata are the configuration's attributes."""
 
 from alembic import context
+from alembic.operations.ops import MigrationScript
 from sqlalchemy.schema import SchemaItem
 
 _attributes = context.config.attributes
@@ -16,6 +17,12 @@ def _in_schema(name: str | None, kind: str, _parents: object) -> bool:
     return kind != "schema" or name == _service
 
 
+def _only_differences(_context: object, _revision: object, directives: list[MigrationScript]) -> None:
+    """A revision that would change nothing is not written."""
+    if all(operations.is_empty() for script in directives for operations in script.upgrade_ops_list):
+        directives.clear()
+
+
 context.configure(
     connection=_attributes["connection"],
     target_metadata=_attributes["metadata"],
@@ -23,5 +30,6 @@ context.configure(
     include_name=_in_schema,
     include_object=_ours,
     version_table_schema=_service,
+    process_revision_directives=_only_differences,
 )
 context.run_migrations()

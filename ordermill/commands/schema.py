@@ -1,6 +1,7 @@
 """Schemas and topology: `migrate`, `upgrade`, `downgrade`, `initdb`, `history`, `topology`."""
 
 import asyncio
+import sys
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,11 +26,12 @@ def _state() -> "State":
     return State.open() if "ORDERMILL_DATABASE_URL" in variables() else State.attach()
 
 
-def _run(work: Coroutine[Any, Any, object], done: str) -> None:
+def _run(work: Coroutine[Any, Any, object], done: str | None = None) -> None:
+    """Does work and says that it is done, with what it returns unless there are words for it."""
     from ordermill import inside
 
-    asyncio.run(inside.reaching(work, refused=OWNER, missing="Make it: ordermill initdb"))
-    _progress.print(done)
+    said = asyncio.run(inside.reaching(work, refused=OWNER, missing="Make it: ordermill initdb"))
+    _progress.print(said if done is None else done)
 
 
 async def _alembic(names: tuple[str, ...], action: str, **options: Any) -> None:
@@ -49,11 +51,30 @@ async def _upgraded(names: tuple[str, ...], revision: str) -> None:
         await setup.fill_replica(_state())
 
 
+async def _revised(service: str, message: str) -> str:
+    """Writes the difference as the next revision; says what is to be done about it."""
+    from chassis.migrations import head, migrate, next_revision
+    from ordermill.services import load
+
+    url, metadata, options = _state().database_url, load(service).metadata, {"rev_id": next_revision(service)}
+    await migrate(url, service, metadata, "revision", message=message, autogenerate=True, **options)
+    head.cache_clear()
+    written = head(service) == options["rev_id"]
+    return "Read it before you commit it." if written else "The tables are as the database has them: nothing to write."
+
+
+async def _histories(names: tuple[str, ...]) -> None:
+    for name in names:
+        sys.stdout.write(f"{name}\n")
+        await _alembic((name,), "history")
+
+
 def migrate(
     message: Annotated[str, typer.Option("--message", "-m", help="What the revision does.")], service: OneService
 ) -> None:
     """Write a new revision from the difference between the tables in code and the running database."""
-    _run(_alembic(chosen(service), "revision", message=message, autogenerate=True), "Read it before you commit it.")
+    [name] = chosen(service)
+    _run(_revised(name, message))
 
 
 def upgrade(service: AnyService = None, revision: Annotated[str, typer.Argument()] = "heads") -> None:
@@ -70,7 +91,7 @@ def downgrade(
 
 def history(service: AnyService = None) -> None:
     """List the revisions of each schema."""
-    _run(_alembic(chosen(service), "history"), "")
+    _run(_histories(chosen(service)), "")
 
 
 def initdb() -> None:

@@ -1,11 +1,16 @@
 """`initdb`, `upgrade` and `topology` against servers that refuse: one line says why, another what mends it."""
 
+import shutil
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 
+import order_service
+from chassis import migrations
 from ordermill.errors import Exit
+from ordermill.services import SERVICES
 from tests.support.servers import broker_secret
 
 START = "→ Start the shop with: make up"
@@ -35,6 +40,52 @@ async def empty(postgres, shop_database):
     yield urlsplit(postgres)._replace(path=f"/{name}").geturl()
     await server.execute(f"DROP DATABASE {name} WITH (FORCE)")
     await server.close()
+
+
+@pytest.fixture
+def revisions(tmp_path, monkeypatch):
+    """A copy of order_service's revisions, which a command may add to."""
+    folder = tmp_path / "revisions"
+    shutil.copytree(Path(order_service.__file__).parent / "migrations", folder)
+
+    def configuration(service, **attributes):
+        config = configured(service, **attributes)
+        config.set_main_option("version_locations", str(folder))
+        return config
+
+    configured = migrations.configuration
+    monkeypatch.setattr(migrations, "configuration", configuration)
+    migrations.head.cache_clear()
+    yield lambda: {path.stem for path in folder.glob("[0-9a-f]*.py")}
+    migrations.head.cache_clear()
+
+
+async def test_without_a_difference_no_revision_is_written(ordermill, revisions):
+    before = revisions()
+
+    said = await ordermill("migrate", "--message", "nothing", "--service", "order_service")
+
+    assert (said.code, revisions()) == (0, before)
+    assert said.err.splitlines()[-1] == "The tables are as the database has them: nothing to write."
+
+
+async def test_a_difference_becomes_the_next_revision_in_number(ordermill, ask, revisions):
+    before = revisions()
+    await ask("ALTER TABLE order_service.orders DROP COLUMN note")
+
+    said = await ordermill("migrate", "--message", "a note", "--service", "order_service")
+
+    assert said.code == 0
+    assert revisions() - before == {f"{len(before) + 1:04}_a_note"}
+    assert said.err.splitlines()[-1] == "Read it before you commit it."
+
+
+async def test_the_history_says_whose_revisions_they_are(ordermill, at, shop_database):
+    at("DATABASE", shop_database)
+
+    said = await ordermill("history")
+
+    assert [line for line in said.out.splitlines() if line in SERVICES] == list(SERVICES)
 
 
 @pytest.mark.parametrize("command", ["initdb", "upgrade"])
