@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from ordermill import commands
-from ordermill.errors import Exit, Failure
+from ordermill.called import as_called
+from ordermill.errors import Exit, Failure, ReaderLeft
 
 if TYPE_CHECKING:
     import typer
@@ -46,10 +47,11 @@ def build(names: Iterable[str]) -> "typer.Typer":
     """The application with the commands of these modules."""
     import typer
 
-    from ordermill.options import program
+    from ordermill.options import Program, program
 
     app = typer.Typer(
         name="ordermill",
+        cls=Program,
         epilog=EPILOG,
         no_args_is_help=True,
         add_completion=False,
@@ -69,10 +71,10 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         build(needed(given))(given, prog_name="ordermill")
     except Failure as failure:
-        sys.stderr.write(f"{failure.message}\n→ {failure.mend}\n")
+        sys.stderr.write(f"{failure.message}\n→ {as_called(failure.mend)}\n")
         sys.exit(failure.code)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
-    except BrokenPipeError:
+    except ReaderLeft:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(Exit.FAILED)
+        sys.exit(0)

@@ -84,7 +84,9 @@ def _folder(state: State) -> Finding:
     return _finding("state folder", str(state.root), ok=writable, mend=f"Make {state.root} writable.")
 
 
-def _gateway_port(_state: State) -> Finding:
+def _gateway_port(state: State) -> Finding:
+    if state.is_running() and State.attach(state.root).port("gateway") == GATEWAY_PORT:
+        return _finding("port 8000", "the gateway of this shop")
     free = is_free(GATEWAY_PORT)
     return _finding("port 8000", "free" if free else "taken; the gateway takes another one")
 

@@ -16,6 +16,10 @@ class Exit(IntEnum):
     AUDIT_BROKEN = 9
 
 
+class ReaderLeft(Exception):
+    """Whoever read our output has all that they wanted, as `head` has."""
+
+
 class Failure(Exception):
     """A cause in one sentence and the line that mends it."""
 

@@ -24,6 +24,7 @@ from chassis.wire import Wire
 from chassis.worker import Worker
 from ordermill import ports
 from ordermill.apart import survives
+from ordermill.plan import PACKED
 from ordermill.services import SERVICES, load
 from ordermill.serving import Server
 
@@ -140,12 +141,18 @@ def _probes(name: str, checks: Any) -> list[Route]:
     return [Route(path, endpoint) for path, endpoint in paths.items()]
 
 
+def called(names: Sequence[str], role: str) -> str:
+    """The name of a process in its log, as `ps` shows it."""
+    packed = (name for name, hosted in PACKED.items() if role == "worker" and set(hosted) == set(names))
+    return next(packed, f"{names[0] if len(names) == 1 else 'shop'}.{role}")
+
+
 def run(names: Sequence[str], role: str, port: int, host: str = "127.0.0.1") -> None:
     """Serves until SIGTERM: accepted work is finished, then the process ends, within 10 s in any case."""
     logs = LogSettings()
     if names == [PROVIDER]:
         HERE.at_work = PROVIDED  # its callers are ours, bound themselves, and some cards let them wait
-    logging.set_up(f"{names[0] if len(names) == 1 else 'shop'}.{role}", level=logs.log_level, form=logs.log_format)
+    logging.set_up(called(names, role), level=logs.log_level, form=logs.log_format)
     config = uvicorn.Config(
         application(list(names), role),
         host=host,

@@ -207,9 +207,8 @@ def _follow_until_ready(log: Path, child: subprocess.Popen[bytes]) -> None:
             ended = child.poll()
             text = lines.read()
             sys.stderr.write(text)
-            if ended is not None:
-                cause = f"up ended with exit code {ended}."
-                raise Failure(cause, f"Read {log}", Exit.STEP_FAILED)
+            if ended is not None:  # it has said why, and what mends it
+                raise SystemExit(ended if ended > 0 else Exit.STEP_FAILED)
             if SAID_WHEN_READY in text:
                 child.returncode = 0  # It runs on without us: nobody waits for it, and nobody is warned about it.
                 return

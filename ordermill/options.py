@@ -7,6 +7,9 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import typer
+from typer.core import TyperGroup
+
+from ordermill.errors import ReaderLeft
 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 _SKU = re.compile(r"[A-Z0-9][A-Z0-9-]{0,63}")
@@ -76,6 +79,16 @@ def order_id(text: str) -> UUID:
     except ValueError:
         message = f"{text!r} is no order; write it like ord_01m7xv52z2e5ptsd32m3cp17cd."
         raise typer.BadParameter(message) from None
+
+
+class Program(TyperGroup):
+    """All commands. That nobody reads on is our own affair: Click would end with 1."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise ReaderLeft from None
 
 
 def _told(asked: bool) -> None:  # noqa: FBT001  Typer's signature

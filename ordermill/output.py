@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+WIDEST = 10_000
+
 
 class Form(StrEnum):
     """The forms that data is shown in."""
@@ -25,11 +27,12 @@ def as_json(data: Any) -> None:
 
 
 def as_table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
-    """Print rows as a table; what is missing stays empty."""
+    """Print rows as a table; what is missing stays empty, and nothing is shortened: paths are there to be copied."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row in rows:
-        table.add_row(*("" if row.get(column) is None else str(row[column]) for column in columns))
-    Console(file=sys.stdout, soft_wrap=True).print(table)
+        table.add_row(*(Text("" if row.get(column) is None else str(row[column])) for column in columns))
+    Console(file=sys.stdout, width=WIDEST, soft_wrap=True).print(table)

@@ -127,6 +127,6 @@ def _ours(state: State, name: str, arguments: Sequence[str], port: int, told: Ma
         listens=port if arguments[0] == "run" else None,
         ready=answers_ok(port, "/readyz"),
         alive=answers_ok(port, "/livez"),
-        url=None if name.endswith(".worker") else f"http://{HOST}:{port}",
+        url=f"http://{HOST}:{port}",
         rank=_rank(name),
     )

@@ -52,7 +52,13 @@ def _of(service: str, told: Mapping[str, str]) -> dict[str, str]:
 
 
 def hand_out(state: State, into: Path, servers: Servers) -> None:
-    """Write the folders, each file at once. Who may read them is a matter of where they are mounted."""
+    """Write the folders, each file at once.
+
+    Users of containers differ, so that each file can be read by all who see it: who does is a matter of where its
+    folder is mounted. On this machine nobody but the owner gets into the folder around them.
+    """
+    if not into.exists():
+        into.mkdir(mode=0o700, parents=True)
     for folder, files in shares(state, servers).items():
         (into / folder).mkdir(parents=True, exist_ok=True)
         for name, content in files.items():

@@ -5,12 +5,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from ordermill.output import Form, as_json
+from ordermill.output import WIDEST, Form, as_json
 
 Item = Mapping[str, Any]
 Columns = Mapping[str, str | Callable[[Item], Any]]
 
-WIDEST = 10_000
 # ISO 4217: the currencies that do not have two decimals, as notification_service writes them (a test compares).
 _DECIMALS = {
     **dict.fromkeys(("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV"), 0),

@@ -1,6 +1,7 @@
 """Fixtures that every kind of test may use."""
 
 import os
+import sys
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,6 +10,9 @@ import pytest
 
 from tests.support.database import a_copy, make_template
 from tests.support.servers import server_url
+
+# Mends name our commands as they can be typed here: as if the virtual environment were activated.
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

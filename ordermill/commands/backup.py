@@ -52,6 +52,7 @@ def restore(
 ) -> None:
     """Put the shop, which must not run, back to a point in time; the data that is there is put aside."""
     from ordermill import backup
+    from ordermill.called import called
     from ordermill.restore import restore as put_back
     from ordermill.state import State
 
@@ -60,7 +61,9 @@ def restore(
     where = folder.resolve() if folder else backup.default_folder(state)
     done = put_back(state, where, _moment(until), archive.resolve() if archive else None, _tell)
     _show(done.about(), form)
-    _tell(f"Start it with: ordermill up{'' if state.archive else ' --archive FOLDER, or without for a rehearsal'}")
+    _tell(f"Start it with: {called()} up")
+    if not state.archive:
+        _tell("From then on its log is archived nowhere, as is right for a rehearsal. Else add: --archive FOLDER")
 
 
 def _moment(text: str) -> datetime | None:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ordermill import output
+from ordermill.called import as_called
 from ordermill.errors import Exit, Failure
 from ordermill.output import Form, Output
 from ordermill.state import State
@@ -39,4 +40,9 @@ def reset(*, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask."
         typer.confirm(f"Remove all orders, stock and mails in {state.root}?", abort=True, err=True)
     with state.lock():
         forget(state)
-    sys.stderr.write("empty; the next `ordermill up` begins anew\n")
+    sys.stderr.write(as_called("empty; the next `ordermill up` begins anew\n"))
+    if state.archive:
+        off = as_called("ordermill up --archive off")
+        sys.stderr.write(
+            f"it goes on archiving its log in {state.archive}, in a folder of its own; end that with: {off}\n"
+        )

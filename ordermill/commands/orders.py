@@ -14,6 +14,9 @@ from ordermill.tables import Columns, money
 if TYPE_CHECKING:
     from ordermill.trace import Step
 
+UNPAID = """it waits for its payment, for half an hour
+→ Order with --token, or: POST /api/v1/orders/{id}/payments {{"token": "tok_ok"}}
+"""
 OrderId = Annotated[str, typer.Argument(metavar="ORDER", help="Its id: ord_…")]
 
 ORDERS: Columns = {
@@ -73,7 +76,10 @@ def create(  # noqa: PLR0913  each option is a parameter
     """Place an order, as a new demo customer or as the owner of ORDERMILL_TOKEN."""
     from ordermill import tables
 
-    tables.show_one(form, asyncio.run(_created(url, sku, token, wait, key)), ORDER)
+    order = asyncio.run(_created(url, sku, token, wait, key))
+    tables.show_one(form, order, ORDER)
+    if not token and order["payment_status"] == "pending":
+        sys.stderr.write(UNPAID.format(**order))
 
 
 def cancel(order: OrderId, url: Url = None, form: Output = Form.TABLE) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from ordermill.errors import Failure
 from ordermill.options import Limit, Url
 from ordermill.output import Form, Output
 
@@ -45,6 +46,9 @@ def create_admin(email: Annotated[str, typer.Argument(help="The address of the n
 
 def _password() -> str:
     if not sys.stdin.isatty():
-        return sys.stdin.readline().rstrip("\r\n")
+        if not (line := sys.stdin.readline()):
+            cause = "No password came, and nobody is here to be asked."
+            raise Failure(cause, "Pipe it: printf '%s\\n' \"$PASSWORD\" | ordermill users create-admin EMAIL")
+        return line.rstrip("\r\n")
     given: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     return given

@@ -142,7 +142,7 @@ async def test_a_reader_that_leaves_ends_an_export_without_a_word(told, tell):
     process._transport.get_pipe_transport(1).close()
 
     assert await process.stderr.read() == b""
-    assert await process.wait() == 1
+    assert await process.wait() == 0
 
 
 async def test_what_is_followed_comes_once_though_it_is_committed_late(told, tell):
