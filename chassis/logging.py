@@ -31,6 +31,7 @@ def set_up(service: str, *, level: str = "INFO", form: str = "json") -> None:
     write = _write_json if form == "json" else _write_text
     logger.add(write, level=level, format=lambda _: "", diagnose=False, backtrace=False)
     logging.basicConfig(handlers=[_Intercept()], level=logging.WARNING, force=True)
+    logging.getLogger("aiormq.connection").addFilter(_is_news)
 
 
 def info_each(service: str, each: Callable[[], Iterable[Line]]) -> None:
@@ -39,6 +40,11 @@ def info_each(service: str, each: Callable[[], Iterable[Line]]) -> None:
     ``each`` is called when something listens to the level.
     """
     logger.bind(service=service, each=each).info("")
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """What aiormq also raises is told by whoever tried, who knows whether it matters."""
+    return not str(record.msg).startswith("error when creating transport")
 
 
 def _with_context(record: "Record") -> None:

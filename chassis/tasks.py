@@ -11,6 +11,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from loguru import logger
 
 PATIENCE = 4.0
+STARTING = 30.0
 
 
 async def forever(
@@ -19,17 +20,21 @@ async def forever(
     """Runs ``work`` again whenever it fails, after a pause with jitter that doubles up to ``longest_pause`` seconds.
 
     It ends with a work that ends after ``until`` was set. It catches ``Exception``: asyncpg and aio-pika raise more
-    than they document when a server dies (6-facts.md, 11).
+    than they document when a server dies (6-facts.md, 11). That a server is not there yet, in the first 30 s, is not
+    warned of: processes and servers start side by side.
     """
-    pause = 0.1
+    pause, worked, clock = 0.1, False, asyncio.get_running_loop().time
+    began = clock()
     while until is None or not until.is_set():
-        started = asyncio.get_running_loop().time()
+        started = clock()
         try:
             await work()
         except Exception as failure:  # noqa: BLE001 -- a loop that must live
-            logger.warning("{} failed, again in {:.1f} s: {!r}", name, pause, failure)
-        if asyncio.get_running_loop().time() - started > longest_pause:
-            pause = 0.1
+            awaited = isinstance(failure, ConnectionError) and not worked and started - began < STARTING
+            level = "DEBUG" if awaited else "WARNING"
+            logger.log(level, "{} failed, again in {:.1f} s: {!r}", name, pause, failure)
+        if clock() - started > longest_pause:
+            pause, worked = 0.1, True
         await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311 -- jitter is no secret
         pause = min(pause * 2, longest_pause)
 

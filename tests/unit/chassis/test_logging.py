@@ -137,6 +137,15 @@ def test_what_libraries_log_is_told_too_from_warnings_on(stderr):
     ]
 
 
+def test_what_a_library_also_raises_is_told_once(stderr):
+    set_up("order_service")
+
+    logging.getLogger("aiormq.connection").error("error when creating transport: %r", OSError())
+    logging.getLogger("aiormq.connection").error("Unexpected frame %r", "x")
+
+    assert [json.loads(line)["message"] for line in stderr.lines] == ["Unexpected frame 'x'"]
+
+
 def test_whatever_is_bound_can_be_written(stderr):
     set_up("order_service")
 

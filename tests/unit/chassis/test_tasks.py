@@ -4,6 +4,7 @@ import asyncio
 from contextlib import asynccontextmanager
 
 import pytest
+from loguru import logger
 
 from chassis import tasks
 from chassis.tasks import Signal, forever, running, side_by_side
@@ -20,6 +21,43 @@ async def test_work_that_fails_or_ends_is_started_again():
 
     async with running(forever("work", work, longest_pause=0.001)):
         await eventually(lambda: len(runs) >= 4)
+
+
+@pytest.fixture
+def levels():
+    """The levels of what is logged."""
+    told: list[str] = []
+    sink = logger.add(lambda message: told.append(message.record["level"].name), level="DEBUG")
+    yield told
+    logger.remove(sink)
+
+
+async def test_a_server_that_is_not_there_yet_is_no_news_and_one_that_was_there_is(levels):
+    runs = []
+
+    async def work():
+        runs.append(1)
+        if len(runs) == 3:
+            await asyncio.sleep(0.02)
+        raise ConnectionRefusedError
+
+    async with running(forever("work", work, longest_pause=0.01)):
+        await eventually(lambda: len(levels) >= 4)
+
+    assert levels[:4] == ["DEBUG", "DEBUG", "DEBUG", "WARNING"]
+
+
+@pytest.mark.parametrize("failure", [ConnectionRefusedError, ValueError])
+async def test_what_goes_on_for_long_is_warned_of_and_any_other_failure_at_once(levels, monkeypatch, failure):
+    monkeypatch.setattr(tasks, "STARTING", 0.0 if failure is ConnectionRefusedError else 30.0)
+
+    async def work():
+        raise failure
+
+    async with running(forever("work", work, longest_pause=0.01)):
+        await eventually(lambda: len(levels) >= 2)
+
+    assert set(levels) == {"WARNING"}
 
 
 async def test_the_pause_doubles_until_the_work_lasts_longer_than_the_longest_pause():
