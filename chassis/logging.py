@@ -82,7 +82,12 @@ def _write_text(message: "Message") -> None:
 def _text(text: str, fields: dict[str, Any]) -> str:
     """Clients choose parts of it, paths for one: they must not write lines of their own, or move the cursor."""
     told = (f"{key}={value}" for key, value in fields.items() if key not in _UNTOLD)
-    return " ".join((text, *told)).translate(_CONTROLS)
+    return visible(" ".join((text, *told)))
+
+
+def visible(text: str) -> str:
+    """The text with its control characters spelled out: a terminal that shows it does nothing else."""
+    return text.translate(_CONTROLS)
 
 
 def _write(text: bytes) -> None:

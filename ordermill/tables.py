@@ -36,25 +36,32 @@ def show(form: Form, items: Sequence[Item], columns: Columns) -> None:
 
 def show_one(form: Form, item: Item, fields: Columns) -> None:
     """One item with a line a field, without the fields that are empty; or as JSON."""
+    from chassis.logging import visible
+
     if form is Form.JSON:
         return as_json(item)
     width = max(map(len, fields))
     for name, field in fields.items():
         if value := _cell(item, field):
-            sys.stdout.write(f"{name:<{width}}  {value}\n")
+            sys.stdout.write(f"{name:<{width}}  {visible(value)}\n")
     return None
 
 
 def rows(lines: Iterable[Iterable[str]]) -> None:
-    """A table, the first line of which names the columns."""
+    """A table, the first line of which names the columns.
+
+    Customers say what they are called: that writes no rows of its own and does not move the operator's cursor.
+    """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    from chassis.logging import visible
+
     names, *cells = lines
     table = Table(*names, box=None, pad_edge=False, header_style="bold")
     for row in cells:
-        table.add_row(*map(Text, row))
+        table.add_row(*(Text(visible(cell)) for cell in row))
     Console(file=sys.stdout, width=WIDEST, soft_wrap=True).print(table)
 
 

@@ -68,6 +68,7 @@ def show(
     form: Output = Form.TABLE,
 ) -> None:
     """Show one item: why it is here, what it says, and what was done about it."""
+    from chassis.logging import visible
     from ordermill import inside, output, tables
 
     told = asyncio.run(inside.reaching(_story(service, *one)))
@@ -76,7 +77,9 @@ def show(
     for each in told["items"]:
         tables.show_one(form, each, ITEM)
         event = each["event"]
-        sys.stdout.write(f"\n{each['cause']}\n\n{event if isinstance(event, str) else json.dumps(event, indent=2)}\n\n")
+        sys.stdout.write(
+            f"\n{each['cause']}\n\n{visible(event) if isinstance(event, str) else json.dumps(event, indent=2)}\n\n"
+        )
     return tables.show(form, told["acts"], ACTS)
 
 

@@ -124,6 +124,7 @@ def _age(order: UUID | None) -> datetime | None:
 
 def _line(form: Form, event: dict[str, Any]) -> None:
     from chassis.ids import typeid
+    from chassis.logging import visible
 
     if form is Form.JSON:
         text = json.dumps(event, ensure_ascii=False)
@@ -132,7 +133,7 @@ def _line(form: Form, event: dict[str, Any]) -> None:
         about = typeid("ord", UUID(data.pop("order_id"))) if "order_id" in data else event["subject"]
         said = json.dumps(data, ensure_ascii=False)
         text = f"{event['time']}  {event['source'][1:]:<20}  {event['type']:<28}  {about}  {said}"
-    sys.stdout.write(f"{text}\n")
+    sys.stdout.write(f"{visible(text)}\n")
 
 
 async def _tailed(service: str | None, selection: "Selection", number: int, form: Form, *, follow: bool) -> None:

@@ -153,3 +153,13 @@ def test_the_exit_codes_of_troubles_are_those_of_the_command_line(shop, ordermil
     assert [each.code for each in said] == [Exit.UNHEALTHY, Exit.TIMED_OUT, Exit.FAILED]
     assert said[0].err == "Not available now: unavailable\n→ See what is not ready with: ordermill ps\n"
     assert "(req_1)" in said[2].err
+
+
+def test_what_customers_call_themselves_writes_no_row_and_moves_no_cursor(capsys):
+    named = {"name": "Ann\n\x1b[2J\x9b31m[bold]", "id": "usr_1"}
+
+    tables.show(Form.TABLE, [named], {"id": "id", "name": "name"})
+    tables.show_one(Form.TABLE, named, {"name": "name"})
+
+    shown = r"Ann\x0a\x1b[2J\x9b31m[bold]"
+    assert capsys.readouterr().out.split() == ["id", "name", "usr_1", shown, "name", shown]
