@@ -54,7 +54,7 @@ async def matches(edge: Edge, tried: TrySignIn, password: str, password_hash: st
     own: Own = edge.parts.own
     await edge.parts.pipeline.submit(tried, render=lambda _reply: Answer(None))
     try:
-        return await own.passwords.match(password, password_hash)
+        return await own.passwords.match(password, password_hash, tried.place)
     except TooManySignIn:
         await edge.parts.pipeline.submit(TakeBack(tried=tried))
         raise

@@ -19,7 +19,7 @@ from auth_service.schemas import (
     UserUpdate,
     UserView,
 )
-from auth_service.throttling import matches, noting_refusals, trying
+from auth_service.throttling import matches, noting_refusals, trying, where
 from chassis.http import Admin, Answer, Customer, Edge, IfMatch, Listing, Paging, etag, found, listing
 from chassis.ids import UserRef
 from chassis.problems import problems
@@ -43,7 +43,7 @@ async def register_user(edge: Edge, body: Registration) -> Response:
     own: Own = edge.parts.own
     command = RegisterUser(
         email=body.email,
-        password_hash=await own.passwords.hash(body.password.get_secret_value()),
+        password_hash=await own.passwords.hash(body.password.get_secret_value(), where(edge)),
         full_name=body.full_name,
         phone_number=body.phone_number,
         locale=body.locale,
@@ -96,7 +96,7 @@ async def change_password(edge: Edge, caller: Customer, body: PasswordChange) ->
             user_id=user.id,
             tried=tried,
             proved=user.password_hash,
-            password_hash=await own.passwords.hash(body.new_password.get_secret_value()),
+            password_hash=await own.passwords.hash(body.new_password.get_secret_value(), tried.place),
             keep=caller.session_id,
         )
         return await edge.submit(command, lambda _user: Answer(None, 204))

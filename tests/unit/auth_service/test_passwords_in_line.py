@@ -14,3 +14,15 @@ async def test_whoever_finds_the_line_full_is_refused_and_the_others_have_their_
 
     assert [type(outcome) for outcome in outcomes] == [bool, bool, bool, TooManySignIn, TooManySignIn]
     assert await desk.match("wrong", None) is False
+
+
+async def test_one_place_alone_does_not_fill_the_line(monkeypatch):
+    monkeypatch.setattr(passwords, "_OF_A_PLACE", 1)
+    desk = Passwords(threads=1)
+
+    crowd = [desk.match("wrong", None, b"there") for _ in range(4)]
+    outcomes = await asyncio.gather(*crowd, desk.match("wrong", None, b"here"), return_exceptions=True)
+
+    assert [type(outcome) for outcome in outcomes] == [bool, bool, TooManySignIn, TooManySignIn, bool]
+    assert await desk.match("wrong", None, b"there") is False
+    assert not desk._in_line
