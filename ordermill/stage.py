@@ -15,10 +15,9 @@ from ordermill.errors import Exit, Failure
 from ordermill.ports import find_free, start_of
 from ordermill.process import Running
 from ordermill.shop import Setup, Shop
-from ordermill.state import Layout, State
+from ordermill.state import Layout, State, server_names
 from ordermill.told import variables
 
-SERVERS = ("postgres", "rabbitmq")
 LOOKS_EACH = 0.05
 
 
@@ -46,9 +45,15 @@ class Stage:
         self.shop = shop
 
     @property
+    def servers(self) -> list[str]:
+        """The names of PostgreSQL and of each node of RabbitMQ."""
+        return server_names(self.state.broker_nodes)
+
+    @property
     def ours(self) -> list[str]:
         """The names of the processes that are no servers."""
-        return sorted(name for name, running in self.processes.items() if running.spec.listed and name not in SERVERS)
+        listed = {name for name, running in self.processes.items() if running.spec.listed}
+        return sorted(listed - {*self.servers})
 
     @property
     def restarts(self) -> dict[str, int]:
@@ -75,7 +80,7 @@ class Stage:
         return running.pid not in {None, other_than} and self.is_ready(name) and await running.spec.ready()
 
     async def until_all_ready(self) -> None:
-        await asyncio.gather(*(self.until_ready(name) for name in (*SERVERS, *self.ours)))
+        await asyncio.gather(*(self.until_ready(name) for name in (*self.servers, *self.ours)))
 
     async def control_broker(self, *words: str) -> str:
         """What RabbitMQ says to a command of its own. Raises Failure with what it says against it."""
@@ -87,9 +92,9 @@ class Stage:
             raise Failure(cause, f"Read {self.state.log('rabbitmq')}", Exit.STEP_FAILED)
         return said.decode()
 
-    def rabbitmqctl(self) -> tuple[Path, Mapping[str, str]]:
-        """The program that commands the broker, and its environment."""
-        return ensure_installation(self.note).home / "sbin" / "rabbitmqctl", self.process("rabbitmq").spec.env
+    def rabbitmqctl(self, node: str = "rabbitmq") -> tuple[Path, Mapping[str, str]]:
+        """The program that commands a node of the broker, and its environment."""
+        return ensure_installation(self.note).home / "sbin" / "rabbitmqctl", self.process(node).spec.env
 
     @asynccontextmanager
     async def database(self) -> AsyncIterator[asyncpg.Connection]:
@@ -102,12 +107,13 @@ class Stage:
 
 
 @contextmanager
-def a_fresh_place(home: Path, layout: Layout, why: str) -> Iterator[State]:
+def a_fresh_place(home: Path, layout: Layout, why: str, broker_nodes: int = 1) -> Iterator[State]:
     """Where a fresh shop starts; its folder stays. Raises Failure with the reason when it is to use other servers."""
     _refuse_foreign_servers(why)
     state = State.open(home, layout)
     with state.lock():
         launch.forget(state)
+        state.keep_broker_nodes(broker_nodes)
         plan.choose_ports(state, find_free(None, start_of(home), set()))
         state.keep_layout()
         yield state

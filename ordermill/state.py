@@ -37,6 +37,11 @@ def broker_names(count: int) -> list[str]:
     return ["rabbitmq", *(f"rabbitmq{number}" for number in range(2, count + 1))]
 
 
+def server_names(broker_nodes: int) -> list[str]:
+    """What the servers of a shop are called."""
+    return ["postgres", *broker_names(broker_nodes)]
+
+
 def not_running() -> Failure:
     """What a command says that needs a running shop and finds none."""
     return Failure("No shop of this checkout is running.", "Start it with: make up", Exit.NOT_RUNNING)

@@ -19,6 +19,7 @@ from typing import Any
 
 import asyncpg
 
+from chassis.broker import nodes
 from chassis.settings import ServiceSettings
 from ordermill.bench import cpu
 from ordermill.bench.figures import differences, per, ratio
@@ -147,7 +148,7 @@ def _told(stage: Stage, url: str, shelves: Sequence[Shelf]) -> dict[str, str]:
         **os.environ,
         "PYTHONPATH": path,
         "USUAL_DATABASE_URL": url,
-        "USUAL_BROKER_URL": f"{state.broker_url}{NAME}",
+        "USUAL_BROKER_URL": f"{nodes(state.broker_url)[0]}{NAME}",
         "USUAL_JWKS_URL": f"{state.url('gateway')}/.well-known/jwks.json",
         "USUAL_ISSUER": str(ServiceSettings.model_fields["issuer"].default),
         "USUAL_PORT": str(state.port(PORT)),

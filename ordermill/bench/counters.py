@@ -14,9 +14,10 @@ from ordermill.bench import cpu
 from ordermill.bench.figures import differences, per
 from ordermill.bench.stage import metrics_addresses
 from ordermill.stage import Stage
+from ordermill.state import broker_names
 
 BATCH = "ordermill_batch_items"
-SERVERS = {"postgres": "PostgreSQL", "rabbitmq": "RabbitMQ", "epmd": "RabbitMQ"}
+SERVERS = {"postgres": "PostgreSQL", "epmd": "RabbitMQ", **dict.fromkeys(broker_names(5), "RabbitMQ")}
 LOAD, REST = "load generator", "rest"
 
 _DATABASE = """

@@ -47,6 +47,7 @@ class Run:
     stored: int = 1_000_000
     patience: float = 60.0
     beside: Beside | None = None
+    broker_nodes: int = 1
 
     @property
     def load(self) -> dict[str, float]:
@@ -66,7 +67,7 @@ async def bench(run: Run, note: Note) -> dict[str, Any]:
 
     machine, began = cpu.facts(), datetime.now(UTC)
     note(f"starting a shop of its own in {run.home}")
-    async with a_stage(run.home, run.layout, run.scenario, write) as stage:
+    async with a_stage(run.home, run.layout, run.scenario, write, run.broker_nodes) as stage:
         report = await _on(stage, run, note)
     if not report["audit"]["broken"]:
         remove_data(run.home)

@@ -45,13 +45,15 @@ def settings(scenario: Scenario) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def a_stage(home: Path, layout: Layout, scenario: Scenario, note: Callable[[str], None]) -> AsyncIterator[Stage]:
+async def a_stage(
+    home: Path, layout: Layout, scenario: Scenario, note: Callable[[str], None], broker_nodes: int = 1
+) -> AsyncIterator[Stage]:
     """A fresh shop, ready. It ends with the block; its folder stays."""
 
     def told(_state: State, by_default: dict[str, str]) -> dict[str, str]:
         return {**by_default, **settings(scenario)}
 
-    with stage.a_fresh_place(home, layout, OWN_SERVERS) as state:
+    with stage.a_fresh_place(home, layout, OWN_SERVERS, broker_nodes) as state:
         shop = Shop(state, Progress(time.monotonic(), note), lambda: stage.Steps(launch.load_setup(), told))
         async with stage.at_work(shop):
             yield Stage(shop)

@@ -9,7 +9,7 @@ import typer
 
 from ordermill.bench.scenarios import Scenario
 from ordermill.errors import Exit, Failure
-from ordermill.options import seconds
+from ordermill.options import BrokerNodes, seconds
 from ordermill.output import Form, Output, as_json
 from ordermill.state import Layout, default_root
 
@@ -57,6 +57,7 @@ def bench(  # noqa: PLR0913  each option is a parameter
     customers: Customers = 50,
     stored: Stored = 1_000_000,
     layout: Processes = "packed",
+    broker_nodes: BrokerNodes = "1",
     beside: Folder = None,
     beside_orders: BesideOrders = 2_000,
     patience: Patience = "60",
@@ -72,6 +73,7 @@ def bench(  # noqa: PLR0913  each option is a parameter
         orders=orders or (100_000 if scenario is Scenario.BACKLOG else 20_000), clients=clients,
         rate=0.0 if at == HALF else at, half=at == HALF, skus=skus, customers=customers, stored=stored,
         patience=patience, beside=other.Beside(beside.resolve(), beside_orders, clients, patience) if beside else None,
+        broker_nodes=broker_nodes,
     )  # fmt: skip
     _judge(asyncio.run(run.bench(asked, _tell)), form)
 

@@ -17,7 +17,6 @@ from ordermill.prove import parcels
 from ordermill.prove.line import Choice, Flow
 from ordermill.prove.schedule import POISON, Fault, Kind
 from ordermill.prove.stage import Stage
-from ordermill.stage import SERVERS
 
 Back = tuple[str, int | None]  # what has to be ready again, and under another pid than this
 Act = Callable[[Fault, Random], Awaitable[Back]]
@@ -60,7 +59,6 @@ class Nemesis:
         self._stage = stage
         self._note = stage.note
         self._listens = listens
-        self._rabbitmqctl = stage.rabbitmqctl()
         self._acts: dict[Kind, Act] = {
             **dict.fromkeys(SIGNALS, self._kill),
             **dict.fromkeys((Kind.FREEZE_PROCESS, Kind.FREEZE_RABBITMQ), self._freeze),
@@ -104,7 +102,7 @@ class Nemesis:
     def _signal(self, name: str, number: signal.Signals) -> int:
         running = self._stage.process(name)
         pid = running.pid
-        if pid is None or (name in SERVERS and not self._stage.is_ready(name)):
+        if pid is None or (name in self._stage.servers and not self._stage.is_ready(name)):
             raise Missed(name)
         running.signal(number)
         return pid
@@ -133,15 +131,15 @@ class Nemesis:
         return fault.target, pid
 
     async def _alarm(self, fault: Fault, _random: Random) -> Back:
-        await self._control(*ALARMED)
+        await self._control(fault.target, *ALARMED)
         try:
             await asyncio.sleep(fault.lasts)
         finally:
-            await self._control(*CALM)
+            await self._control(fault.target, *CALM)
         return fault.target, None
 
-    async def _control(self, *words: str) -> None:
-        program, environment = self._rabbitmqctl
+    async def _control(self, node: str, *words: str) -> None:
+        program, environment = self._stage.rabbitmqctl(node)
         child = await asyncio.create_subprocess_exec(
             program, "-q", *words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         )

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import aio_pika
 import asyncpg
 
-from chassis.broker import exchange_of
+from chassis.broker import connected, exchange_of
 from contracts.catalogue import EVENTS, TELLERS, teller
 from contracts.envelope import CONTENT_TYPE
 from ordermill.prove.schedule import Kind
@@ -49,7 +49,7 @@ async def copy(database: asyncpg.Connection, broker_url: str, random: Random) ->
     """Publishes copies of what was told in the last seconds, past the relay; says how many parcels that is."""
     who = random.choice(sorted(set(TELLERS.values())))
     rows = await database.fetch(_RECENT.format(teller=who, some=SOME))
-    async with await aio_pika.connect(broker_url, timeout=5) as broker:
+    async with await connected(broker_url) as broker:
         exchange = await (await broker.channel()).get_exchange(exchange_of(who), ensure=False)
         for row in rows:
             parcel = _message(row["events"].encode(), row["id"])
@@ -67,7 +67,7 @@ class Poison(NamedTuple):
 
     async def put(self, broker_url: str) -> None:
         """Puts it into the queue: the default exchange follows the header, the topic stays."""
-        async with await aio_pika.connect(broker_url, timeout=5) as broker:
+        async with await connected(broker_url) as broker:
             channel = await broker.channel()
             message = _message(self.body, self.message_id, BCC=[self.listener])
             await channel.default_exchange.publish(message, self.topic, mandatory=False, timeout=5)

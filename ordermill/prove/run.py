@@ -47,6 +47,7 @@ class Run:
     seconds: float
     clients: int
     home: Path
+    broker_nodes: int = 1
 
 
 async def prove(run: Run, note: Note, plan: Sequence[Fault] | None = None) -> Report:
@@ -63,7 +64,7 @@ async def prove(run: Run, note: Note, plan: Sequence[Fault] | None = None) -> Re
             lines.write(f"{datetime.now(UTC):%H:%M:%S.%f} {line}\n")
 
     note(f"seed {run.seed}: starting a shop of its own in {run.home}")
-    async with a_stage(run.home, write) as stage:
+    async with a_stage(run.home, write, run.broker_nodes) as stage:
         result = await _Proof(run, stage, note, plan).result()
     if result.held and not result.short_of():
         remove_data(run.home)
@@ -77,7 +78,7 @@ class _Proof:
         self._run = run
         self._stage = stage
         self._note = note
-        self._plan = draw(run.seed, run.seconds, stage.ours) if plan is None else plan
+        self._plan = draw(run.seed, run.seconds, stage.ours, stage.servers[1:]) if plan is None else plan
         self._watch = Watch(auditor_url(stage.state))
         self._nemesis = Nemesis(stage, listeners())
         file = run.home / "told.jsonl"

@@ -1,7 +1,7 @@
 """Which faults there are, and the plan that a seed draws of them: when, of which kind, to whom, for how long."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from random import Random
 from typing import NamedTuple
@@ -87,19 +87,28 @@ class Fault:
     noise: int
 
 
-def draw(seed: int, seconds: float, processes: Sequence[str]) -> list[Fault]:
-    """The plan of a run: always the same for the same seed, duration and processes."""
+def draw(seed: int, seconds: float, processes: Sequence[str], brokers: Sequence[str] = ("rabbitmq",)) -> list[Fault]:
+    """The plan of a run: always the same for the same seed, duration and processes, and nodes of the broker."""
     random = Random(seed)  # noqa: S311 -- it has to be repeatable
-    return list(_drawn(random, seconds, processes))
+    return [_at_a_node(fault, brokers) for fault in _drawn(random, seconds, processes, _kinds(brokers))]
 
 
-def _drawn(random: Random, seconds: float, processes: Sequence[str]) -> Iterator[Fault]:
+def _kinds(brokers: Sequence[str]) -> set[Kind]:
+    """A cluster loses a node at most: the nodes keep their data in one folder."""
+    return set(Kind) - ({Kind.LOSE_RABBITMQ} if len(brokers) > 1 else set())
+
+
+def _at_a_node(fault: Fault, brokers: Sequence[str]) -> Fault:
+    return replace(fault, target=brokers[fault.noise % len(brokers)]) if fault.target == "rabbitmq" else fault
+
+
+def _drawn(random: Random, seconds: float, processes: Sequence[str], kinds: set[Kind]) -> Iterator[Fault]:
     at, deck, busy = FIRST, list[Kind](), dict[str, float]()
     while at < seconds:
-        deck = deck or _shuffled(random)
+        deck = deck or _shuffled(random, kinds)
         kind = next((kind for kind in deck if busy.get(WAYS[kind].server, 0.0) <= at), None)
         if kind is None:
-            deck += _shuffled(random)
+            deck += _shuffled(random, kinds)
             continue
         deck.remove(kind)
         way = WAYS[kind]
@@ -110,7 +119,7 @@ def _drawn(random: Random, seconds: float, processes: Sequence[str]) -> Iterator
         at += random.uniform(*GAP)
 
 
-def _shuffled(random: Random) -> list[Kind]:
-    deck = [kind for kind, way in WAYS.items() for _ in range(way.share)]
+def _shuffled(random: Random, kinds: set[Kind]) -> list[Kind]:
+    deck = [kind for kind, way in WAYS.items() if kind in kinds for _ in range(way.share)]
     random.shuffle(deck)
     return deck

@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from chassis.tasks import side_by_side
 from ordermill import launch, stage
 from ordermill.ports import HOST
 from ordermill.prove.line import Line
 from ordermill.shop import Progress, Shop
-from ordermill.stage import SERVERS
-from ordermill.state import State
+from ordermill.state import State, server_names
 
 # A slow card takes 1.2 s, an answer that was lost is found after 2.4 s; a declined order waits 20 s for its customer.
 BRISK = {
@@ -25,7 +25,7 @@ OWN_SERVERS = "It kills the servers that it uses, so it uses only its own."
 
 def through_lines(state: State, told: dict[str, str]) -> dict[str, str]:
     """What the services are told: every address of a server leads through its line."""
-    for server in SERVERS:
+    for server in server_names(state.broker_nodes):
         near, far = (f"{HOST}:{state.port(name)}/" for name in (line_of(server), server))
         told = {name: value.replace(far, near) for name, value in told.items()}
     return {**told, **BRISK}
@@ -45,11 +45,11 @@ class Stage(stage.Stage):
 
 
 @asynccontextmanager
-async def a_stage(home: Path, note: Callable[[str], None]) -> AsyncIterator[Stage]:
+async def a_stage(home: Path, note: Callable[[str], None], broker_nodes: int = 1) -> AsyncIterator[Stage]:
     """A fresh shop, ready. It ends with the block; its folder stays."""
-    with stage.a_fresh_place(home, "split", OWN_SERVERS) as state:
-        lines = {server: Line(state.port(line_of(server)), state.port(server)) for server in SERVERS}
+    with stage.a_fresh_place(home, "split", OWN_SERVERS, broker_nodes) as state:
+        lines = {server: Line(state.port(line_of(server)), state.port(server)) for server in server_names(broker_nodes)}
         progress = Progress(time.monotonic(), note)
         shop = Shop(state, progress, lambda: stage.Steps(launch.load_setup(), through_lines))
-        async with lines["postgres"], lines["rabbitmq"], stage.at_work(shop):
+        async with side_by_side(*lines.values()), stage.at_work(shop):
             yield Stage(shop, lines)

@@ -43,6 +43,16 @@ def test_faults_come_in_order_and_end_with_the_run():
     assert plan[-1].at < 45
 
 
+def test_a_clusters_faults_are_those_of_one_broker_shared_among_its_nodes_and_none_loses_all_data():
+    nodes = ["rabbitmq", "rabbitmq2", "rabbitmq3"]
+
+    one, three = draw(3, 180, PROCESSES), draw(3, 180, PROCESSES, nodes)
+
+    assert {fault.target for fault in three if fault.target.startswith("rabbitmq")} == set(nodes)
+    assert {fault.kind for fault in three} == set(Kind) - {Kind.LOSE_RABBITMQ}
+    assert draw(3, 180, PROCESSES, ["rabbitmq"]) == one
+
+
 def test_a_deck_holds_a_hundred_faults_give_or_take():
     assert 90 <= sum(way.share for way in WAYS.values()) <= 115
     assert Counter(WAYS.keys()) == Counter(Kind)
