@@ -34,11 +34,10 @@ class Cluster:
     ) -> tuple[Spec, list[Spec]]:
         """The specs of the port mapper, which is started first, and of the nodes, which are started at once.
 
-        Each declares the topology when it is ready. What a cluster holds that is not complete was never declared: it
-        begins anew, so that a node which was ended while it joined is no half member for ever.
+        Each declares the topology when it is ready.
         """
-        if len(self.nodes) > 1 and not self._formed.exists():
-            shutil.rmtree(self._data, ignore_errors=True)
+        if len(self.nodes) > 1:
+            self._begin_anew_unless_whole()
 
         async def declare() -> None:
             async with self._one_at_a_time:
@@ -51,6 +50,16 @@ class Cluster:
         ]
         specs = [spec for _, spec in prepared]
         return prepared[0][0], specs
+
+    def _begin_anew_unless_whole(self) -> None:
+        """A node that was ended while it joined, or has lost its data, is no member for ever, and others wait for it.
+
+        Where no cluster was complete nothing was declared; what a complete one held is told again.
+        """
+        if not self._formed.exists():
+            shutil.rmtree(self._data, ignore_errors=True)
+        elif not all((self._data / node.node).exists() for node in self.nodes):
+            put_aside(self._data)
 
     def _after_the_first(self, node: RabbitMQ) -> Step:
         """A blank node that looks for the first one holds the lock that the first one takes when it is blank, too.
@@ -109,11 +118,12 @@ def settle(state: State, asked: int | None, tell: Callable[[str], None]) -> None
     if asked > 1 and variables().get("ORDERMILL_BROKER_URL"):
         cause = "The broker is the one that ORDERMILL_BROKER_URL names."
         raise Failure(cause, "Leave out --broker-nodes; that variable may name several nodes, separated by commas.")
-    if asked != state.broker_nodes and (aside := _put_aside(state.root / "rabbitmq" / "data")):
+    if asked != state.broker_nodes and (aside := put_aside(state.root / "rabbitmq" / "data")):
         tell(f"the broker begins anew as {asked}; what it held is told again, its old data is in {aside}")
     state.keep_broker_nodes(asked)
 
 
-def _put_aside(data: Path) -> Path | None:
+def put_aside(data: Path) -> Path | None:
+    """Keep the broker's data under another name, and say under which, where there is any."""
     aside = data.with_name(f"data.before-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
     return data.rename(aside) if data.exists() else None

@@ -92,17 +92,39 @@ def test_a_queue_has_a_member_on_each_node(state, count):
     assert len(specs) == count
 
 
-def test_a_cluster_that_was_never_complete_begins_anew_and_one_that_was_is_kept(of_three):
+@pytest.fixture
+def data(of_three):
+    """The data of three nodes that have formed a cluster."""
     data = of_three.root / "rabbitmq" / "data"
-    half = data / "ordermill2@localhost"
-    half.mkdir(parents=True)
-    prepared(of_three)
-    assert not half.exists()
-
-    half.mkdir()
+    for number in ("", 2, 3):
+        (data / f"ordermill{number}@localhost").mkdir(parents=True)
     (data / "formed").touch()
+    return data
+
+
+def test_a_cluster_that_was_complete_is_kept(of_three, data):
     prepared(of_three)
-    assert half.exists()
+
+    assert len(list(data.iterdir())) == 4
+
+
+def test_a_cluster_that_was_never_complete_begins_anew(of_three, data):
+    (data / "formed").unlink()
+
+    prepared(of_three)
+
+    assert list(data.iterdir()) == []
+    assert not list(data.parent.glob("data.*"))
+
+
+def test_a_cluster_of_which_a_node_has_lost_its_data_begins_anew_and_the_rest_is_put_aside(of_three, data):
+    (data / "ordermill3@localhost").rmdir()
+
+    prepared(of_three)
+
+    assert list(data.iterdir()) == []
+    [aside] = data.parent.glob("data.before-*")
+    assert len(list(aside.iterdir())) == 3
 
 
 def test_every_process_is_told_all_nodes_as_its_own_user(of_three):
@@ -129,9 +151,8 @@ def test_the_number_is_kept_until_another_one_is_asked_for(state):
     assert State.open(state.root).broker_nodes == 3
 
 
-def test_another_number_puts_the_old_data_aside_and_the_same_one_does_not(of_three):
-    notes, data = [], of_three.root / "rabbitmq" / "data"
-    (data / "ordermill@localhost").mkdir(parents=True)
+def test_another_number_puts_the_old_data_aside_and_the_same_one_does_not(of_three, data):
+    notes = []
 
     settle(of_three, 3, notes.append)
     assert (notes, data.exists()) == ([], True)
