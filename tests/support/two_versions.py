@@ -30,7 +30,9 @@ class Version:
         self.url = ports.url(plan.GATEWAY)
         self._code = code
         self._ports = ports
-        self._told = {**os.environ, **told, "PYTHONPATH": str(code)}
+        # How much of the previous version is run is nobody's question, and its files are gone when it is answered.
+        ours = {name: value for name, value in os.environ.items() if code == ROOT or not name.startswith("COVERAGE_")}
+        self._told = {**ours, **told, "PYTHONPATH": str(code)}
 
     async def command(self, *words: str) -> str:
         """What a command of this version says on stdout. Raises RuntimeError with its stderr when it fails."""
