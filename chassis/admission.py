@@ -5,6 +5,7 @@ their own, so that a thousand customers who look on keep nobody from ordering.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ class Admission:
         at_work: requests that are worked on at once, more than a batch holds. At 1 ms each it is also how many ms an
             answer takes at most.
         waiting: requests that wait for news at once; each looks at the database once a second.
+        of_one: of those that wait without end, how many are one user's: nobody has all of them.
         connections: that are open at once; on one more only probes are answered.
         onlookers: how many wait for news now.
         is_ending: the process was told to end; whoever waits for news is answered now.
@@ -31,11 +33,13 @@ class Admission:
 
     at_work: int = 256
     waiting: int = 500
+    of_one: int = 50
     connections: int = 2_000
     onlookers: int = 0
     is_ending: bool = False
     lag: float = 0.0
     _endless: set[asyncio.Timeout] = field(default_factory=set)
+    _by_user: Counter[object] = field(default_factory=Counter)
 
     def is_full(self, requests: int) -> bool:
         """Whether one request more is one too many, with so many here."""
@@ -63,6 +67,22 @@ class Admission:
         """
         if self.onlookers >= self.waiting:
             raise Crowded
+
+    @contextmanager
+    def looking_on_as(self, user: object) -> Iterator[None]:
+        """As ``looking_on``, without an end in sight.
+
+        Raises:
+            Crowded: when too many do, or this user does so too often.
+        """
+        if self._by_user[user] >= self.of_one:
+            raise Crowded
+        with self.looking_on():
+            self._by_user[user] += 1
+            try:
+                yield
+            finally:
+                self._by_user -= Counter((user,))
 
     @asynccontextmanager
     async def until_the_end(self) -> AsyncIterator[None]:

@@ -164,6 +164,13 @@ class Verifier:
                 caller = None
         return caller
 
+    async def has_ended(self, session_id: UUID) -> bool:
+        """Whether a session or a key that was good has ended meanwhile, or nobody can say that it has not."""
+        try:
+            return self.revocations is not None and await self.revocations.has(session_id)
+        except RevocationsUnavailable:
+            return True
+
     async def follow(self, revocations: Revocations) -> None:
         """Reads what has ended each 10 s, and the keys each minute, so that a new one is known before it is used."""
         while True:

@@ -40,8 +40,11 @@ async def _settled(parts: Parts, order_id: UUID, until: float) -> Order | None:
             await change
 
 
-async def steps(parts: Parts, order: Order, after: int) -> AsyncIterator[HistoryEntry]:
-    """What happens to an order after a version, until its state is terminal or somebody leaves: the database, or we."""
+async def steps(parts: Parts, order: Order, after: int, session_id: UUID) -> AsyncIterator[HistoryEntry]:
+    """What happens to an order after a version, until its state is terminal or somebody leaves: the database, or we.
+
+    It ends before it tells anything to a session that has ended.
+    """
     ended = order.is_terminal and after >= order.version
     while not (ended or HERE.is_ending):
         async with _woken(parts, order.id, QUIET) as change:
@@ -49,6 +52,8 @@ async def steps(parts: Parts, order: Order, after: int) -> AsyncIterator[History
                 async with parts.database.transaction(read_only=True) as tx:
                     entries = await list_history(tx, order.id, after, AT_ONCE)
             except OUTAGE:
+                return
+            if entries and await parts.verifier.has_ended(session_id):
                 return
             for entry in entries:
                 yield entry

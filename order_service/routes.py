@@ -221,7 +221,7 @@ async def list_order_events(
 
 
 async def _followed(order_id: OrderNamed, caller: Customer, edge: Edge) -> AsyncIterator[Order]:
-    with HERE.looking_on():
+    with HERE.looking_on_as(caller.user_id):
         async with edge.read() as tx:
             order = found(await store.find_order(tx, order_id, _owner(caller)))
         yield order
@@ -236,7 +236,8 @@ async def _followed(order_id: OrderNamed, caller: Customer, edge: Edge) -> Async
 async def stream_order(
     order: Annotated[Order, Depends(_followed)], edge: Edge, last_event_id: Annotated[int, Header(ge=0, le=_NEWEST)] = 0
 ) -> AsyncIterator[ServerSentEvent]:
-    async for entry in following.steps(edge.parts, order, last_event_id):
+    session_id = edge.scope["caller"].session_id
+    async for entry in following.steps(edge.parts, order, last_event_id, session_id):
         data = schemas.OrderEvent.of(entry).model_dump_json(by_alias=True)
         yield ServerSentEvent(event="order", id=str(entry.version), raw_data=data)
 

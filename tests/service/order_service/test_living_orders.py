@@ -9,6 +9,7 @@ import pytest
 
 from chassis.ids import new_id, typeid
 from chassis.items import Unavailable
+from chassis.revocations import Revocations
 from chassis.tokens import Role
 from contracts.accounts import UserErased
 from order_service import deadlines
@@ -236,6 +237,26 @@ async def test_a_stream_tells_each_step_and_ends_with_the_last(orders):
     ]
     assert _events(resumed.text) == [("4", "delivered")]
     assert _events(ended.text) == []
+
+
+async def test_a_stream_tells_nothing_more_to_a_session_that_has_ended(orders, monkeypatch):
+    order_id, ended = await orders.place(), []
+
+    async def fetch_ended():
+        return ended
+
+    revocations = Revocations(fetch_ended, lambda _ids: None)
+    monkeypatch.setattr(orders.parts.verifier, "revocations", revocations)
+    path = f"/api/v1/orders/{ref(order_id)}/stream"
+    following = asyncio.create_task(orders.http.get(path, headers=orders.headers()))
+    await eventually(lambda: bool(orders.parts.watch._waiting))
+    ended += [caller.session_id for caller, _ in orders.parts.verifier._checked.values()]
+    await revocations.read()
+    await orders.hear(reserved(order_id=order_id))
+
+    stream = await asyncio.wait_for(following, 10)
+
+    assert _events(stream.text) == [("1", "pending")]
 
 
 async def test_a_stream_ends_when_the_database_goes_away_so_that_its_client_comes_again(orders):

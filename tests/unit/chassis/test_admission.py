@@ -353,6 +353,20 @@ async def test_at_the_end_nobody_waits_long_for_a_request_that_does_not_come(edg
         assert await reader.read() == b""
 
 
+def test_one_user_has_not_all_the_room_of_those_who_look_on():
+    admission = Admission(waiting=3, of_one=1)
+
+    with admission.looking_on_as("ann"):
+        with pytest.raises(Crowded), admission.looking_on_as("ann"):
+            pass
+        with admission.looking_on_as("bob"):
+            assert admission.onlookers == 2
+
+    with admission.looking_on_as("ann"):
+        pass
+    assert (admission.onlookers, admission._by_user) == (0, {})
+
+
 def test_nobody_waits_for_news_where_too_many_do():
     admission = Admission(waiting=1)
 
