@@ -53,7 +53,7 @@ class Mailbox:
     """The mails, newest last. A mail is on its way to the disk before its sender hears that it was taken."""
 
     def __init__(self, folder: Path, keeps: int = KEEPS) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # mails name people, and are nobody else's to read
         self.file = folder / "mails.jsonl"
         self.mails: deque[Mail] = deque(_stored(self.file), maxlen=keeps)
         self._rewrite()

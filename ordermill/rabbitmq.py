@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from contracts.envelope import PARCEL_BYTES
 from ordermill.erlang import Installation, trimmed_plugins
 from ordermill.ports import HOST
 from ordermill.probes import epmd_answers, rabbitmq_answers
@@ -85,8 +86,9 @@ class RabbitMQ:
         after_ready: Callable[[], Awaitable[None]] = nothing,
     ) -> tuple[Spec, Spec]:
         """Write the configuration; the specs of its port mapper and of the node, to be started in this order."""
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name in ("data", "log", "etc"):
-            (self.root / name).mkdir(parents=True, exist_ok=True)
+            (self.root / name).mkdir(exist_ok=True)
         self._configure(definitions or administrator_only(self.password))
         variables = self._variables(installed, environment)
         epmd = self._port_mapper(installed, variables)
@@ -189,6 +191,7 @@ def configuration(definitions: Path, *lines: str, leaders: str = "client-local")
         "vm_memory_high_watermark.relative = 0.4",
         "disk_free_limit.absolute = 200MB",
         f"queue_leader_locator = {leaders}",
+        f"max_message_size = {4 * PARCEL_BYTES}",  # a parcel is smaller, and each listener holds sixteen in memory
         *lines,
     )
     return "".join(f"{line}\n" for line in settings)

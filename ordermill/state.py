@@ -59,7 +59,7 @@ class State:
     def open(cls, root: Path | None = None, layout: Layout = "packed") -> "State":
         """The state of this checkout; the folder is made when it is missing."""
         state = cls(root or default_root(), layout)
-        (state.root / "log").mkdir(parents=True, exist_ok=True)
+        (state.root / "log").mkdir(mode=0o700, parents=True, exist_ok=True)
         return state
 
     @classmethod

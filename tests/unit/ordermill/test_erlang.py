@@ -143,6 +143,8 @@ def test_the_node_gets_ports_data_log_and_users_of_its_own(plugins, tmp_path):
     assert server.env["RABBITMQ_NODENAME"] == "ordermill@localhost"
     assert server.env["RABBITMQ_MNESIA_BASE"] == str(tmp_path / "node" / "data")
     assert "listeners.tcp.local = 127.0.0.1:10001" in (tmp_path / "node" / "etc" / "rabbitmq.conf").read_text()
+    assert "max_message_size = 1048576\n" in (tmp_path / "node" / "etc" / "rabbitmq.conf").read_text()
+    assert (tmp_path / "node").stat().st_mode & 0o077 == 0
     users = json.loads((tmp_path / "node" / "etc" / "definitions.json").read_text())["users"]
     assert [user["name"] for user in users] == ["ordermill"]
     assert administrator_only("x")["permissions"][0]["configure"] == ".*"

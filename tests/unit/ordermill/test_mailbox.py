@@ -147,3 +147,9 @@ async def test_the_process_keeps_mails_when_it_is_killed_and_ends_in_good_order_
     assert running.child.returncode == 0
     assert [mail["subject"] for mail in mails] == ["Your order"]
     assert json.loads((tmp_path / "mails" / "mails.jsonl").read_text())["to"] == ["ada@example.com"]
+
+
+def test_mails_are_nobody_elses_to_read(tmp_path):
+    Mailbox(tmp_path / "mails")
+
+    assert (tmp_path / "mails").stat().st_mode & 0o077 == 0

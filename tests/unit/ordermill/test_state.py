@@ -135,3 +135,7 @@ def test_the_folder_is_in_the_checkout_unless_the_environment_names_another(monk
 
     monkeypatch.setenv("ORDERMILL_HOME", str(tmp_path))
     assert default_root() == tmp_path
+
+
+def test_what_processes_write_is_its_owners_to_read(state):
+    assert (state.root / "log").stat().st_mode & 0o077 == 0
