@@ -26,7 +26,7 @@ from ordermill import ports
 from ordermill.apart import survives
 from ordermill.plan import PACKED
 from ordermill.services import SERVICES, load
-from ordermill.serving import Server
+from ordermill.serving import Server, told_where_clients_are
 
 GATEWAY = "gateway"
 PROVIDER = "provider"
@@ -164,7 +164,7 @@ def run(names: Sequence[str], role: str, port: int, host: str = "127.0.0.1") -> 
         access_log=False,
         log_config=None,
         server_header=False,
-        proxy_headers=GATEWAY not in names,
+        **told_where_clients_are(at_the_door=GATEWAY in names),
         date_header=False,
         timeout_keep_alive=65,
         timeout_graceful_shutdown=GRACE,
