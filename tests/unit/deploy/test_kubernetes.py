@@ -17,7 +17,6 @@ DASHED = {service: service.replace("_", "-") for service in SERVICES}
 EDGES_AND_WORKERS = {f"{dashed}-{role}" for dashed in DASHED.values() for role in ("api", "worker")}
 OURS = {*EDGES_AND_WORKERS, "gateway", "auditor"}
 STAND_INS = {"provider", "mailbox", "seed"}
-OF_THE_SERVERS_SOFTWARE = {"FORWARDED_ALLOW_IPS"}
 
 
 def test_every_process_of_the_shop_is_there_and_stand_ins_only_where_it_is_tried():
@@ -89,7 +88,7 @@ def test_a_setting_that_is_missing_is_noticed(inside, secrets):
 def unknown(manifests):
     """Variables of the settings that no process reads."""
     maps = (one["data"] for one in of_kind(manifests, "ConfigMap").values())
-    return {name for told in maps for name in told} - known() - OF_THE_SERVERS_SOFTWARE
+    return {name for told in maps for name in told} - known()
 
 
 def known():
