@@ -1,7 +1,8 @@
 """Tried sign-ins, counted by account and by place: after some that failed each next one has to wait twice as long.
 
 A place where somebody has signed in to an account has a count of its own there: strangers who guess elsewhere do not
-keep the owner out. Each try counts as failed until it has succeeded, so that many at once are as many tries.
+keep the owner out, nor do those of an office who share its address. Each try counts as failed until it has succeeded,
+so that many at once are as many tries.
 """
 
 from dataclasses import dataclass, field, replace
@@ -76,20 +77,23 @@ Known = tuple[Tries | None, Tries | None, Tries | None]
 
 
 def count(known: Known, tried: TrySignIn, now: datetime) -> tuple[Tries, ...]:
-    """The two counts that this try adds to: the account's, where it is at home its own one there, and the place's.
+    """The counts that this try adds to: where the account is at home its own one there, else its own and the place's.
 
     Raises:
         TooManyTries: when one of them has to wait.
     """
     at_home, everywhere, of_place = known
-    account = at_home or everywhere or _none(tried.account, b"", now)
+    if at_home:
+        return (at_home.another(now, FREE),)
+    account = everywhere or _none(tried.account, b"", now)
     place = of_place or _none(b"", tried.place, now)
     return account.another(now, FREE), place.another(now, FREE_OF_A_PLACE)
 
 
 def take_back(known: Known, now: datetime) -> tuple[Tries, ...]:
     at_home, everywhere, of_place = known
-    return tuple(tries.one_less(now) for tries in (at_home or everywhere, of_place) if tries)
+    counted = (at_home,) if at_home else (everywhere, of_place)
+    return tuple(tries.one_less(now) for tries in counted if tries)
 
 
 def succeed(known: Known, tried: TrySignIn, now: datetime) -> tuple[Tries, ...]:

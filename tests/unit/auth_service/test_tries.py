@@ -74,6 +74,27 @@ def test_an_owner_at_home_is_not_kept_out_by_those_who_guess_elsewhere():
     assert waits(accounts, tried(place=HOME)) == 0
 
 
+def test_an_owner_at_home_is_not_kept_out_by_those_who_guess_at_the_same_address():
+    accounts = Accounts(a_user())
+    accounts.decide(signing_in(HOME))
+    for number in range(FREE_OF_A_PLACE):
+        accounts.decide(tried(b"account %d" % number, HOME))
+
+    assert waits(accounts, tried(b"another account", HOME)) == 1
+    assert waits(accounts, tried(place=HOME)) == 0
+
+
+def test_an_owner_at_home_does_not_set_those_free_who_guess_at_the_same_address():
+    accounts = Accounts(a_user())
+    accounts.decide(signing_in(HOME))
+    for number in range(FREE_OF_A_PLACE):
+        accounts.decide(tried(b"account %d" % number, HOME))
+    accounts.decide(tried(place=HOME))
+    accounts.decide(signing_in(HOME))
+
+    assert waits(accounts, tried(b"another account", HOME)) == 1
+
+
 def test_at_home_one_may_not_guess_for_ever_either():
     accounts = Accounts(a_user())
     accounts.decide(signing_in(HOME))
