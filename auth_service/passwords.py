@@ -14,8 +14,8 @@ _HASHES = PasswordHash((Argon2Hasher(time_cost=2, memory_cost=19 * 1024, paralle
 _NOBODYS = f"$argon2id$v=19$m=19456,t=2,p=1${'A' * 22}${'A' * 43}"
 
 
-_IN_LINE = 20  # behind those who are served, at some 50 ms each
-_OF_A_PLACE = 10  # of those: whoever asks again and again from one address fills no line
+_IN_LINE = 40  # behind those who are served, at some 50 ms each
+_OF_A_PLACE = 20  # of those: whoever asks again and again from one address fills no line
 
 
 class TooManySignIn(Exception):
