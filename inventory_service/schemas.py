@@ -25,7 +25,7 @@ Words = Annotated[str, Field(min_length=1, max_length=100)]
 class Price(Body):
     """An amount in minor units."""
 
-    amount: Annotated[int, Field(ge=0, le=1_000_000_000)]
+    amount: Annotated[int, Field(strict=True, ge=0, le=1_000_000_000)]
     currency: Currency
 
     @property
