@@ -74,7 +74,7 @@ def found(thing: Found | None) -> Found:
     """The thing itself; what is not there, or somebody else's, is a 404 (3-http-api.md, others' objects)."""
     if thing is None:
         code = "not_found"
-        raise Problem(code)
+        raise Problem(code, "There is none with this id that you may see.")
     return thing
 
 

@@ -217,7 +217,9 @@ async def migrate(url: str, service: str, metadata: MetaData, action: str, **opt
 
     def run(connection: Connection) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"migrate {service}"})
-        getattr(command, action)(configuration(service, connection=connection, metadata=metadata), **options)
+        getattr(command, action)(
+            configuration(service, connection=connection, metadata=metadata, action=action), **options
+        )
 
     try:
         async with engine.begin() as connection:

@@ -22,6 +22,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--new-costs", action="store_true", help="write down what an order takes now")
 
 
+# A file is one process's, and those that take minutes begin first: else one process works on while the other is idle.
+LONG = ("tests/stateful/test_any_sequence.py", "tests/simulation/", "tests/stateful/", "tests/attacks/")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: next((n for n, name in enumerate(LONG) if item.nodeid.startswith(name)), len(LONG)))
+
+
 @pytest.fixture(scope="session")
 def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that all processes of this test run share."""

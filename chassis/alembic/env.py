@@ -30,6 +30,6 @@ context.configure(
     include_name=_in_schema,
     include_object=_ours,
     version_table_schema=_service,
-    process_revision_directives=_only_differences,
+    process_revision_directives=_only_differences if _attributes["action"] == "revision" else None,
 )
 context.run_migrations()

@@ -38,7 +38,7 @@ Rate = Annotated[
 Skus = Annotated[int, typer.Option(min=2, help="How many products are on sale.")]
 Customers = Annotated[int, typer.Option(min=1, help="How many accounts order.")]
 Stored = Annotated[int, typer.Option(min=100, help="Of scenario million: how many orders are stored before.")]
-Processes = Annotated[Layout, typer.Option("--layout", help="Two processes for all services, or two a service.")]
+Processes = Annotated[Layout, typer.Option("--layout", help="Three processes for all services, or two a service.")]
 Folder = Annotated[
     Path | None, typer.Option("--beside", metavar="FOLDER", help="Another way to take the same orders, measured too.")
 ]

@@ -17,7 +17,9 @@ class Role(StrEnum):
 def run(
     names: Annotated[list[str], typer.Argument(help="Services, `gateway`; `provider` or `auditor` alone.")],
     role: Annotated[Role, typer.Option(help="The HTTP edge, the consumer with its loops, or both.")] = Role.ALL,
-    port: Annotated[int, typer.Option(help="Where HTTP is served; a worker serves its health there.")] = 8000,
+    port: Annotated[
+        int, typer.Option(min=1, max=65535, help="Where HTTP is served; a worker serves its health there.")
+    ] = 8000,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
 ) -> None:
     """Run services in this process until SIGTERM. Settings come from the environment (ORDERMILL_…)."""

@@ -16,9 +16,11 @@ def up(  # noqa: PLR0913  each option is a parameter
     *,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Return when ready; end it with `down`.")] = False,
     layout: Annotated[
-        Literal["packed", "split"], typer.Option(help="Two processes for all services, or two a service.")
+        Literal["packed", "split"], typer.Option(help="Three processes for all services, or two a service.")
     ] = "packed",
-    port: Annotated[int | None, typer.Option(help="The gateway's port; 8000 or a free one when it is taken.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="The gateway's port; 8000 or a free one when it is taken.")
+    ] = None,
     archive: Annotated[
         str | None,
         typer.Option(

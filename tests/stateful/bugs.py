@@ -90,9 +90,9 @@ def expiry_releases_stock(monkeypatch):
 def a_timeout_is_a_decline(monkeypatch):
     answered = charging._answered
 
-    def decline(call, answer):
+    def decline(call, answer, began):
         denied = replace(answer, outcome=payment.Outcome.DENIED)
-        return answered(call, denied if answer.outcome is payment.Outcome.UNKNOWN else answer)
+        return answered(call, denied if answer.outcome is payment.Outcome.UNKNOWN else answer, began)
 
     monkeypatch.setattr(charging, "_answered", decline)
 
