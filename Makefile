@@ -26,8 +26,9 @@ PACKAGES = contracts chassis gateway ordermill $(wildcard *_service)
 ALONE = tests/system/test_prove.py
 LONG = $(addprefix tests/system/test_, overload.py prove_catches.py bench.py usual_way.py)
 
-# In two processes, file by file, in the order in which tests/conftest.py puts them.
-SIDE_BY_SIDE = -n 2 --dist loadfile --no-loadscope-reorder
+# File by file, in the order in which tests/conftest.py puts them; more processes than processors, since tests wait, but
+# not of those that start whole shops.
+SIDE_BY_SIDE = --dist loadfile --no-loadscope-reorder
 
 .PHONY: up test test-long lock format release
 .DEFAULT_GOAL := up
@@ -44,8 +45,8 @@ test: .venv/installed-dev
 	$(BIN)/python -m tests.support.known_flaws
 	$(BIN)/python -m ordermill.documents --check
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest $(SIDE_BY_SIDE) --ignore tests/system
-	$(BIN)/coverage run -m pytest $(SIDE_BY_SIDE) tests/system $(foreach one,$(ALONE) $(LONG),--ignore $(one))
+	$(BIN)/coverage run -m pytest -n 3 $(SIDE_BY_SIDE) --ignore tests/system
+	$(BIN)/coverage run -m pytest -n 2 $(SIDE_BY_SIDE) tests/system $(foreach one,$(ALONE) $(LONG),--ignore $(one))
 	$(BIN)/coverage run -m pytest $(ALONE) $(if $(ORDERMILL_LONG),$(LONG))
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --fail-under 95
