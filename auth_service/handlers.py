@@ -61,7 +61,8 @@ def update_user(state: State, command: UpdateUser, cause: Cause) -> Decision:
         users.administer(state.find(User, command.by), command)
     user = state.find(User, command.user_id)
     updated = users.update(user, command, now=cause.now)
-    noted = [_noted(cause, what, updated.id, note=note) for what, note in security_event.of_account(user, updated)]
+    happened = security_event.of_account(user, updated) if user else ()
+    noted = [_noted(cause, what, updated.id, note=note) for what, note in happened]
     changed = () if updated is user else (updated,)
     return Decision(changes=(*changed, *noted), sequence=updated.version, reply=updated)
 

@@ -75,10 +75,8 @@ def of_session(before: Session | None, after: Session) -> Iterator[What]:
         yield _ENDINGS[after.ending]
 
 
-def of_account(before: User | None, after: User) -> Iterator[tuple[What, str]]:
+def of_account(before: User, after: User) -> Iterator[tuple[What, str]]:
     """What an administrator's change of an account is called, with what it was and is."""
-    if before is None:
-        return
     if before.role != after.role:
         yield What.ROLE_CHANGED, f"{before.role} → {after.role}"
     if before.disabled != after.disabled:
