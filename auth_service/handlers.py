@@ -59,10 +59,9 @@ def register_user(state: State, command: RegisterUser, cause: Cause) -> Decision
 def update_user(state: State, command: UpdateUser, cause: Cause) -> Decision:
     if command.by:
         users.administer(state.find(User, command.by), command)
-    user = state.find(User, command.user_id)
+    user = users.known(state.find(User, command.user_id))
     updated = users.update(user, command, now=cause.now)
-    happened = security_event.of_account(user, updated) if user else ()
-    noted = [_noted(cause, what, updated.id, note=note) for what, note in happened]
+    noted = [_noted(cause, what, updated.id, note=note) for what, note in security_event.of_account(user, updated)]
     changed = () if updated is user else (updated,)
     return Decision(changes=(*changed, *noted), sequence=updated.version, reply=updated)
 
@@ -70,7 +69,7 @@ def update_user(state: State, command: UpdateUser, cause: Cause) -> Decision:
 @decisions.on(names=lambda command: ((User, command.user_id), (User, command.by)))
 def erase_user(state: State, command: EraseUser, cause: Cause) -> Decision:
     users.administer(state.find(User, command.by), UpdateUser(user_id=command.user_id, disabled=True))
-    user, erasure, events = erasing.erase(state.find(User, command.user_id), now=cause.now)
+    user, erasure, events = erasing.erase(users.known(state.find(User, command.user_id)), now=cause.now)
     noted = _noted(cause, What.ERASED, user.id)
     return Decision(changes=(user, erasure, noted), events=events, sequence=user.version)
 

@@ -88,9 +88,9 @@ class Boundary:
             REQUESTS.labels(self._service, method, status).inc(count)
         if told := [each for each in answered if each.scope["path"] not in _QUIET]:
             info_each(self._service, lambda: [each.line() for each in told])
-            if (tracer := tracing.current) is not None:
+            if trace := tracing.current:
                 for each in told:
-                    each.trace(tracer, self._service)
+                    trace(each.span(self._service))
 
 
 class _Exchange:
@@ -113,14 +113,14 @@ class _Exchange:
         about = {"method": self.scope["method"], "path": self.scope["path"], "status": self.status}
         return "request", {**about, "ms": round(self.seconds * 1000, 1), **self.context.told(), **self._who()}
 
-    def trace(self, tracer: tracing.Tracer, service: str) -> None:
-        """Its span (OpenTelemetry's conventions for HTTP servers)."""
+    def span(self, service: str) -> tracing.Span:
+        """It as a span (OpenTelemetry's conventions for HTTP servers)."""
         method, path = self.scope["method"], self.scope["path"]
         told = {"http.request.method": method, "url.path": path, "http.response.status_code": self.status}
         if self.context.order_id:
             told["ordermill.order_id"] = self.context.order_id
         name, asked = f"{method} {_ID.sub('/{id}', path)}", self.context
-        tracer.span(service, name, "SERVER", asked.traceparent, asked.parent, seconds=self.seconds, attributes=told)
+        return tracing.Span(service, name, "SERVER", asked.traceparent, asked.parent, self.seconds, told)
 
     def _who(self) -> dict[str, str]:
         """The user, and where they were if that may have to be looked into: of a refusal, and of what accounts ask."""

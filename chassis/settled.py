@@ -30,21 +30,16 @@ class Settled(NamedTuple):
             told["order_id"] = typeid("ord", order_id)
         return type(body).__name__, told
 
-    def trace(self, tracer: tracing.Tracer, service: str, seconds: float) -> None:
-        """Its span, as long as its batch took (OpenTelemetry's conventions for messaging)."""
-        item, entry = self.item, self.item.entry
-        if (own := item.cause.traceparent) is None:
-            return
+    def span(self, service: str, own: str, seconds: float) -> tracing.Span:
+        """It as a span, as long as its batch took (OpenTelemetry's conventions for messaging)."""
+        entry, envelope = self.item.entry, self.item.envelope
         name, told = self.line()
         attributes = {"ordermill.outcome": self.outcome, "ordermill.order_id": told.get("order_id", "")}
-        if isinstance(entry, Command):
-            tracer.span(
-                service, name, "INTERNAL", own, entry.context.traceparent, seconds=seconds, attributes=attributes
-            )
-        elif item.envelope is not None:
-            attributes |= {"messaging.system": "rabbitmq", "messaging.message.id": str(item.envelope.id)}
-            came = item.envelope.traceparent
-            tracer.span(service, name, "CONSUMER", own, came, seconds=seconds, attributes=attributes)
+        if envelope is not None:
+            attributes |= {"messaging.system": "rabbitmq", "messaging.message.id": str(envelope.id)}
+            return tracing.Span(service, name, "CONSUMER", own, envelope.traceparent, seconds, attributes)
+        came = entry.context.traceparent if isinstance(entry, Command) else None
+        return tracing.Span(service, name, "INTERNAL", own, came, seconds, attributes)
 
 
 def tell(service: str, settled: Sequence[Settled], seconds: float) -> None:
@@ -52,6 +47,7 @@ def tell(service: str, settled: Sequence[Settled], seconds: float) -> None:
     for (kind, outcome), count in Counter([(type(item.body), how) for item, how in settled]).items():
         telemetry.ITEMS.labels(service, kind.__name__, outcome).inc(count)
     info_each(service, partial(map, Settled.line, tuple(settled)))
-    if (tracer := tracing.current) is not None:
+    if trace := tracing.current:
         for each in settled:
-            each.trace(tracer, service, seconds)
+            if own := each.item.cause.traceparent:
+                trace(each.span(service, own, seconds))

@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import SpanContext, SpanKind, TraceFlags
 
 from chassis import tracing
-from chassis.tracing import Attributes, Kind
+from chassis.tracing import Span
 
 _WAITING = 20_000  # spans; what is more is dropped, since an order does not wait for a collector
 _PATIENCE = 2  # seconds for a collector to take what it is sent, at the end too
@@ -32,32 +32,22 @@ class Spans:
         self._processor = processor
         self._below = round(share * 2**64)
 
-    def span(  # noqa: PLR0913 -- what a span is
-        self,
-        service: str,
-        name: str,
-        kind: Kind,
-        traceparent: str,
-        parent: str | None,
-        *,
-        seconds: float,
-        attributes: Attributes,
-    ) -> None:
+    def __call__(self, span: Span) -> None:
         """Hands over a span that has ended just now, if its trace is kept."""
-        if not self._keeps(traceparent):
+        if not self._keeps(span.traceparent):
             return
         ended = time.time_ns()
-        span = ReadableSpan(
-            name,
-            context=_named(traceparent),
-            parent=_named(parent) if parent else None,
-            resource=_resource(service),
-            attributes=dict(attributes),
-            kind=SpanKind[kind],
-            start_time=ended - int(seconds * 1e9),
+        told = ReadableSpan(
+            span.name,
+            context=_named(span.traceparent),
+            parent=_named(span.parent) if span.parent else None,
+            resource=_resource(span.service),
+            attributes=dict(span.attributes),
+            kind=SpanKind[span.kind],
+            start_time=ended - int(span.seconds * 1e9),
             end_time=ended,
         )
-        self._processor.on_end(span)
+        self._processor.on_end(told)
 
     def _keeps(self, traceparent: str) -> bool:
         """One of the share, and of those that whoever began it wants to have."""

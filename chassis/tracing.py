@@ -6,57 +6,51 @@ it as the parent before, and an order's whole way is one trace (W3C Trace Contex
 
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from hashlib import sha256
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple
 from uuid import UUID
 
 Kind = Literal["SERVER", "CLIENT", "CONSUMER", "INTERNAL"]
-Attributes = Mapping[str, str | int | float]
-
 _HALF = 2**64 - 1
 
 
-class Tracer(Protocol):
-    """Takes spans."""
+class Span(NamedTuple):
+    """One that has ended just now: its own ``traceparent``, and that of what it came from, None at the root."""
 
-    def span(  # noqa: PLR0913 -- what a span is
-        self,
-        service: str,
-        name: str,
-        kind: Kind,
-        traceparent: str,
-        parent: str | None,
-        *,
-        seconds: float,
-        attributes: Attributes,
-    ) -> None:
-        """Takes one that has ended just now: its ``traceparent``, and what it came from, None at the root."""
+    service: str
+    name: str
+    kind: Kind
+    traceparent: str
+    parent: str | None
+    seconds: float
+    attributes: Mapping[str, str | int] = {}
 
 
-current: Tracer | None = None
+current: Callable[[Span], None] | None = None
 
 
 def entered(traceparent: str) -> str:
     """A new span in the same trace; the same one where nobody is told of spans."""
-    return f"{traceparent[:36]}{random.getrandbits(64) or 1:016x}{traceparent[52:]}" if current else traceparent
+    return _within(traceparent, random.getrandbits(64) or 1) if current else traceparent
 
 
 def step(traceparent: str, item: UUID, service: str) -> str:
     """The span of an item that a service decides, in the same trace; the same one where nobody is told of spans."""
-    if current is None:
-        return traceparent
-    return f"{traceparent[:36]}{item.int & _HALF ^ _salt(service):016x}{traceparent[52:]}"
+    return _within(traceparent, item.int & _HALF ^ _salt(service)) if current else traceparent
 
 
 def called(service: str, name: str, traceparent: str, began: float) -> str:
     """Tells of a call that has been answered, ``began`` by ``time.perf_counter``; what follows from it is within."""
     own = entered(traceparent)
-    if current is not None:
-        seconds = time.perf_counter() - began
-        current.span(service, name, "CLIENT", own, traceparent, seconds=seconds, attributes={})
+    if current:
+        current(Span(service, name, "CLIENT", own, traceparent, time.perf_counter() - began))
     return own
+
+
+def _within(traceparent: str, span: int) -> str:
+    return f"{traceparent[:36]}{span:016x}{traceparent[52:]}"
 
 
 @cache

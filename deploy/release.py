@@ -162,20 +162,8 @@ def image(release: Release, into: Path) -> None:
     told |= {name: os.environ[name] for name in PLACES if name in os.environ}
     arguments = [word for name, value in told.items() for word in ("--build-arg", f"{name}={value}")]
     tag = f"ordermill:{release.version}"
-    _run(
-        "docker",
-        "build",
-        "--quiet",
-        "--network",
-        "host",
-        "--file",
-        DOCKERFILE,
-        *arguments,
-        "--tag",
-        tag,
-        ".",
-        cwd=release.source,
-    )
+    build = ("docker", "build", "--quiet", "--network", "host", "--file", DOCKERFILE)
+    _run(*build, *arguments, "--tag", tag, ".", cwd=release.source)
     _run("docker", "save", "--output", str(into / f"{release.name}.image.tar"), tag, cwd=into)
 
 

@@ -11,7 +11,7 @@ from ordermill.erlang import Installation
 from ordermill.errors import Failure
 from ordermill.probes import rabbitmq_answers
 from ordermill.process import Spec
-from ordermill.rabbitmq import RabbitMQ
+from ordermill.rabbitmq import RabbitMQ, control
 from ordermill.state import State, broker_names
 from ordermill.told import variables
 
@@ -84,15 +84,12 @@ class Cluster:
         if not all([await rabbitmq_answers(node.port)() for node in self.nodes]):
             message = "not every node of its cluster answers"
             raise RuntimeError(message)
-        program = installed.home / "sbin" / "rabbitmqctl"
         words = ("await_online_nodes", str(len(self.nodes)), "--timeout", str(ALL_WITHIN))
-        child = await asyncio.create_subprocess_exec(
-            program, "-q", *words, env=environment, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
-        )
-        _, said = await child.communicate()
-        if child.returncode:
-            message = f"its cluster is not complete: {said.decode()[-200:].strip()}"
-            raise RuntimeError(message)
+        try:
+            await control(installed, environment, *words)
+        except RuntimeError as against:
+            message = f"its cluster is not complete: {against}"
+            raise RuntimeError(message) from None
         self._formed.touch()
 
 

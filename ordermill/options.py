@@ -70,6 +70,9 @@ def moment(text: str) -> datetime:
     return read if read.tzinfo else read.replace(tzinfo=UTC)
 
 
+Since = Annotated[Any, typer.Option("--since", parser=moment, metavar="T", help="From then on: a time, or 30m ago.")]
+
+
 def order_id(text: str) -> UUID:
     """An order, as clients see it or as it is stored."""
     from chassis.ids import parse_typeid

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -26,13 +26,24 @@ def as_json(data: Any) -> None:
     sys.stdout.write(json.dumps(data, indent=2, default=str) + "\n")
 
 
-def as_table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
-    """Print rows as a table; what is missing stays empty, and nothing is shortened: paths are there to be copied."""
+def as_table(columns: Sequence[str], items: Sequence[Mapping[str, Any]]) -> None:
+    """Print items as a table; what is missing stays empty."""
+    rows((columns, *(["" if item.get(name) is None else str(item[name]) for name in columns] for item in items)))
+
+
+def rows(lines: Iterable[Iterable[str]]) -> None:
+    """Print a table, the first line of which names the columns; nothing is shortened: it is there to be copied.
+
+    Customers say what they are called: that writes no rows of its own and does not move the operator's cursor.
+    """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
-    for row in rows:
-        table.add_row(*(Text("" if row.get(column) is None else str(row[column])) for column in columns))
+    from chassis.logging import visible
+
+    names, *cells = lines
+    table = Table(*names, box=None, pad_edge=False, header_style="bold")
+    for row in cells:
+        table.add_row(*(Text(visible(cell)) for cell in row))
     Console(file=sys.stdout, width=WIDEST, soft_wrap=True).print(table)

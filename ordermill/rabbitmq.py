@@ -4,10 +4,12 @@ Users, queues and policies come from a definitions file that the node loads whil
 a folder, and in it the cookie, the definitions and the port mapper.
 """
 
+import asyncio
 import base64
 import hashlib
 import json
 import secrets
+from asyncio.subprocess import PIPE
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -176,6 +178,16 @@ class RabbitMQ:
             "RUNNING_UNDER_SYSTEMD": "true",
             **trimmed_plugins(installed, self.root / "home"),
         }
+
+
+async def control(installed: Installation, environment: Mapping[str, str], *words: str) -> str:
+    """What a node says to a command of RabbitMQ's own. Raises RuntimeError with the end of what it says against it."""
+    program = installed.home / "sbin" / "rabbitmqctl"
+    child = await asyncio.create_subprocess_exec(program, "-q", *words, env=environment, stdout=PIPE, stderr=PIPE)
+    said, against = await child.communicate()
+    if child.returncode:
+        raise RuntimeError(against.decode()[-200:].strip())
+    return said.decode()
 
 
 def node_of(number: int) -> str:

@@ -2,14 +2,13 @@
 
 import asyncio
 import logging
-from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import asyncpg
 
-from ordermill import accounts, control, launch, plan
+from ordermill import accounts, control, launch, plan, rabbitmq
 from ordermill.erlang import ensure_installation
 from ordermill.errors import Exit, Failure
 from ordermill.ports import find_free, start_of
@@ -82,19 +81,13 @@ class Stage:
     async def until_all_ready(self) -> None:
         await asyncio.gather(*(self.until_ready(name) for name in (*self.servers, *self.ours)))
 
-    async def control_broker(self, *words: str) -> str:
-        """What RabbitMQ says to a command of its own. Raises Failure with what it says against it."""
-        program, environment = self.rabbitmqctl()
-        child = await asyncio.create_subprocess_exec(program, "-q", *words, env=environment, stdout=PIPE, stderr=PIPE)
-        said, against = await child.communicate()
-        if child.returncode:
-            cause = f"rabbitmqctl {words[0]} failed: {against.decode()[-200:].strip()}"
-            raise Failure(cause, f"Read {self.state.log('rabbitmq')}", Exit.STEP_FAILED)
-        return said.decode()
-
-    def rabbitmqctl(self, node: str = "rabbitmq") -> tuple[Path, Mapping[str, str]]:
-        """The program that commands a node of the broker, and its environment."""
-        return ensure_installation(self.note).home / "sbin" / "rabbitmqctl", self.process(node).spec.env
+    async def control_broker(self, *words: str, node: str = "rabbitmq") -> str:
+        """What a node of RabbitMQ says to a command of its own. Raises Failure with what it says against it."""
+        try:
+            return await rabbitmq.control(ensure_installation(self.note), self.process(node).spec.env, *words)
+        except RuntimeError as against:
+            cause = f"rabbitmqctl {words[0]} failed: {against}"
+            raise Failure(cause, f"Read {self.state.log(node)}", Exit.STEP_FAILED) from None
 
     @asynccontextmanager
     async def database(self) -> AsyncIterator[asyncpg.Connection]:

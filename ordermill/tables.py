@@ -1,11 +1,11 @@
 """What the shop answered: for people tables whose ids are never cut, not even in a pipe; for programs JSON."""
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from ordermill.output import WIDEST, Form, as_json
+from ordermill.output import Form, as_json, rows
 
 Item = Mapping[str, Any]
 Columns = Mapping[str, str | Callable[[Item], Any]]
@@ -45,24 +45,6 @@ def show_one(form: Form, item: Item, fields: Columns) -> None:
         if value := _cell(item, field):
             sys.stdout.write(f"{name:<{width}}  {visible(value)}\n")
     return None
-
-
-def rows(lines: Iterable[Iterable[str]]) -> None:
-    """A table, the first line of which names the columns.
-
-    Customers say what they are called: that writes no rows of its own and does not move the operator's cursor.
-    """
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    from chassis.logging import visible
-
-    names, *cells = lines
-    table = Table(*names, box=None, pad_edge=False, header_style="bold")
-    for row in cells:
-        table.add_row(*(Text(visible(cell)) for cell in row))
-    Console(file=sys.stdout, width=WIDEST, soft_wrap=True).print(table)
 
 
 def _cell(item: Item, column: str | Callable[[Item], Any]) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from auth_service.domain.user import User, UserUnknown
+from auth_service.domain.user import User
 from contracts.accounts import UserErased
 from contracts.types import UserId
 
@@ -40,9 +40,7 @@ class Erasure:
         return self.user_id
 
 
-def erase(user: User | None, *, now: datetime) -> tuple[User, Erasure, tuple[UserErased, ...]]:
-    if user is None or user.erased_at is not None:
-        raise UserUnknown
+def erase(user: User, *, now: datetime) -> tuple[User, Erasure, tuple[UserErased, ...]]:
     erased = replace(
         user,
         email=f"{user.id}@erased.invalid",

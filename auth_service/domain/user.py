@@ -150,9 +150,14 @@ def administer(admin: User | None, command: UpdateUser) -> None:
         raise NotToOneself
 
 
-def update(user: User | None, command: UpdateUser, *, now: datetime) -> User:
+def known(user: User | None) -> User:
+    """The account, unless there is none or it was erased."""
     if user is None or user.erased_at is not None:
         raise UserUnknown
+    return user
+
+
+def update(user: User, command: UpdateUser, *, now: datetime) -> User:
     if command.seen not in {None, user.version}:
         raise VersionMismatch
     disabled = user.disabled if command.disabled is None else command.disabled

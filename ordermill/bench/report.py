@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ordermill import tables
+from ordermill.output import rows
 
 Report = Mapping[str, Any]
 Figures = Mapping[str, Any]
@@ -20,7 +20,7 @@ def show(report: Report) -> None:
         sys.stdout.write(f"{name:<{width}}  {value}\n")
     sys.stdout.write("\n")
     phases = report["phases"]
-    tables.rows([("", *(phase["name"] for phase in phases)), *_lines(phases)])
+    rows([("", *(phase["name"] for phase in phases)), *_lines(phases)])
     for phase in phases:
         if phase.get("rates_by_tenth"):
             said = " ".join(f"{rate:.0f}" for rate in phase["rates_by_tenth"])

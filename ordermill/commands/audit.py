@@ -119,12 +119,12 @@ def _told(file: Path) -> "list[Told]":
 
 
 def _show(form: Form, verdicts: "Sequence[Verdict]") -> None:
-    from ordermill import output, tables
+    from ordermill import output
 
     if form is Form.JSON:
         return output.as_json([_as_data(verdict) for verdict in verdicts])
     lines = [(v.invariant.id, _state(v), f"{v.seconds * 1000:.0f}", v.invariant.promise) for v in verdicts]
-    tables.rows((("id", "state", "ms", "promise"), *lines))
+    output.rows((("id", "state", "ms", "promise"), *lines))
     for verdict in verdicts:
         for row in verdict.broken[:ROWS]:
             sys.stdout.write(f"{verdict.invariant.id}  {json.dumps(row, default=str)}\n")

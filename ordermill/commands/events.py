@@ -12,7 +12,7 @@ from uuid import UUID
 import typer
 
 from ordermill.errors import Failure
-from ordermill.options import Service, moment, order_id
+from ordermill.options import Service, Since, moment, order_id
 from ordermill.output import Form, Output
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ UUID_WITH_TIME = 7
 
 Topics = Annotated[list[str] | None, typer.Option("--topic", help="Only of this topic; may be repeated.")]
 Order = Annotated[Any, typer.Option("--order", parser=order_id, metavar="ORDER", help="Only about this order.")]
-Since = Annotated[Any, typer.Option("--since", parser=moment, metavar="T", help="From then on: a time, or 30m ago.")]
 Until = Annotated[Any, typer.Option("--until", parser=moment, metavar="T", help="Before then: a time, or 30m ago.")]
 Note = Annotated[str, typer.Option(help="Why; it is kept in the table of acts.")]
 

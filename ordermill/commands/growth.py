@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from ordermill.options import seconds
-from ordermill.output import Form, Output, as_json
+from ordermill.output import Form, Output, as_json, rows
 from ordermill.state import default_root
 
 LARGEST = 1_000_000
@@ -80,11 +80,10 @@ def _tell(line: str) -> None:
 
 
 def _show(series: dict[str, list[dict[str, Any]]]) -> None:
-    from ordermill import tables
 
     cells = [
         (name, f"{point['at']:,}", f"{point['cpu_us_per_order_total']:,.0f}", f"{point['confirmed_per_second']:,.0f}")
         for name, points in series.items()
         for point in points
     ]
-    tables.rows([("against", "", "CPU an order, µs", "confirmed a second"), *cells])
+    rows([("against", "", "CPU an order, µs", "confirmed a second"), *cells])

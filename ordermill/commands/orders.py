@@ -103,7 +103,7 @@ def _show_story(form: Form, order: Any, steps: "list[Step]") -> None:
     sys.stdout.write("\n")
     since = (f"{_passed(order['created_at'], step.at):+.3f} s" for step in steps)
     lines = ((step.at, after, step.service, step.what, step.detail) for step, after in zip(steps, since, strict=True))
-    return tables.rows((("at", "after", "service", "what", "detail"), *lines))
+    return output.rows((("at", "after", "service", "what", "detail"), *lines))
 
 
 def _passed(start: str, end: str) -> float:

@@ -5,12 +5,11 @@ from typing import Annotated, Any
 
 import typer
 
-from ordermill.options import Limit, moment
+from ordermill.options import Limit, Since
 from ordermill.output import Form, Output
 
 COLUMNS = {name: name for name in ("at", "service", "what", "actor", "about", "note")}
 
-Since = Annotated[Any, typer.Option("--since", parser=moment, metavar="T", help="From then on: a time, or 30m ago.")]
 Actor = Annotated[list[str] | None, typer.Option("--actor", help="Only what they did: usr_…; may be repeated.")]
 
 

@@ -4,7 +4,6 @@ import asyncio
 import os
 import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -13,6 +12,7 @@ from datetime import UTC, datetime
 from random import Random
 from uuid import UUID
 
+from ordermill.errors import Failure
 from ordermill.prove import parcels
 from ordermill.prove.line import Choice, Flow
 from ordermill.prove.schedule import POISON, Fault, Kind
@@ -139,13 +139,10 @@ class Nemesis:
         return fault.target, None
 
     async def _control(self, node: str, *words: str) -> None:
-        program, environment = self._stage.rabbitmqctl(node)
-        child = await asyncio.create_subprocess_exec(
-            program, "-q", *words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-        )
-        _, said = await child.communicate()
-        if child.returncode:
-            raise Missed(said.decode()[-200:])
+        try:
+            await self._stage.control_broker(*words, node=node)
+        except Failure as failure:
+            raise Missed(failure.message) from None
 
     async def _repeat(self, _fault: Fault, random: Random) -> Back:
         async with asyncio.timeout(LONGEST), self._stage.database() as database:

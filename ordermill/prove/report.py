@@ -9,6 +9,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
+from ordermill.output import rows
 from ordermill.prove.ledger import Ledger, quantile
 from ordermill.prove.nemesis import Inflicted
 from ordermill.prove.watch import Watch
@@ -122,9 +123,7 @@ def audits(watch: Watch) -> dict[str, Any]:
 
 def show(report: Report) -> None:
     """For people, on stdout."""
-    from ordermill import tables
-
-    tables.rows([("fault", "times", "ready p50", "max", "next confirmed p50", "max"), *_lines(report.faults)])
+    rows([("fault", "times", "ready p50", "max", "next confirmed p50", "max"), *_lines(report.faults)])
     sys.stdout.write("\n")
     facts = dict(_facts(report))
     width = max(map(len, facts))

@@ -14,6 +14,9 @@ from ordermill.services import SERVICES, load
 from ordermill.setup import create_provider_books, upgrade
 
 TEMPLATE = "ordermill_template"
+ONLY_ADDED = [
+    table.fullname for name in SERVICES for table in load(name).metadata.sorted_tables if table.info.get("append_only")
+]
 
 
 def within(server: str, database: str) -> str:
@@ -68,9 +71,8 @@ async def allow_changes(url: str) -> None:
     """What is only added to may be changed in this database: for a test that breaks a promise, or begins again."""
     connection = await asyncpg.connect(url)
     try:
-        for table in (table for name in SERVICES for table in load(name).metadata.sorted_tables):
-            if table.info.get("append_only"):
-                await connection.execute(f"ALTER TABLE {table.fullname} DISABLE TRIGGER append_only")
+        for table in ONLY_ADDED:
+            await connection.execute(f"ALTER TABLE {table} DISABLE TRIGGER append_only")
     finally:
         await connection.close()
 

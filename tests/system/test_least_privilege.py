@@ -50,6 +50,7 @@ ONLY_ADDED = (
     ("order_service", "order_history"),
     ("payment_service", "ledger"),
     ("inventory_service", "stock_movements"),
+    ("auth_service", "security_events"),
     *((service, "acts") for service in SERVICES),
 )
 

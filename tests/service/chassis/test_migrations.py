@@ -11,7 +11,7 @@ from sqlalchemy import Column, Integer, MetaData
 
 from chassis.migrations import head, migrate
 from ordermill.services import SERVICES, load
-from tests.support.database import make_roles, within
+from tests.support.database import ONLY_ADDED, make_roles, within
 
 
 @pytest.fixture
@@ -111,11 +111,6 @@ async def test_a_service_has_one_newest_revision(service, shop_database):
 
     assert version == head(service)
     assert re.fullmatch(r"\d{4}", version)  # so that a service sees which of two is newer
-
-
-ONLY_ADDED = [
-    table.fullname for name in SERVICES for table in load(name).metadata.sorted_tables if table.info.get("append_only")
-]
 
 
 @pytest.mark.parametrize("table", ONLY_ADDED)
