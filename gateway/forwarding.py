@@ -23,6 +23,8 @@ HOP_BY_HOP = {
 _TOLD_BY_US = {b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip"}
 _BANNERS = {b"server", b"x-powered-by"}
 _LENGTHS = {b"content-length", b"transfer-encoding"}
+# What a client may not take away by naming it in `Connection`: its body would be read as another request.
+_STAYS = {b"content-length", b"traceparent", b"x-request-id"}
 
 
 class ClientGone(Exception):
@@ -127,4 +129,4 @@ def _end_to_end(headers: Headers) -> Headers:
     if len(kept) == len(headers):  # `Connection` is among those: nothing else is named by it
         return kept
     named = {token.strip().lower() for name, value in headers if name == b"connection" for token in value.split(b",")}
-    return [pair for pair in kept if pair[0] not in named]
+    return [pair for pair in kept if pair[0] not in named - _STAYS]

@@ -83,6 +83,8 @@ class Proxy:
                 instance.failed()
                 raise
             finally:
+                if not body.is_read:
+                    connection.close()  # the service would take the next request for the rest of this one
                 instance.connections.give_back(connection)
 
     async def _connected(self, instance: Instance, scope: Scope, *, is_last: bool) -> Connection:

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import pytest
 import uvicorn
 from fastapi import Request
+from pydantic_core import to_json
 
 from chassis.wire import Wire
 from gateway.main import app
@@ -134,6 +135,19 @@ async def test_a_body_has_one_length_and_hides_no_request(path):
             assert answer.count(b"HTTP/1.1 ") <= 1, frame
             assert answer[9:10] in {b"4", b""}, frame
             assert b"secret" not in answer
+
+
+@pytest.mark.parametrize("path", [b"/api/v1/orders/heard", b"/api/v1/far/orders/heard"])
+async def test_a_body_whose_length_is_named_as_the_connections_own_is_still_a_body(path):
+    async with a_door() as port:
+        named = b"content-type: application/json\r\nconnection: content-length\r\ncontent-length: %d\r\n\r\n"
+        answers = [
+            await said(port, b"POST %b HTTP/1.1\r\n%b%b%b" % (path, HEAD, named % len(SMUGGLED), SMUGGLED))
+            for _ in range(3)
+        ]
+
+    assert [answer[9:12] for answer in answers] == [b"200"] * 3
+    assert [answer.rpartition(b"\r\n\r\n")[2] for answer in answers] == [to_json(SMUGGLED.decode())] * 3
 
 
 @pytest.mark.parametrize(("path", "found"), [(b"/api/v1/orders", 1), (b"/api/v1/far/orders", 1)])

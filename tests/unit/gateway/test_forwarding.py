@@ -33,6 +33,15 @@ def test_a_body_has_one_length():
     assert request_head(a_scope(headers=both), b"").count(b"transfer-encoding: chunked") == 1
 
 
+def test_nobody_names_away_what_a_body_is_framed_with_or_a_request_is_found_by():
+    named = b"close, Content-Length, X-Request-ID , traceparent, x-mine"
+    stays = [(b"content-length", b"3"), (b"x-request-id", b"req_1"), (b"traceparent", b"00-1")]
+
+    head = request_head(a_scope(headers=[(b"connection", named), (b"x-mine", b"1"), *stays]), b"")
+
+    assert head.split(b"\r\n")[2:-4] == [b"%b: %b" % pair for pair in stays]
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

@@ -60,6 +60,25 @@ async def test_a_kept_connection_that_ends_unanswered_costs_nobody_a_request_tha
     assert service.heard[1] == service.heard[2]
 
 
+async def test_a_connection_on_which_half_a_request_was_said_is_not_used_again():
+    async def converse(reader, writer):
+        heard.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(OK)
+        heard[-1] += await reader.read()
+
+    async def half():
+        yield b"["
+        await asyncio.Event().wait()
+
+    heard = []
+    async with talking(converse) as url, a_client_of(url) as client:
+        given = {"Content-Type": "application/json", "Content-Length": "2"}
+        answers = [await client.post("/api/v1/orders", content=half(), headers=given) for _ in range(2)]
+
+    assert [answer.text for answer in answers] == ["ok", "ok"]
+    assert [each.count(b"HTTP/1.1") for each in heard] == [1, 1]
+
+
 async def test_a_request_that_may_not_be_repeated_is_never_repeated():
     service = Forgetful()
     async with talking(service.converse) as url, a_client_of(url) as client:
