@@ -1,12 +1,18 @@
 """The answer to one request too many, made of ready bytes: two refusals cost less than a twentieth of an order."""
 
+from collections.abc import Iterable
+
 from pydantic_core import to_json
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from chassis.context import known_id, start
 from chassis.problems import Problem
 
+NO_REQUEST = Problem("header_invalid", "What came is not a request of HTTP/1.1.")
+TOO_LONG = Problem("header_invalid", "At most 32 KiB of headers.")
+NO_OTHER = Problem("header_invalid", "No other protocol is spoken here. Leave Upgrade out where there is a body.")
 LENGTH_DIGITS = 9
+_SHOWN = 200  # bytes of the path of what is no request
 PROBES = frozenset({b"/livez", b"/readyz", b"/health", b"/metrics", b"/version"})
 _BODY = bytes(Problem("unavailable", "Too many requests are being worked on. Try again.").answer("<path>", "<id>").body)
 _HEAD = (
@@ -25,9 +31,16 @@ def refusal(path: bytes, request_id: bytes, *, is_kept: bool = True, is_head: bo
     return _HEAD % (len(body), known, b"keep-alive" if is_kept else b"close") + (b"" if is_head else body)
 
 
-def spelled_out(problem: Problem, path: str) -> bytes:
+def has_body(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether a request's head announces a body."""
+    lengths = dict(headers)
+    return b"transfer-encoding" in lengths or lengths.get(b"content-length", b"0") != b"0"
+
+
+def spelled_out(problem: Problem, url: bytes) -> bytes:
     """The answer to what is no request, which ends its connection."""
     asked = start()
+    path = url.partition(b"?")[0][:_SHOWN].decode("ascii", "replace")
     response = problem.answer(path, asked.request_id)
     headers = [*response.raw_headers, (b"x-request-id", asked.request_id.encode()), (b"connection", b"close")]
     head = b"".join(b"%s: %s\r\n" % pair for pair in headers)

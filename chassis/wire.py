@@ -6,12 +6,11 @@ What is no request, or one too many, is refused in problem details, as everythin
 from asyncio import TimerHandle, Transport, current_task
 from typing import Any
 
-from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from chassis.admission import HERE, makes_room
 from chassis.problems import Problem
-from chassis.refusing import PROBES, at_a_glance, refusal, spelled_out
+from chassis.refusing import NO_OTHER, NO_REQUEST, PROBES, TOO_LONG, at_a_glance, has_body, refusal, spelled_out
 from chassis.telemetry import REFUSED
 
 HEAD_LIMIT = 32 * 1024
@@ -19,12 +18,6 @@ UNREAD_LIMIT = 64 * 1024
 PATIENCE = 30.0
 LINGER = 0.5  # for what is on its way already when the process ends, and LAST_PATIENCE for what has begun to come
 LAST_PATIENCE = 3.0
-_NO_REQUEST = Problem("header_invalid", "What came is not a request of HTTP/1.1.")
-_TOO_LONG = Problem("header_invalid", "At most 32 KiB of headers.")
-
-
-class _HeadTooLong(Exception):
-    """Ends the parsing."""
 
 
 class Wire(HttpToolsProtocol):
@@ -44,7 +37,7 @@ class Wire(HttpToolsProtocol):
     _parsed: int = 0
     _pending: int = 0
     _reads_head: bool = True
-    _refusal: Problem = _NO_REQUEST
+    _refusal: Problem = NO_REQUEST
     url: bytes = b""
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
@@ -81,7 +74,7 @@ class Wire(HttpToolsProtocol):
         # A header that does not end reaches no callback: what comes of it is counted here.
         self._pending = 0 if self._between or not self._reads_head else self._pending + len(data)
         if self._pending > HEAD_LIMIT and not self.transport.is_closing():
-            self._refusal = _TOO_LONG
+            self._refusal = TOO_LONG
             self.send_400_response("")
 
     def on_message_begin(self) -> None:
@@ -102,6 +95,10 @@ class Wire(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The head is whole, the request can be answered."""
+        if self.parser.should_upgrade() and has_body(self.headers):
+            # The parser takes what follows such a head for another protocol's, or for the next request.
+            self._refusal = NO_OTHER
+            raise ValueError  # so that the parser ends
         self._reads_head = False
         super().on_headers_complete()
 
@@ -221,14 +218,19 @@ class Wire(HttpToolsProtocol):
         """Refuses what is no request. While the one before is being answered, the connection can only be cut."""
         ours = not self._reads_head and self.cycle is not None and not self.cycle.response_started
         if self.cycle is None or self.cycle.response_complete or ours:
-            self.transport.write(spelled_out(self._refusal, self.url.partition(b"?")[0].decode("ascii", "replace")))
+            self.transport.write(spelled_out(self._refusal, self.url))
         self.transport.close()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """A wish for another protocol is not granted (RFC 9110, 7.8); its connection ends with the answer."""
+        if self.cycle is not None:
+            self.cycle.keep_alive = False
 
     def _count(self, size: int) -> None:
         self._parsed += size
         if self._parsed > HEAD_LIMIT:
-            self._refusal = _TOO_LONG
-            raise _HeadTooLong
+            self._refusal = TOO_LONG
+            raise ValueError  # so that the parser ends
 
     def _expect(self) -> None:
         if self._closing is None:
@@ -241,8 +243,7 @@ class Wire(HttpToolsProtocol):
 
     def _give_up(self) -> None:
         self._closing = None
-        flow: FlowControl = self.flow
-        if flow.read_paused:  # it is us who do not read
+        if self.flow.read_paused:  # it is us who do not read
             self._expect()
         else:
             self.transport.close()

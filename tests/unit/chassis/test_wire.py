@@ -129,6 +129,35 @@ async def test_a_head_that_is_too_long_is_refused(connect):
     await is_refused(reader, "At most 32 KiB of headers.")
 
 
+async def test_of_a_target_without_end_the_refusal_tells_little(connect):
+    reader, writer = await connect()
+
+    writer.write(b"GET /" + b"a" * 100_000)
+
+    assert len((await read(reader))[2]["instance"]) <= 200
+
+
+@pytest.mark.parametrize(
+    "wish", [b"connection: upgrade\r\nupgrade: websocket\r\n", b"connection: upgrade\r\nupgrade: h2c\r\n"]
+)
+@pytest.mark.parametrize("length", [b"content-length: %d\r\n", b"transfer-encoding: chunked\r\nx-size: %d\r\n"])
+async def test_a_body_beside_the_wish_for_another_protocol_is_no_request_of_its_own(connect, wish, length):
+    reader, writer = await connect()
+    writer.write(POST + wish + length % len(GET + b"\r\n") + b"\r\n")
+
+    await is_refused(reader, "No other protocol is spoken here. Leave Upgrade out where there is a body.")
+
+
+async def test_a_wish_for_another_protocol_is_answered_in_this_one_and_ends_the_connection(connect):
+    reader, writer = await connect()
+    writer.write(GET + b"connection: upgrade\r\nupgrade: h2c\r\ncontent-length: 0\r\n\r\n")
+
+    status, headers, body = await read(reader)
+
+    assert (status, headers["connection"], body) == (200, "close", {"size": 0})
+    assert await reader.read() == b""
+
+
 async def test_a_header_that_does_not_end_is_refused(connect):
     reader, writer = await connect()
     answer = asyncio.create_task(read(reader))
