@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from hmac import digest
-from ipaddress import ip_address, ip_network
 from uuid import UUID
 
 from auth_service.digests import digest_of
@@ -14,8 +13,7 @@ from auth_service.domain.user import AccountDisabled, CredentialsWrong
 from auth_service.own import Own
 from auth_service.passwords import TooManySignIn
 from chassis.http import Answer, Edge
-
-_NETWORK = 64  # of an IPv6 address; whoever has one has all addresses of its network
+from chassis.places import place_of
 
 
 def account_of(email: str) -> bytes:
@@ -58,15 +56,3 @@ async def matches(edge: Edge, tried: TrySignIn, password: str, password_hash: st
     except TooManySignIn:
         await edge.parts.pipeline.submit(TakeBack(tried=tried))
         raise
-
-
-def place_of(host: str) -> str:
-    """An IPv4 address, the network of an IPv6 one, and whatever else a server calls its clients as it is."""
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return host
-    mapped = getattr(address, "ipv4_mapped", None)
-    if address.version == 4 or mapped:  # noqa: PLR2004 -- the version is its name
-        return str(mapped or address)
-    return str(ip_network((address, _NETWORK), strict=False))

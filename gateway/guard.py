@@ -6,10 +6,11 @@ from starlette.types import Scope
 
 from chassis.api_keys import ApiKeys
 from chassis.http import bearer
+from chassis.places import place_of
 from chassis.problems import of_refusal
 from chassis.tokens import REFUSALS, Caller
 from gateway.headers import Headers
-from gateway.limits import Limits, Quota, Spent, place_of, refuse_too_many, told_raw
+from gateway.limits import Limits, Quota, Spent, refuse_too_many, told_raw
 from gateway.routing import PREFIX
 
 # Who renews a token shows an old one; a provider shows one of its own. Both are judged where they go.

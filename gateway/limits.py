@@ -1,7 +1,6 @@
 """How often one address and one user may ask, and the fields that tell of it (draft-ietf-httpapi-ratelimit-headers)."""
 
 import asyncio
-import ipaddress
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -131,16 +130,6 @@ def refuse_too_many(spent: Sequence[Spent]) -> None:
         last = spent[-1]
         code, detail = "rate_limited", f"At most {last.quota.rate} for one {last.quota.name}."
         raise Problem(code, detail, headers={"Retry-After": str(last.seconds), **told(spent)})
-
-
-def place_of(address: str) -> str:
-    """Whose requests are counted together: an address, of IPv6 its /64, which is what one customer has."""
-    if ":" not in address:
-        return address
-    try:
-        return str(ipaddress.ip_network(f"{address.partition('%')[0]}/64", strict=False))
-    except ValueError:
-        return address
 
 
 def _storage(url: str) -> RedisStorage:

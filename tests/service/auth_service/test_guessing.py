@@ -7,7 +7,6 @@ import pytest
 
 from auth_service import forgetting, passwords
 from auth_service.domain import attempt
-from auth_service.throttling import place_of
 from tests.support.auth_service import PASSWORD
 
 
@@ -116,17 +115,3 @@ async def test_neither_address_is_kept_as_it_is(shop):
 
     assert "198.51" not in kept
     assert "ann" not in kept
-
-
-@pytest.mark.parametrize(
-    ("host", "place"),
-    [
-        ("198.51.100.1", "198.51.100.1"),
-        ("::ffff:198.51.100.1", "198.51.100.1"),
-        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
-        ("2001:db8:1:2::1", "2001:db8:1:2::/64"),
-        ("testclient", "testclient"),
-    ],
-)
-def test_whoever_has_an_address_of_the_new_kind_has_its_whole_network(host, place):
-    assert place_of(host) == place

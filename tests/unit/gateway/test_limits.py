@@ -6,7 +6,7 @@ import pytest
 
 from chassis.problems import Problem
 from gateway import limits as gateway_limits
-from gateway.limits import Limits, Quota, place_of, refuse_too_many, told, told_raw
+from gateway.limits import Limits, Quota, refuse_too_many, told, told_raw
 from tests.support.gateway import talking
 
 TWICE = Quota.of("address", "2/minute")
@@ -76,21 +76,6 @@ async def test_who_asks_too_often_is_told_when_to_come_again(clock):
         "RateLimit-Policy": '"address";q=2;w=60',
         "RateLimit": '"address";r=0;t=30',
     }
-
-
-@pytest.mark.parametrize(
-    ("address", "place"),
-    [
-        ("203.0.113.7", "203.0.113.7"),
-        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
-        ("2001:db8:1:2::9", "2001:db8:1:2::/64"),
-        ("fe80::1%eth0", "fe80::/64"),
-        ("no:address", "no:address"),
-        ("", ""),
-    ],
-)
-def test_an_address_of_ipv6_stands_for_its_network(address, place):
-    assert place_of(address) == place
 
 
 def test_a_rate_is_read_at_the_start():
