@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import version as installed_version
 from pathlib import Path
 
@@ -18,6 +19,7 @@ LATE = 2.0
 PROJECT = Path(__file__).parents[1] / "pyproject.toml"
 
 
+@cache
 def release() -> str:
     """The version of Ordermill that runs: the checkout's, else the installed one."""
     if PROJECT.exists():

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import httpx2
@@ -21,7 +22,7 @@ from gateway import pages
 from gateway.documents import Documents
 from gateway.guard import Guard
 from gateway.headers import ENCRYPTED_ONLY, dressed, passed_on, refuse
-from gateway.health import readiness, report
+from gateway.health import Remembered, readiness, report
 from gateway.routing import TABLE, Routes
 
 Lifespan = Callable[[], AbstractAsyncContextManager[Any]]
@@ -122,14 +123,16 @@ def way(name: str, app: ASGIApp) -> httpx2.AsyncClient:
 
 
 def _told(ways: Mapping[str, httpx2.AsyncClient], documents: Documents) -> list[Route]:
+    told_ready, told_healthy = Remembered(partial(readiness, ways)), Remembered(partial(report, ways))
+
     async def alive(_request: Request) -> Response:
         return health.alive()
 
     async def ready(_request: Request) -> Response:
-        return await health.ready(await readiness(ways))
+        return await health.ready(await told_ready())
 
     async def healthy(_request: Request) -> Response:
-        return JSONResponse(await report(ways))
+        return JSONResponse(await told_healthy())
 
     async def version(_request: Request) -> Response:
         return health.version("gateway")

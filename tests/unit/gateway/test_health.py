@@ -1,8 +1,12 @@
 """What the gateway tells whoever watches it."""
 
+import asyncio
+
+import pytest
 from starlette.responses import JSONResponse, PlainTextResponse
 
 from chassis.health import release
+from gateway import health
 from gateway.app import absent, gateway
 from tests.support.gateway import a_client, a_service
 
@@ -100,6 +104,22 @@ async def test_health_is_degraded_when_one_service_is_missing_or_talks_nonsense(
         "degraded",
         {"status": "unavailable", "reason": "does not answer"},
     )
+
+
+@pytest.mark.parametrize("path", ["/readyz", "/health"])
+async def test_however_often_it_is_asked_the_services_are_asked_twice_a_second(path, monkeypatch):
+    async def counted(scope, receive, send):
+        asked.append(scope["path"])
+        await JSONResponse({"status": "ok"})(scope, receive, send)
+
+    asked, clock = [], [0.0]
+    monkeypatch.setattr(health.time, "monotonic", lambda: clock[0])
+    async with a_gateway_of(counted) as client:
+        await asyncio.gather(*(client.get(path) for _ in range(20)))
+        clock[0] = health.FRESH_FOR
+        await client.get(path)
+
+    assert asked == [path, path]
 
 
 async def test_the_gateway_tells_its_version_and_keeps_its_metrics():
