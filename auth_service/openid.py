@@ -9,6 +9,7 @@ from loguru import logger
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from auth_service.schemas import canonical
+from chassis.http import is_unwanted
 from chassis.keys import ANY, ES256, Jwks, PublishedKeys
 from chassis.tokens import TokenExpired, TokenInvalid
 
@@ -51,8 +52,8 @@ class Person(BaseModel):
     @property
     def full_name(self) -> str | None:
         """Their name, where it is one that an account can have."""
-        name = (self.name or "").strip()
-        return name[:_LONGEST_NAME] if name and "\0" not in name else None
+        name = " ".join((self.name or "").split())
+        return name[:_LONGEST_NAME] if name and not is_unwanted(name) else None
 
 
 class OpenIdIssuer:

@@ -43,9 +43,20 @@ Email = Annotated[
     AfterValidator(canonical),
     Field(examples=["ann@example.com"], json_schema_extra={"format": "email"}),
 ]
+
+
+def _of_one_line(name: str) -> str:
+    if len(name.splitlines()) > 1:
+        message = "must be one line"
+        raise ValueError(message)
+    return name
+
+
 NewPassword = Annotated[SecretStr, Field(min_length=8, max_length=128), AfterValidator(_uncommon)]
 Password = Annotated[SecretStr, Field(min_length=1, max_length=128)]
-FullName = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
+FullName = Annotated[
+    str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True), AfterValidator(_of_one_line)
+]
 PhoneNumber = Annotated[str, Field(pattern=r"^\+?[0-9]{10,15}$", examples=["+4930901820123"])]
 Locale = Annotated[str, Field(pattern=r"^[a-z]{2}(-[A-Z]{2})?$", examples=["en", "de-DE"])]
 

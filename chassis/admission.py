@@ -24,7 +24,7 @@ class Admission:
         at_work: requests that are worked on at once, more than a batch holds. At 1 ms each it is also how many ms an
             answer takes at most.
         waiting: requests that wait for news at once; each looks at the database once a second.
-        of_one: of those that wait without end, how many are one user's: nobody has all of them.
+        of_one: of those that wait for news, how many are one user's: nobody has all of them.
         connections: that are open at once; on one more only probes are answered.
         onlookers: how many wait for news now.
         is_ending: the process was told to end; whoever waits for news is answered now.
@@ -70,7 +70,7 @@ class Admission:
 
     @contextmanager
     def looking_on_as(self, user: object) -> Iterator[None]:
-        """As ``looking_on``, without an end in sight.
+        """As ``looking_on``, of somebody whose name is known.
 
         Raises:
             Crowded: when too many do, or this user does so too often.
@@ -82,7 +82,9 @@ class Admission:
             try:
                 yield
             finally:
-                self._by_user -= Counter((user,))
+                self._by_user[user] -= 1
+                if not self._by_user[user]:
+                    del self._by_user[user]
 
     @asynccontextmanager
     async def until_the_end(self) -> AsyncIterator[None]:

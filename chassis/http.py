@@ -15,7 +15,7 @@ from starlette.types import Scope
 from chassis import context
 from chassis.database import Transaction
 from chassis.idempotency import Answer, Claim, fingerprint
-from chassis.paging import Listing, Page, Paging, listing
+from chassis.paging import Listing, Page, Paging, listing, listing_json
 from chassis.problems import Problem
 from chassis.scopes import needed
 from chassis.tokens import Caller, Role
@@ -25,38 +25,41 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Admin", "Answer", "Body", "Caller", "Customer", "Edge", "IdempotencyKey", "IfMatch", "Listing", "Page",
-    "Paging", "ServiceCaller", "Staff", "View", "etag", "found", "listing",
+    "Paging", "ServiceCaller", "Staff", "View", "etag", "found", "listing", "listing_json",
 ]  # fmt: skip
 
 Found = TypeVar("Found")
 _KEY = pattern(r"[\x21-\x7e]{1,255}")
 _ETAG = pattern(r'(?:W/)?"(\d{1,18})"')
-_SURROGATE = pattern("[\\ud800-\\udfff]")
+# NUL and halves of pairs PostgreSQL cannot store; what other controls do to who reads it, its writer alone knows.
+_UNSTORABLE = pattern("[\\0\\ud800-\\udfff]")
+_UNWANTED = pattern("[\\0-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f\\ud800-\\udfff]")
 _bearer = HTTPBearer(auto_error=False, description="An access token, from `POST /auth/login`.")
 
 
 class Body(BaseModel):
-    """A request's body: unknown fields are refused, and so is what PostgreSQL cannot store as text."""
+    """A request's body: unknown fields are refused, and so are control characters, but in secrets."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     @field_validator("*")
     @classmethod
     def _storable(cls, value: object) -> object:
-        if _is_unstorable(value):
-            message = "must not contain the character NUL or half of a surrogate pair"
+        if is_unwanted(value):
+            message = "must not contain control characters or half of a surrogate pair"
             raise ValueError(message)
         return value
 
 
-def _is_unstorable(value: object) -> bool:
+def is_unwanted(value: object) -> bool:
+    """Whether a text somewhere in this has control characters (tabs and ends of lines are none)."""
     if isinstance(value, str):
-        return "\0" in value or not (value.isascii() or _SURROGATE.search(value) is None)
+        return not value.isprintable() and _UNWANTED.search(value) is not None
     if isinstance(value, SecretStr):
-        return _is_unstorable(value.get_secret_value())
+        return _UNSTORABLE.search(value.get_secret_value()) is not None
     if isinstance(value, dict):
-        return any(_is_unstorable(part) for pair in value.items() for part in pair)
-    return isinstance(value, list | tuple) and any(map(_is_unstorable, value))
+        return any(is_unwanted(part) for pair in value.items() for part in pair)
+    return isinstance(value, list | tuple) and any(map(is_unwanted, value))
 
 
 class View(BaseModel):

@@ -103,7 +103,22 @@ def listing(
     page: Page, rows: Sequence[Row], view: Callable[[Row], Item], cursor: Callable[[Row], Sequence[object]]
 ) -> Listing[Item]:
     """The answer for ``rows``, of which the store has read up to ``page.limit + 1``; ``cursor`` gives a row's key."""
+    shown, next_cursor = _cut(page, rows, cursor)
+    return Listing(data=[view(row) for row in shown], has_more=next_cursor is not None, next_cursor=next_cursor)
+
+
+def listing_json(
+    page: Page, rows: Sequence[Row], written: Callable[[Row], bytes], cursor: Callable[[Row], Sequence[object]]
+) -> bytes:
+    """The same as JSON, where ``written`` gives a row's."""
+    shown, next_cursor = _cut(page, rows, cursor)
+    more = to_json({"has_more": next_cursor is not None, "next_cursor": next_cursor})
+    return b'{"data":[%b],%b' % (b",".join(map(written, shown)), more[1:])
+
+
+def _cut(
+    page: Page, rows: Sequence[Row], cursor: Callable[[Row], Sequence[object]]
+) -> tuple[Sequence[Row], str | None]:
     shown = rows[: page.limit]
     more = len(rows) > page.limit
-    next_cursor = urlsafe_b64encode(to_json(list(cursor(shown[-1])))).decode() if more else None
-    return Listing(data=[view(row) for row in shown], has_more=more, next_cursor=next_cursor)
+    return shown, urlsafe_b64encode(to_json(list(cursor(shown[-1])))).decode() if more else None

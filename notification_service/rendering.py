@@ -62,10 +62,13 @@ _TEMPLATES.filters = {"money": money, "line_total": line_total, "reference": ref
 def render(notification: Notification, *, address: str, name: str | None, shop: str, domain: str) -> Mail:
     """The mail of a notification. ``shop`` is the shop's name, ``domain`` what its Message-IDs end with.
 
+    A name is one line, whatever its owner calls it: nobody has verified that the address is theirs.
+
     Raises:
         jinja2.TemplateError: when the event does not hold what the template needs.
     """
-    values = {**notification.data, "name": name, "shop": shop, "order_number": None, "order_ref": None}
+    values = {**notification.data, "name": name and " ".join(name.split()), "shop": shop}
+    values |= {"order_number": None, "order_ref": None}
     if notification.order_id is not None:
         values["order_number"] = order_number(notification.order_id)
         values["order_ref"] = typeid("ord", notification.order_id)

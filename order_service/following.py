@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from re import compile as pattern
 from uuid import UUID
 
 from chassis.admission import HERE, Crowded
@@ -14,17 +15,25 @@ from order_service.domain.order import Order
 from order_service.domain.status import TERMINAL
 from order_service.store import find_order, list_history
 
+LONGEST_WAIT = 30
 AT_ONCE = 100
 QUIET = 30.0
+_WAIT = pattern(r"(?:^|[,;\s])wait=(\d{1,9})(?:$|[,;\s])")
 
 
-async def settled(parts: Parts, order_id: UUID, seconds: float) -> Order | None:
+def seconds(prefer: str | None) -> int:
+    """How long somebody prefers to wait (RFC 7240, 4.3), as far as they may."""
+    match = _WAIT.search(prefer or "")
+    return min(int(match[1]), LONGEST_WAIT) if match else 0
+
+
+async def settled(parts: Parts, order_id: UUID, seconds: float, user_id: UUID) -> Order | None:
     """The order, as soon as the shop has nothing to decide about it by itself, else after so many seconds.
 
-    None when the database is away, or too many wait already: whoever asked is told what is known.
+    None when the database is away, or too many wait already, or too often this user: they are told what is known.
     """
     try:
-        with HERE.looking_on():
+        with HERE.looking_on_as(user_id):
             return await _settled(parts, order_id, time.monotonic() + seconds)
     except (*OUTAGE, Crowded):
         return None

@@ -35,6 +35,18 @@ async def test_when_the_process_ends_who_waits_is_told_what_is_known_and_a_strea
     assert here.onlookers == 0
 
 
+async def test_one_customer_who_waits_leaves_room_for_others(orders, here):
+    here.waiting, here.of_one = 2, 1
+    waiting = asyncio.create_task(orders.call("POST", "/orders", json=BODY, status=201, Prefer="wait=20"))
+    await eventually(lambda: here.onlookers == 1)
+
+    placed = await orders.call("POST", "/orders", json=BODY, status=201, Prefer="wait=20")
+    here.end()
+
+    assert "Preference-Applied" not in placed.headers
+    assert "Preference-Applied" in (await waiting).headers
+
+
 async def test_beyond_the_bound_nobody_is_made_to_wait_and_a_stream_is_refused(orders, here):
     path = f"/orders/{typeid('ord', await orders.place())}/stream"
 

@@ -128,7 +128,17 @@ async def test_an_address_that_the_issuer_has_not_verified_is_none(issuer, chang
     assert (await issuer.person(a_token(**changes))).address is None
 
 
-@pytest.mark.parametrize(("name", "kept"), [("", None), (None, None), ("A\0nn", None), ("x" * 300, "x" * 200)])
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("", None),
+        (None, None),
+        ("A\0nn", None),
+        ("A\x85\x1bnn", None),
+        (" Ann\r\nLee ", "Ann Lee"),
+        ("x" * 300, "x" * 200),
+    ],
+)
 async def test_a_name_is_kept_where_an_account_can_have_it(issuer, name, kept):
     assert (await issuer.person(a_token(name=name))).full_name == kept
 

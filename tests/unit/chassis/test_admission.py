@@ -367,6 +367,15 @@ def test_one_user_has_not_all_the_room_of_those_who_look_on():
     assert (admission.onlookers, admission._by_user) == (0, {})
 
 
+def test_of_one_user_who_looks_on_twice_once_may_end():
+    admission = Admission(waiting=3, of_one=2)
+
+    with admission.looking_on_as("ann"):
+        with admission.looking_on_as("ann"):
+            pass
+        assert admission._by_user == {"ann": 1}
+
+
 def test_nobody_waits_for_news_where_too_many_do():
     admission = Admission(waiting=1)
 

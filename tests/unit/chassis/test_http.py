@@ -29,17 +29,20 @@ class Seen(View):
         {"pair": ("\0", 1)},
         {"text": "\ud800"},
         {"more": {"\udfff": []}},
+        {"text": "a\x1b[2J"},
+        {"text": "a\x7f"},
+        {"more": {"k": ["a\x85b"]}},
         {"secret": "a\0"},
         {"secret": "\udc00"},
     ],
 )
 def test_a_body_with_what_no_text_can_hold_is_refused(given):
-    with pytest.raises(ValidationError, match="must not contain the character NUL"):
+    with pytest.raises(ValidationError, match="must not contain control characters"):
         Note(**given)
 
 
 def test_a_body_of_text_is_taken_as_it_is():
-    assert Note(text="é\n😀", tags=["a"], more={"k": ["v"]}, pair=("x", 1)).tags == ["a"]
+    assert Note(text="é\r\n\t😀\u200d", secret="\x1b", tags=["a"], more={"k": ["v"]}, pair=("x", 1)).tags == ["a"]
 
 
 def test_an_unknown_field_is_refused_and_a_body_does_not_change():

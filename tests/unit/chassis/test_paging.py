@@ -9,7 +9,7 @@ import pytest
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from chassis.paging import Page, Paging, _decode, _page, listing
+from chassis.paging import Page, Paging, _decode, _page, listing, listing_json
 from chassis.problems import Problem
 
 AT = datetime(2026, 1, 31, 9, 30, 0, 123_456, tzinfo=UTC)
@@ -41,6 +41,13 @@ def test_a_row_beyond_the_page_says_that_there_is_more_and_is_not_shown():
     page = shown([1, 2, 3])
 
     assert (page.data, page.has_more) == ([Seen(n=1), Seen(n=2)], True)
+
+
+@pytest.mark.parametrize("rows", [[], [1], [1, 2], [1, 2, 3]])
+def test_a_page_that_is_written_in_one_go_says_what_its_model_says(rows):
+    written = listing_json(a_page(), rows, lambda row: b'{"n":%d}' % row, lambda row: (AT, ID, row))
+
+    assert written.decode() == shown(rows).model_dump_json()
 
 
 async def test_the_next_page_begins_behind_the_last_row_that_was_shown():

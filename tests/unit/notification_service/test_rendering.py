@@ -135,3 +135,9 @@ def test_a_line_costs_its_quantity_times_its_price():
     line = {"quantity": 3, "unit_price": {"amount": 1299, "currency": "EUR"}}
 
     assert line_total(line) == {"amount": 3897, "currency": "EUR"}
+
+
+def test_a_name_is_one_line_whatever_its_owner_calls_it():
+    rendered = mail(order_confirmed(), name="Eve\r\n\r\nYour account is locked:\u2028call us")
+
+    assert rendered.text.splitlines()[0] == "Hello Eve Your account is locked: call us,"
