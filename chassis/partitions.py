@@ -17,6 +17,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = {schema}, pg_temp SET lock_t
 DECLARE parent text; day date; child text; old record; busy boolean; gone date;
     today date := (now() AT TIME ZONE 'UTC')::date;
 BEGIN
+    kept_days := greatest(kept_days, 1);
     FOREACH parent IN ARRAY ARRAY['outbox', 'inbox'] LOOP
         gone := NULL;
         FOR day IN SELECT today + n FROM generate_series(1, 2) n LOOP
@@ -81,6 +82,11 @@ def drop_partitions(execute: Callable[[str], object], schema: str) -> None:
 def note_what_is_kept(execute: Callable[[str], object], schema: str) -> None:
     """For a migration: the table `kept` is there, and from now on says what was dropped and what will be."""
     execute(_NOTE_THE_PAST.format(schema=schema))
+    execute(_MAINTAIN.format(schema=schema, note=_NOTE.format(schema=schema)))
+
+
+def keep_a_day(execute: Callable[[str], object], schema: str) -> None:
+    """For a migration: a day at least is kept, and tomorrow's partition, whatever the function is told."""
     execute(_MAINTAIN.format(schema=schema, note=_NOTE.format(schema=schema)))
 
 

@@ -85,6 +85,16 @@ async def test_a_partition_with_an_unpublished_parcel_is_kept(parts, partitions,
     assert await rows(noted) == [(parcels, old + timedelta(days=1), 2) for parcels in ("inbox", "outbox")]
 
 
+async def test_a_service_cannot_drop_the_days_that_are_and_that_come(parts, partitions, rows):
+    await keep_house(parts)
+    there = await partitions("inbox")
+
+    await rows("SELECT $S.maintain_partitions(-5)")
+
+    assert await partitions("inbox") == there
+    assert await rows("SELECT days FROM $S.kept") == [(1,), (1,)]
+
+
 async def test_ids_land_in_the_partition_of_their_day_and_old_and_foreign_ones_in_the_default(rows):
     foreign, tomorrow = "00000000-0000-4000-8000-000000000000", today() + timedelta(days=1)
     await rows("INSERT INTO $S.inbox (message_id) VALUES ($1), ($S.first_id($2)) RETURNING 1", foreign, tomorrow)

@@ -1,0 +1,18 @@
+"""a day's parcels are kept, whatever a service asks for"""
+
+from alembic import op
+
+from chassis.partitions import keep_a_day
+
+revision = '0011'
+down_revision = '0010'
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    keep_a_day(op.execute, "auth_service")
+
+
+def downgrade() -> None:
+    """What the function refuses, nobody asked for."""
