@@ -70,10 +70,10 @@ def nursery_socket(state: State) -> Path:
 
 
 def mailbox(state: State, told: Mapping[str, str]) -> Spec:
-    """The process that takes the shop's mails."""
+    """The process that takes the shop's mails, and knows no secret of the shop's."""
     smtp, http = state.port("mailbox.smtp"), state.port("mailbox.http")
     arguments = ("mailbox", "--smtp-port", str(smtp), "--http-port", str(http), "--folder", str(state.root / "mailbox"))
-    return _ours(state, "mailbox", arguments, http, told)
+    return _ours(state, "mailbox", arguments, http, _of(told, "ORDERMILL_LOG_"))
 
 
 def _packed(state: State, told: Mapping[str, str]) -> list[Spec]:
@@ -90,8 +90,11 @@ def _split(state: State, told: Mapping[str, str]) -> list[Spec]:
 
 def _auditor(state: State, told: Mapping[str, str]) -> Spec:
     """It reads everything, so that it is told nobody's secret but its own."""
-    own = {name: value for name, value in told.items() if name.startswith(("ORDERMILL_AUDITOR_", "ORDERMILL_LOG_"))}
-    return _hosting(state, AUDITOR, (AUDITOR,), own)
+    return _hosting(state, AUDITOR, (AUDITOR,), _of(told, "ORDERMILL_AUDITOR_", "ORDERMILL_LOG_"))
+
+
+def _of(told: Mapping[str, str], *prefixes: str) -> dict[str, str]:
+    return {name: value for name, value in told.items() if name.startswith(prefixes)}
 
 
 def _environment(told: Mapping[str, str]) -> dict[str, str]:

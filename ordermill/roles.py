@@ -17,7 +17,7 @@ REVOKE ALL ON SCHEMA public FROM PUBLIC;
 DO $$ BEGIN
     IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = '{role}') THEN CREATE ROLE {role} LOGIN; END IF;
 END $$;
-ALTER ROLE {role} PASSWORD '{password}';
+ALTER ROLE {role} PASSWORD '{password}' CONNECTION LIMIT {room};
 ALTER ROLE {role} SET idle_in_transaction_session_timeout = '5s';
 ALTER ROLE {role} SET lock_timeout = '3s';
 ALTER ROLE {role} SET statement_timeout = '10s';
@@ -69,9 +69,10 @@ async def create_roles(url: str, passwords: Mapping[str, str]) -> None:
     connection = await asyncpg.connect(url)
     try:
         database = await _name_of(connection)
+        room = int(await connection.fetchval("SHOW max_connections")) // 2  # that one takes them all keeps nobody out
         for role, password in passwords.items():
             statements = _ROLE if role == PROVIDER else _ROLE + _VERSION
-            await connection.execute(statements.format(role=role, password=password, database=database))
+            await connection.execute(statements.format(role=role, password=password, database=database, room=room))
     finally:
         await connection.close()
 

@@ -241,6 +241,14 @@ def test_the_packed_layout_has_three_processes_and_the_split_one_two_a_service_a
     assert max(many, key=lambda spec: spec.rank).name == "gateway"
 
 
+def test_the_mailbox_which_reads_what_strangers_write_is_told_no_secret(tmp_path):
+    told = {"ORDERMILL_SERVICE_TOKEN": "t", "ORDERMILL_ORDER_SERVICE_DATABASE_URL": "u", "ORDERMILL_LOG_FORMAT": "json"}
+
+    mailbox = plan.mailbox(State.open(tmp_path), told)
+
+    assert told.items() & mailbox.env.items() == {("ORDERMILL_LOG_FORMAT", "json")}
+
+
 @pytest.mark.parametrize("layout", ["packed", "split"])
 def test_the_auditor_is_told_nobodys_secret_but_its_own(tmp_path, layout):
     told = {"ORDERMILL_AUDITOR_DATABASE_URL": "postgresql://auditor", "ORDERMILL_SERVICE_TOKEN": "t"}
