@@ -26,6 +26,7 @@ class Admission:
         waiting: requests that wait for news at once; each looks at the database once a second.
         of_one: of those that wait for news, how many are one user's: nobody has all of them.
         connections: that are open at once; on one more only probes are answered.
+        unread: bytes of answers that wait for clients who do not read them.
         onlookers: how many wait for news now.
         is_ending: the process was told to end; whoever waits for news is answered now.
         lag: seconds by which the event loop came late lately.
@@ -35,11 +36,13 @@ class Admission:
     waiting: int = 500
     of_one: int = 50
     connections: int = 2_000
+    unread: int = 128 * 1024 * 1024
     onlookers: int = 0
     is_ending: bool = False
     lag: float = 0.0
     _endless: set[asyncio.Timeout] = field(default_factory=set)
     _by_user: Counter[object] = field(default_factory=Counter)
+    _stalled: dict[Any, None] = field(default_factory=dict)
 
     def is_full(self, requests: int) -> bool:
         """Whether one request more is one too many, with so many here."""
@@ -85,6 +88,20 @@ class Admission:
                 self._by_user[user] -= 1
                 if not self._by_user[user]:
                     del self._by_user[user]
+
+    def stalls(self, connection: Any) -> None:
+        """Its client does not read; where there is no room for what all of them leave, the first of them is cut off."""
+        self._stalled[connection] = None
+        left = sum(each.transport.get_write_buffer_size() for each in self._stalled)
+        while left > self.unread and self._stalled:
+            first = next(iter(self._stalled))
+            left -= first.transport.get_write_buffer_size()
+            self.reads(first)
+            first.transport.abort()
+
+    def reads(self, connection: Any) -> None:
+        """Its client reads again, or is gone."""
+        self._stalled.pop(connection, None)
 
     @asynccontextmanager
     async def until_the_end(self) -> AsyncIterator[None]:

@@ -30,10 +30,8 @@ class Wire(HttpToolsProtocol):
     _refused: RequestResponseCycle | None = None
     _unstarted: Any = None
     _stalled: TimerHandle | None = None
-    _begun: bool = False
-    _between: bool = False
-    _is_surplus: bool = False
-    _ends: bool = False
+    _begun = _between = False
+    _is_surplus = _ends = False
     _parsed: int = 0
     _pending: int = 0
     _reads_head: bool = True
@@ -202,6 +200,7 @@ class Wire(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """The client does not read what it asked for; it is given as long as for asking."""
         super().pause_writing()
+        self.admission.stalls(self)
         self._stalled = self._stalled or self.loop.call_later(self.patience, self.transport.abort)
 
     def resume_writing(self) -> None:
@@ -211,6 +210,7 @@ class Wire(HttpToolsProtocol):
 
     def _resumed(self) -> None:
         if self._stalled is not None:
+            self.admission.reads(self)
             self._stalled.cancel()
             self._stalled = None
 

@@ -353,6 +353,47 @@ async def test_at_the_end_nobody_waits_long_for_a_request_that_does_not_come(edg
         assert await reader.read() == b""
 
 
+class Stalled:
+    """A connection and its transport, with so many bytes for a client who does not read."""
+
+    def __init__(self, size):
+        self.transport = self
+        self.size = size
+
+    def get_write_buffer_size(self):
+        return self.size
+
+    def abort(self):
+        self.size = 0
+
+
+def test_of_those_who_do_not_read_the_first_are_cut_off_when_there_is_no_more_room():
+    admission = Admission(unread=10)
+    connections = [Stalled(size) for size in (4, 3, 3, 6, 11)]
+    first, second, third, fourth, large = connections
+
+    for each in (first, second, third):
+        admission.stalls(each)
+    admission.reads(second)
+    admission.stalls(fourth)
+    sizes = [each.size for each in connections]
+    admission.stalls(large)
+
+    assert sizes == [0, 3, 3, 6, 11]
+    assert [each.size for each in connections] == [0, 3, 0, 0, 0]
+    assert admission._stalled == {}
+
+
+async def test_whoever_does_not_read_is_counted_until_they_do(edge):
+    reader, writer = await edge.connect()
+    writer.write(GET.replace(b"/orders", b"/much"))
+    await eventually(lambda: bool(edge.admission._stalled))
+
+    await reader.readexactly(50_000_000)
+
+    await eventually(lambda: not edge.admission._stalled)
+
+
 def test_one_user_has_not_all_the_room_of_those_who_look_on():
     admission = Admission(waiting=3, of_one=1)
 
