@@ -13,6 +13,7 @@ from chassis.ids import KeyRef, SecurityEventRef, SessionRef, UserRef
 from chassis.scopes import Scope
 from chassis.times import Timestamp
 from contracts.types import Role
+from contracts.wanted import Wanted
 
 
 def canonical(email: str) -> str:
@@ -52,13 +53,23 @@ def _of_one_line(name: str) -> str:
     return name
 
 
-NewPassword = Annotated[SecretStr, Field(min_length=8, max_length=128), AfterValidator(_uncommon)]
-Password = Annotated[SecretStr, Field(min_length=1, max_length=128)]
+NewPassword = Annotated[
+    SecretStr, Field(min_length=8, max_length=128), Wanted("must have 8 to 128 characters"), AfterValidator(_uncommon)
+]
+Password = Annotated[SecretStr, Field(min_length=1, max_length=128), Wanted("must have 1 to 128 characters")]
 FullName = Annotated[
     str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True), AfterValidator(_of_one_line)
 ]
-PhoneNumber = Annotated[str, Field(pattern=r"^\+?[0-9]{10,15}$", examples=["+4930901820123"])]
-Locale = Annotated[str, Field(pattern=r"^[a-z]{2}(-[A-Z]{2})?$", examples=["en", "de-DE"])]
+PhoneNumber = Annotated[
+    str,
+    Field(pattern=r"^\+?[0-9]{10,15}$", examples=["+4930901820123"]),
+    Wanted("must be 10 to 15 digits, with or without a plus before them"),
+]
+Locale = Annotated[
+    str,
+    Field(pattern=r"^[a-z]{2}(-[A-Z]{2})?$", examples=["en", "de-DE"]),
+    Wanted("must be a language, or a language and a country, such as en or de-DE"),
+]
 
 
 class Registration(Body):
@@ -144,7 +155,7 @@ class ApiKeyCreate(Body):
 
 
 class ApiKeyShown(Body):
-    api_key: Annotated[SecretStr, Field(min_length=1, max_length=256)]
+    api_key: Annotated[SecretStr, Field(min_length=1, max_length=256), Wanted("must have 1 to 256 characters")]
 
 
 class ApiKeyView(View):

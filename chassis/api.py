@@ -1,9 +1,9 @@
 """A service's HTTP edge: FastAPI with problem details everywhere, health, metrics and the versioned routes."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from functools import partial
+from http import HTTPStatus
 from typing import Any
 
 import asyncpg
@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from loguru import logger
 from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Match
 
 from chassis import context, health
 from chassis.admission import Crowded
@@ -22,11 +23,13 @@ from chassis.hot import HotRoute
 from chassis.idempotency import KeyInUse, KeyReused
 from chassis.items import Unavailable
 from chassis.openapi import DocumentedAPI
-from chassis.problems import Problem, of_refusal, of_status, of_validation
+from chassis.problems import Problem, not_json, of_refusal, of_status, of_validation
 from chassis.tasks import forever
 from chassis.tokens import REFUSALS
 
 PREFIX = "/api/v1"
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+_Answering = Callable[[Request, Exception], Awaitable[JSONResponse]]
 
 _CODES: dict[type[Exception], str] = {
     KeyInUse: "idempotency_key_in_use",
@@ -82,13 +85,24 @@ def _answer_problems(app: FastAPI, service: Service) -> None:
     for outage in _OUTAGE:
         app.add_exception_handler(outage, _answering(_of_outage))
     app.add_exception_handler(Problem, _answering(lambda problem: problem))
-    app.add_exception_handler(RequestValidationError, _answering(lambda failure: of_validation(failure.errors())))
-    app.add_exception_handler(HTTPException, _answering(_of_http))
+    app.add_exception_handler(RequestValidationError, _answering(_of_input))
+    app.add_exception_handler(HTTPException, _answering_request(_of_http))
     app.add_exception_handler(asyncpg.DataError, _answering(_of_data))
 
 
-def _of_http(failure: HTTPException) -> Problem:
-    return replace(of_status(failure.status_code), headers=failure.headers or {})
+def _of_input(failure: RequestValidationError) -> Problem:
+    """FastAPI leaves a body in bytes that does not say that it is JSON."""
+    return not_json() if isinstance(failure.body, bytes) else of_validation(failure.errors())
+
+
+def _of_http(request: Request, failure: HTTPException) -> Problem:
+    """Starlette names the methods of one route of the path only."""
+    if failure.status_code != HTTPStatus.METHOD_NOT_ALLOWED:
+        return of_status(failure.status_code, failure.headers)
+    asked = ((method, {**request.scope, "method": method}) for method in METHODS)
+    routes: Sequence[BaseRoute] = request.app.routes
+    taken = [method for method, scope in asked if any(route.matches(scope)[0] is Match.FULL for route in routes)]
+    return of_status(failure.status_code, {"Allow": ", ".join(taken)})
 
 
 def _of_outage(failure: Exception) -> Problem:
@@ -102,10 +116,14 @@ def _of_data(failure: Exception) -> Problem:
     return Problem("validation_failed", "A value in the request is out of range.")
 
 
-def _answering(problem_of: Callable[[Any], Problem]) -> Callable[[Request, Exception], Awaitable[JSONResponse]]:
+def _answering(problem_of: Callable[[Any], Problem]) -> _Answering:
+    return _answering_request(lambda _request, failure: problem_of(failure))
+
+
+def _answering_request(problem_of: Callable[[Request, Any], Problem]) -> _Answering:
     async def answer(request: Request, failure: Exception) -> JSONResponse:
         asked = context.current.get() or context.start()
-        return problem_of(failure).answer(request.url.path, asked.request_id)
+        return problem_of(request, failure).answer(request.url.path, asked.request_id)
 
     return answer
 

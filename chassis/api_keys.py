@@ -79,4 +79,4 @@ class ApiKeys:
             code = "unavailable"
         if code in {"token_invalid", "account_disabled"}:
             return _REFUSED_FOR, Problem(code, told.get("detail"))
-        return 0.0, Problem(code if code in CODES else "unavailable")
+        return 0.0, Problem(code if code in CODES else "unavailable", "API keys cannot be checked now. Try again.")

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chassis import context, tracing
 from chassis.logging import Line, info_each
-from chassis.problems import Problem
+from chassis.problems import Problem, not_json, of_status
 from chassis.telemetry import REQUEST_SECONDS, REQUESTS
 
 BODY_LIMIT = 64 * 1024
@@ -70,7 +70,7 @@ class Boundary:
             raise
         except Exception as failure:  # noqa: BLE001 -- the client gets no text of it, the log gets all
             logger.opt(exception=failure).error("a request failed")
-            await exchange.problem(Problem("internal_error"))
+            await exchange.problem(of_status(HTTPStatus.INTERNAL_SERVER_ERROR))
 
     def _record(self, exchange: "_Exchange") -> None:
         exchange.seconds = time.perf_counter() - exchange.started
@@ -160,5 +160,5 @@ def _unacceptable(method: str, headers: Headers) -> Problem | None:
     has_body = length not in {b"", b"0"} or b"transfer-encoding" in headers
     media_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
     if method in _WITH_BODY and has_body and media_type not in _MEDIA_TYPES and not media_type.endswith(b"+json"):
-        return Problem("unsupported_media_type", "Send application/json.")
+        return not_json()
     return None

@@ -47,7 +47,7 @@ class HotRoute:
         """The endpoint's arguments; None where anything about the request is unusual."""
         headers = dict(scope["headers"])
         is_plain = len(headers) == len(scope["headers"]) and headers.get(b"content-type") == b"application/json"
-        if not is_plain or came[-1]["type"] != "http.request":
+        if not is_plain or scope["query_string"] or came[-1]["type"] != "http.request":
             return None
         caller = self._parts.verifier.known(bearer(_text(headers, b"authorization") or ""))
         if caller is None or (caller.scopes and self._scope not in caller.scopes):

@@ -16,6 +16,7 @@ from chassis import context
 from chassis.database import Transaction
 from chassis.idempotency import Answer, Claim, fingerprint
 from chassis.paging import Listing, Page, Paging, listing, listing_json
+from chassis.parameters import refuse_unknown
 from chassis.problems import Problem
 from chassis.scopes import needed
 from chassis.tokens import Caller, Role
@@ -139,7 +140,7 @@ def _at_least(*roles: Role) -> Callable[[Caller], Awaitable[Caller]]:
     async def check(caller: Annotated[Caller, Depends(_caller)]) -> Caller:
         if caller.role not in roles:
             code = "forbidden"
-            raise Problem(code)
+            raise Problem(code, f"Only {' or '.join(roles)} may do this.")
         return caller
 
     return check
@@ -150,7 +151,7 @@ async def _service(request: Request) -> None:
     expected = f"Bearer {parts.settings.service_token.get_secret_value()}"
     if not compare_digest(request.headers.get("authorization", "").encode(), expected.encode()):
         code = "token_invalid"
-        raise Problem(code)
+        raise Problem(code, "Only the shop's own services may ask this.")
 
 
 Customer = Annotated[Caller, Depends(_caller)]
@@ -235,6 +236,7 @@ def edge_of(scope: Scope, parts: "Parts") -> _Edge:
 
 async def _edge(request: Request) -> _Edge:
     parts: Parts = request.app.state.parts
+    refuse_unknown(request)
     await parts.is_open.wait()
     return edge_of(request.scope, parts)
 

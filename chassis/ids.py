@@ -61,7 +61,7 @@ def parse_typeid(prefix: str, text: str) -> UUID:
     """
     head, _, tail = text.rpartition("_")
     if head != prefix or len(tail) != _LENGTH or tail[0] > "7" or not _VALUES.keys() >= set(tail):
-        message = f"not an id of the form {prefix}_…"
+        message = f"must be an id of the form {prefix}_…"
         raise ValueError(message)
     number = 0
     for letter in tail:

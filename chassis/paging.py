@@ -2,21 +2,19 @@
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as NotBase64
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from typing import Annotated, Any, Generic, TypeVar
 
-from fastapi import Depends, Query, Request
-from fastapi.dependencies.models import Dependant
+from fastapi import Depends, Query
 from pydantic import AwareDatetime, BaseModel, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
-from chassis.problems import FAULTS, Fault, Problem
+from chassis.problems import Problem
 from chassis.times import Moment
 
-_UNKNOWN = "The list has no such parameter."
 Row = TypeVar("Row")
 Item = TypeVar("Item", bound=BaseModel)
 
@@ -72,26 +70,11 @@ def _decode(cursor: str) -> list[Any]:
     return values
 
 
-async def _refuse_unknown(request: Request) -> None:
-    """A filter that is misspelt would list everything: refused, as an unknown field of a body is."""
-    if unknown := sorted({*request.query_params} - {*_parameters(request.scope["route"].dependant)}):
-        faults = [Fault(pointer=f"query:{name}", code="unknown_field", detail=_UNKNOWN) for name in unknown[:FAULTS]]
-        code = "unknown_field"
-        raise Problem(code, _UNKNOWN, faults)
-
-
-def _parameters(dependant: Dependant) -> Iterator[str]:
-    yield from (field.alias for field in dependant.query_params)
-    for inner in dependant.dependencies:
-        yield from _parameters(inner)
-
-
 async def _page(
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     cursor: Annotated[str | None, Query(max_length=512)] = None,
     created_after: Moment | None = None,
     created_before: Moment | None = None,
-    _refused: Annotated[None, Depends(_refuse_unknown)] = None,
 ) -> Page:
     return Page(limit, _decode(cursor) if cursor is not None else None, created_after, created_before)
 

@@ -1,5 +1,6 @@
 """Errors on HTTP: RFC 9457 problem details with stable codes, from every layer."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -7,6 +8,8 @@ from typing import Any
 
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict
+
+from chassis.words import wanted
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -73,6 +76,15 @@ _BY_STATUS = {
     406: "not_acceptable",
     413: "body_too_large",
     415: "unsupported_media_type",
+}
+_DETAILS = {
+    "malformed_json": "The body cannot be read.",
+    "route_not_found": "Nothing is at this path; GET /openapi.json says what there is.",
+    "method_not_allowed": "This path takes {methods}.",
+    "not_acceptable": "It cannot be answered in the form that Accept asks for.",
+    "body_too_large": "At most 64 KiB.",
+    "unsupported_media_type": "Send the body as JSON, with the header Content-Type: application/json.",
+    "internal_error": "The log has more of it, under this request_id.",
 }
 _HEADERS = {
     "unavailable": {"Retry-After": "1"},
@@ -151,11 +163,12 @@ def of_refusal(refusal: Exception, code: str) -> Problem:
     return Problem(code, detail, [Fault(pointer=p, code=c, detail=d) for p, c, d in faults], headers)
 
 
-def of_status(status: int) -> Problem:
-    """The problem for a status that the framework chose by itself."""
-    return Problem(
-        _BY_STATUS.get(status, "internal_error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "malformed_json")
-    )
+def of_status(status: int, headers: Mapping[str, str] | None = None) -> Problem:
+    """The problem for a status that the framework chose by itself, with these headers."""
+    other = "internal_error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "malformed_json"
+    given = headers or {}
+    code = _BY_STATUS.get(status, other)
+    return Problem(code, _DETAILS[code].format(methods=given.get("Allow", "other methods")), headers=given)
 
 
 def of_validation(errors: Sequence[Mapping[str, Any]]) -> Problem:
@@ -163,16 +176,22 @@ def of_validation(errors: Sequence[Mapping[str, Any]]) -> Problem:
     if any(error["type"] == "json_invalid" for error in errors):
         return Problem("malformed_json", "The body is not valid JSON.")
     faults = [
-        Fault(pointer=_pointer(error["loc"]), code=_fault_code(error["type"]), detail=_said(error["msg"]))
+        Fault(pointer=_pointer(error["loc"]), code=_fault_code(error["type"]), detail=wanted(error))
         for error in errors[:FAULTS]
     ]
+    return of_faults(faults)
+
+
+def of_faults(faults: Sequence[Fault]) -> Problem:
+    """The problem of a request with these faults: the first one, with its place, is the detail."""
     unknown = all(fault.code == "unknown_field" for fault in faults)
-    return Problem("unknown_field" if unknown else "validation_failed", faults[0].detail, faults)
+    place = re.sub(r"^(#/?|\w+:)", "", faults[0].pointer) or "the body"
+    return Problem("unknown_field" if unknown else "validation_failed", f"{place}: {faults[0].detail}", faults)
 
 
-def _said(message: str) -> str:
-    """What a validator of ours says, without what pydantic puts before it."""
-    return message.removeprefix("Value error, ")
+def not_json() -> Problem:
+    """The problem for a body of another media type."""
+    return of_status(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
 
 
 def _pointer(location: Sequence[str | int]) -> str:

@@ -6,6 +6,8 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, BeforeValidator, PlainSerializer
 
+from contracts.wanted import Wanted
+
 _RFC_3339 = pattern(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
 
 
@@ -18,9 +20,13 @@ def _only_rfc_3339(value: object) -> object:
     """Pydantic alone would take any number for seconds since 1970, and ``15`` for one."""
     if value is None or isinstance(value, datetime) or (isinstance(value, str) and _RFC_3339.fullmatch(value)):
         return value
-    message = "must be a time as RFC 3339 has it, with its offset from UTC"
+    message = "no time of RFC 3339"
     raise ValueError(message)
 
 
-Moment = Annotated[AwareDatetime, BeforeValidator(_only_rfc_3339)]
+Moment = Annotated[
+    AwareDatetime,
+    BeforeValidator(_only_rfc_3339),
+    Wanted("must be a time with its offset from UTC, such as 2026-01-31T09:30:00Z"),
+]
 Timestamp = Annotated[datetime, PlainSerializer(written, return_type=str, when_used="json")]

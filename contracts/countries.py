@@ -4,6 +4,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
+from contracts.wanted import Wanted
+
 _ASSIGNED = """
 AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY BZ
 CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK FM FO FR
@@ -19,7 +21,7 @@ COUNTRIES = frozenset(_ASSIGNED.split())
 
 def _assigned(code: str) -> str:
     if code not in COUNTRIES:
-        message = f"{code} is no country: ISO 3166-1 does not assign it."
+        message = "no code of ISO 3166-1"
         raise ValueError(message)
     return code
 
@@ -28,6 +30,7 @@ Country = Annotated[
     str,
     Field(pattern=r"^[A-Z]{2}$", description="ISO 3166-1 alpha-2", examples=["DE"]),
     AfterValidator(_assigned),
+    Wanted("must be a country of ISO 3166-1 in two letters, such as DE"),
     WithJsonSchema(
         {"type": "string", "enum": sorted(COUNTRIES), "description": "ISO 3166-1 alpha-2", "examples": ["DE"]}
     ),

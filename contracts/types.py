@@ -6,6 +6,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from contracts.wanted import Wanted
+
 Thing = TypeVar("Thing")
 
 OrderId = NewType("OrderId", UUID)
@@ -17,9 +19,13 @@ ShipmentId = NewType("ShipmentId", UUID)
 ReturnId = NewType("ReturnId", UUID)
 NotificationId = NewType("NotificationId", UUID)
 
-Sku = Annotated[str, Field(pattern=r"^[A-Z0-9][A-Z0-9-]{0,63}$")]
+Sku = Annotated[
+    str,
+    Field(pattern=r"^[A-Z0-9][A-Z0-9-]{0,63}$"),
+    Wanted("must be a sku: capital letters, digits and hyphens, such as MUG-RED"),
+]
 Quantity = Annotated[int, Field(ge=1, le=999)]
-Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$"), Wanted("must be a currency of ISO 4217, such as EUR")]
 Version = Annotated[int, Field(ge=1)]
 
 

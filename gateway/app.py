@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -149,8 +148,7 @@ async def _of_problem(request: Request, problem: Problem) -> Response:
 
 
 async def _of_status(request: Request, failure: HTTPException) -> Response:
-    problem = of_status(failure.status_code)
-    return replace(problem, headers=failure.headers or {}).answer(request.url.path, _request_id())
+    return of_status(failure.status_code, failure.headers).answer(request.url.path, _request_id())
 
 
 def _request_id() -> str:

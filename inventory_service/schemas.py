@@ -9,6 +9,7 @@ from chassis.ids import MovementRef, OrderRef, ReservationRef, ReturnRef, Shipme
 from chassis.times import Moment, Timestamp
 from contracts.stock import ReturnReceived
 from contracts.types import Currency, Money, Priority, Quantity, ReturnedLine, ShippedLine, Sku
+from contracts.wanted import Wanted
 from inventory_service.domain.movement import Kind, Movement, Reason
 from inventory_service.domain.reservation import Status
 from inventory_service.domain.stock import Stock
@@ -86,19 +87,18 @@ class StockView(View):
 
     @classmethod
     def of(cls, stock: Stock) -> "StockView":
-        return cls(
-            sku=stock.sku,
-            on_hand=stock.on_hand,
-            reserved=stock.reserved,
-            available=stock.available,
-            warehouses=[LevelView.model_validate(level) for level in stock.levels],
-        )
+        same = {name: getattr(stock, name) for name in ("sku", "on_hand", "reserved", "available")}
+        return cls(**same, warehouses=[LevelView.model_validate(level) for level in stock.levels])
 
 
 class StockAdjust(Body):
     delta: Delta
     reason: Reason
-    warehouse: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")] = "main"
+    warehouse: Annotated[
+        str,
+        Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$"),
+        Wanted("must be a warehouse: small letters, digits, hyphens and underscores, such as main"),
+    ] = "main"
 
     @model_validator(mode="after")
     def _moves_something(self) -> "StockAdjust":

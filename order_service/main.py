@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from chassis.app import Hot, Loop, Parts, Service
 from order_service import deadlines, handlers, replica, routes, schemas, store, tables
 from order_service.availability import Availability
-from order_service.domain.cancellation import OrderNotCancellable
+from order_service.domain.cancellation import NotForTheShop, OrderNotCancellable
 from order_service.domain.life import OrderNotPayable
 from order_service.domain.order import OrderNotFound
 from order_service.domain.pricing import CurrencyMismatch, PriceChanged, SkuUnknown
@@ -29,6 +29,7 @@ service = Service(
     internal=routes.internal,
     refusals={
         OrderNotFound: "not_found",
+        NotForTheShop: "forbidden",
         OrderNotCancellable: "order_not_cancellable",
         OrderNotPayable: "order_not_payable",
         RefundExceedsPaid: "refund_exceeds_paid",

@@ -28,10 +28,10 @@ from chassis.http import (
 )  # fmt: skip
 from chassis.ids import OrderRef, UserRef, new_id, parse_typeid, typeid
 from chassis.problems import problems
-from contracts.types import CancelReason, OrderId, UserId
+from contracts.types import OrderId, UserId
 from order_service import following, schemas, store
 from order_service.answers import order_json
-from order_service.domain.cancellation import CancelOrder
+from order_service.domain.cancellation import CancelOrder, reason_of
 from order_service.domain.life import PayOrder
 from order_service.domain.order import Order
 from order_service.domain.pricing import price
@@ -160,10 +160,12 @@ async def get_order(
     operation_id="cancelOrder",
     status_code=202,
     response_model=schemas.Order,
-    responses=problems("token_missing", "not_found", "order_not_cancellable", "unavailable"),
+    responses=problems("token_missing", "forbidden", "not_found", "order_not_cancellable", "unavailable"),
 )
-async def cancel_order(order_id: OrderNamed, caller: Customer, edge: Edge) -> Response:
-    reason = CancelReason.OPERATOR if caller.is_staff else CancelReason.CUSTOMER
+async def cancel_order(
+    order_id: OrderNamed, caller: Customer, edge: Edge, body: schemas.OrderCancel | None = None
+) -> Response:
+    reason = reason_of(body.reason if body else None, is_staff=caller.is_staff)
     return await edge.submit(CancelOrder(order_id=OrderId(order_id), owner=_owner(caller), reason=reason), _accepted)
 
 
@@ -196,13 +198,11 @@ async def pay_order(
 async def refund_order(
     order_id: OrderNamed, body: schemas.RefundCreate, _caller: Staff, edge: Edge, key: IdempotencyKey
 ) -> Response:
-    return await edge.submit(
-        body.command(order_id),
-        lambda order: Answer(schemas.OrderRefund.newest(order), 202),
-        key=key,
-        operation="refundOrder",
-        body=body,
-    )
+    return await edge.submit(body.command(order_id), _refunding, key=key, operation="refundOrder", body=body)
+
+
+def _refunding(order: Order) -> Answer:
+    return Answer(schemas.OrderRefund.newest(order), 202)
 
 
 @router.get(
@@ -217,7 +217,7 @@ async def list_order_events(
     async with edge.read() as tx:
         found(await store.find_order(tx, order_id, _owner(caller)))
         entries = await store.list_history(tx, order_id, after, page.limit + 1)
-    return listing(page, entries, schemas.OrderEvent.of, lambda entry: (entry.version,))
+    return listing(page, entries, schemas.OrderEvent.model_validate, lambda entry: (entry.version,))
 
 
 async def _followed(order_id: OrderNamed, caller: Customer, edge: Edge) -> AsyncIterator[Order]:
@@ -238,7 +238,7 @@ async def stream_order(
 ) -> AsyncIterator[ServerSentEvent]:
     session_id = edge.scope["caller"].session_id
     async for entry in following.steps(edge.parts, order, last_event_id, session_id):
-        data = schemas.OrderEvent.of(entry).model_dump_json(by_alias=True)
+        data = schemas.OrderEvent.model_validate(entry).model_dump_json(by_alias=True)
         yield ServerSentEvent(event="order", id=str(entry.version), raw_data=data)
 
 

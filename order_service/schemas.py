@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import Field
@@ -10,6 +10,7 @@ from pydantic import Field
 from chassis.http import Body, View
 from chassis.ids import OrderRef, RefundRef, ShipmentRef, UserRef
 from chassis.times import Timestamp
+from contracts.cards import CardToken
 from contracts.countries import Country
 from contracts.types import (
     CancelReason,
@@ -23,12 +24,10 @@ from contracts.types import (
     UserId,
     order_number,
 )
-from order_service.domain import history, life, order, pricing, refunds
+from order_service.domain import life, order, pricing, refunds
 from order_service.domain.status import FulfilmentStatus, OrderStatus, PaymentStatus, RefundStatus
 
 Text = Annotated[str, Field(min_length=1, max_length=200)]
-_CARD = r"^[a-z]+_([0-9]{0,12}[A-Za-z_])+[0-9]{0,12}$"  # no 13 digits in a row: a card's number has as many
-Token = Annotated[str, Field(pattern=_CARD, max_length=140, examples=["tok_ok"])]
 
 
 class MoneyGiven(Body):
@@ -68,7 +67,7 @@ class AddressGiven(Body):
 
 
 class PaymentGiven(Body):
-    token: Token
+    token: CardToken
 
 
 class OrderCreate(QuoteCreate):
@@ -93,6 +92,12 @@ class OrderCreate(QuoteCreate):
             pay_within=pay_within,
             settle_within=settle_within,
         )
+
+
+class OrderCancel(Body):
+    """Without a reason, whoever asks is it."""
+
+    reason: Literal["customer", "operator"] | None = None
 
 
 class RefundCreate(Body):
@@ -222,15 +227,13 @@ class Order(View):
     @classmethod
     def of(cls, thing: order.Order) -> "Order":
         same = {name: getattr(thing, name) for name in cls.model_fields.keys() - {"number", "lines", "refunded_total"}}
-        return cls.model_validate(
-            {
-                **same,
-                "number": order_number(thing.id),
-                "lines": [OrderLine.of(line, thing.currency) for line in thing.lines],
-                "total": thing.money(thing.total),
-                "refunded_total": thing.money(thing.refunded_total),
-            }
-        )
+        made = {
+            "number": order_number(thing.id),
+            "lines": [OrderLine.of(line, thing.currency) for line in thing.lines],
+            "total": thing.money(thing.total),
+            "refunded_total": thing.money(thing.refunded_total),
+        }
+        return cls.model_validate(same | made)
 
 
 class OrderEvent(View, validate_by_name=True):
@@ -244,7 +247,3 @@ class OrderEvent(View, validate_by_name=True):
     to_status: Annotated[OrderStatus, Field(alias="to")]
     payment_status: PaymentStatus
     fulfilment_status: FulfilmentStatus
-
-    @classmethod
-    def of(cls, entry: history.HistoryEntry) -> "OrderEvent":
-        return cls.model_validate(entry)

@@ -44,7 +44,7 @@ async def list_all(
 
 
 @router.get("/payments/test-tokens", operation_id="listTestTokens")
-async def list_test_tokens() -> schemas.TestTokens:
+async def list_test_tokens(_edge: Edge) -> schemas.TestTokens:
     """The tokens of the simulated provider, and what each of them does."""
     return schemas.TestTokens(data=[schemas.token_view(token, card) for token, card in CARDS.items()])
 

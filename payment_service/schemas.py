@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 from chassis.http import Body, View
 from chassis.ids import OrderRef, PaymentRef, RefundRef, UserRef
 from chassis.times import Timestamp
+from contracts.cards import CardToken
 from contracts.types import Money, RefundReason
 from payment_service.cards import Card
 from payment_service.domain.failure import failure
@@ -15,12 +16,10 @@ from payment_service.domain.notice import Notice
 from payment_service.domain.payment import Attempt, AttemptStatus, Payment, PaymentStatus, RefundStatus
 from payment_service.domain.resolution import Resolution, in_question
 
-_CARD = r"^(tok|pm)_([0-9]{0,12}[A-Za-z_])+[0-9]{0,12}$"  # no 13 digits in a row: a card's number has as many
-
 
 class PaymentCreate(Body):
     order_id: OrderRef
-    token: Annotated[str, Field(pattern=_CARD, max_length=254, examples=["tok_ok"])]
+    token: CardToken
 
 
 class PaymentResolve(Body):

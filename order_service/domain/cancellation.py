@@ -14,6 +14,10 @@ class OrderNotCancellable(Exception):
     """The order cannot be cancelled any more."""
 
 
+class NotForTheShop(Exception):
+    """Only staff cancel as operator."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelOrder:
     """``owner`` is whose order it has to be; None for staff, who may cancel anybody's."""
@@ -26,6 +30,14 @@ class CancelOrder:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expire:
     order_id: OrderId
+
+
+def reason_of(given: str | None, *, is_staff: bool) -> CancelReason:
+    """Who asks is the reason, unless staff act on the customer's wish."""
+    own = CancelReason.OPERATOR if is_staff else CancelReason.CUSTOMER
+    if given not in {None, own, CancelReason.CUSTOMER}:
+        raise NotForTheShop
+    return CancelReason(given or own)
 
 
 def cancel(order: Order, reason: CancelReason, now: datetime) -> Outcome:

@@ -143,6 +143,24 @@ async def test_a_method_that_is_not_there_says_which_are(http):
 
     is_problem(response, 405, "method_not_allowed")
     assert response.headers["allow"] == "GET"
+    assert response.json()["detail"] == "This path takes GET."
+
+
+@pytest.mark.parametrize(
+    ("path", "unknown"),
+    [("/accounts?siez=m&limit=5&colour=red", ["query:colour", "query:siez"]), (f"{PATH[7:]}?x", ["query:x"])],
+)
+async def test_a_parameter_that_a_route_does_not_have_is_refused_by_its_name(http, customer, path, unknown):
+    told = is_problem(await http.get(f"/api/v1{path}", headers=customer), 422, "unknown_field")
+
+    assert [fault["pointer"] for fault in told["errors"]] == unknown
+    assert told["detail"] == f"{unknown[0].removeprefix('query:')}: is unknown"
+
+
+async def test_the_parameters_of_every_list_are_taken(http):
+    answer = await http.get("/api/v1/accounts", params={"limit": "5", "created_after": "2026-01-01T00:00:00Z"})
+
+    assert answer.status_code == 200
 
 
 async def test_an_id_of_another_kind_is_refused(http, customer):
@@ -153,6 +171,16 @@ async def test_a_media_type_that_is_no_json_is_refused(http):
     response = await http.post(f"{PATH}/credits", content=b"<x/>", headers={"Content-Type": "text/xml"})
 
     is_problem(response, 415, "unsupported_media_type")
+
+
+async def test_json_that_comes_as_a_form_is_told_how_to_come(http, customer):
+    headers = {**customer, "Idempotency-Key": "k", "Content-Type": "application/x-www-form-urlencoded"}
+
+    told = is_problem(
+        await http.post(f"{PATH}/credits", content=b'{"amount": 1}', headers=headers), 415, "unsupported_media_type"
+    )
+
+    assert told["detail"] == "Send the body as JSON, with the header Content-Type: application/json."
 
 
 async def in_parts(*parts):

@@ -116,6 +116,43 @@ async def test_a_cancellation_is_accepted_again_and_again_and_told_once(orders):
     assert await orders.told() == ["order.created", "order.cancellation_requested"]
 
 
+@pytest.mark.parametrize(
+    ("role", "reason", "kept"),
+    [(Role.CUSTOMER, "customer", "customer"), (Role.STAFF, "customer", "customer"), (Role.STAFF, None, "operator")],
+)
+async def test_a_cancellation_may_say_whose_wish_it_is(orders, role, reason, kept):
+    path = f"/orders/{ref(await orders.place())}/cancel"
+
+    cancelled = await orders.call("POST", path, status=202, role=role, json={"reason": reason})
+
+    assert cancelled.json()["cancel_reason"] == kept
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code", "detail"),
+    [
+        ({"reason": "bored"}, 422, "validation_failed", "reason: must be customer or operator"),
+        ({"reason": "deadline"}, 422, "validation_failed", "reason: must be customer or operator"),
+        ({"why": "bored"}, 422, "unknown_field", "why: is unknown"),
+        ({"reason": "operator"}, 403, "forbidden", "Only staff cancel as operator."),
+    ],
+)
+async def test_a_reason_that_is_none_or_not_theirs_cancels_nothing(orders, body, status, code, detail):
+    path = f"/orders/{ref(await orders.place())}/cancel"
+
+    refused = (await orders.call("POST", path, status=status, json=body)).json()
+
+    assert (refused["code"], refused["detail"]) == (code, detail)
+    assert await orders.told() == ["order.created"]
+
+
+async def test_a_method_that_a_path_does_not_have_is_told_those_it_has(orders):
+    refused = await orders.http.patch("/api/v1/orders", json={})
+
+    assert (refused.status_code, refused.headers["Allow"]) == (405, "GET, POST")
+    assert refused.json()["detail"] == "This path takes GET, POST."
+
+
 async def test_what_has_left_the_warehouse_cannot_be_cancelled(orders):
     order_id = await a_confirmed_one(orders)
     await orders.hear(dispatched(order_id=order_id))
@@ -170,7 +207,7 @@ async def test_staff_may_give_back_up_to_what_was_paid(orders):
     await orders.hear(refunded(order_id=order_id, refund_id=(await _refunds(orders, order_id))[0]["id"]))
     order = (await orders.call("GET", f"/orders/{ref(order_id)}")).json()
 
-    assert theirs.json()["code"] == "forbidden"
+    assert (theirs.json()["code"], theirs.json()["detail"]) == ("forbidden", "Only staff or admin may do this.")
     assert (given.json()["status"], given.json()["reason"], given.json()["note"]) == (
         "requested",
         "goodwill",

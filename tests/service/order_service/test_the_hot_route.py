@@ -69,6 +69,16 @@ async def test_a_key_is_one_key_on_both_ways(ask, taken):
     assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
 
 
+async def test_a_parameter_of_the_query_goes_fastapis_way_and_is_refused(ask, orders, taken, monkeypatch):
+    await ask()
+    monkeypatch.setattr(f"{__name__}.PATH", f"{PATH}?wait=5")
+
+    refused = await ask()
+
+    assert taken == []
+    assert (refused.status_code, refused.json()["code"]) == (422, "unknown_field")
+
+
 async def test_the_domains_refusal_is_a_problem_as_ever(ask, taken):
     await ask()
 

@@ -82,7 +82,7 @@ def test_a_typeid_is_prefix_and_base32():
     ],
 )
 def test_what_is_no_typeid_of_this_prefix_is_refused(text):
-    with pytest.raises(ValueError, match="not an id of the form ord_"):
+    with pytest.raises(ValueError, match="must be an id of the form ord_"):
         parse_typeid("ord", text)
 
 

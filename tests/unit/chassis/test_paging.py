@@ -4,12 +4,10 @@ from base64 import urlsafe_b64encode
 from datetime import UTC, datetime
 from uuid import UUID
 
-import httpx2
 import pytest
-from fastapi import FastAPI
 from pydantic import BaseModel
 
-from chassis.paging import Page, Paging, _decode, _page, listing, listing_json
+from chassis.paging import Page, _decode, _page, listing, listing_json
 from chassis.problems import Problem
 
 AT = datetime(2026, 1, 31, 9, 30, 0, 123_456, tzinfo=UTC)
@@ -84,33 +82,3 @@ def test_a_cursor_of_another_list_is_refused(text):
         page.seen(datetime, int)
 
     assert refused.value.code == "cursor_invalid"
-
-
-@pytest.fixture
-async def lists():
-    """A client of a list that can be narrowed down by size."""
-    app = FastAPI()
-
-    @app.get("/things")
-    async def things(page: Paging, size: str = "") -> str:
-        return f"{page.limit} {size}"
-
-    @app.exception_handler(Problem)
-    async def answer(_request, problem):
-        return problem.answer("/things", "req_1")
-
-    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://lists") as client:
-        yield client
-
-
-async def test_a_parameter_that_a_list_does_not_have_is_refused_by_its_name(lists):
-    answer = await lists.get("/things", params={"siez": "m", "limit": "5", "colour": "red"})
-
-    assert (answer.status_code, answer.json()["code"]) == (422, "unknown_field")
-    assert [fault["pointer"] for fault in answer.json()["errors"]] == ["query:colour", "query:siez"]
-
-
-async def test_the_parameters_of_a_list_and_of_every_list_are_taken(lists):
-    answer = await lists.get("/things", params={"size": "m", "limit": "5", "created_after": "2026-01-01T00:00:00Z"})
-
-    assert (answer.status_code, answer.json()) == (200, "5 m")

@@ -92,7 +92,16 @@ def test_a_refusal_names_the_places_that_are_wrong():
     ],
 )
 def test_a_status_of_the_framework_has_a_code(status, code):
-    assert of_status(status).code == code
+    problem = of_status(status)
+
+    assert (problem.code, problem.headers) == (code, {})
+    assert problem.detail
+
+
+def test_of_a_method_that_is_not_there_those_that_are_are_told():
+    problem = of_status(405, {"Allow": "GET, POST"})
+
+    assert (problem.detail, problem.headers) == ("This path takes GET, POST.", {"Allow": "GET, POST"})
 
 
 def an_error(kind="missing", loc=("body", "lines"), msg="Field required", **more):
@@ -103,18 +112,22 @@ def test_what_the_schema_refuses_is_told_by_json_pointer_and_never_echoed():
     body, _ = answered(of_validation([an_error(loc=("body", "a/b", "~c", 0)), an_error(loc=("query", "limit"))]))
 
     assert body["code"] == "validation_failed"
-    assert body["detail"] == "Field required"
+    assert body["detail"] == "a~1b/~0c/0: is required"
     assert [fault["pointer"] for fault in body["errors"]] == ["#/a~1b/~0c/0", "query:limit"]
     assert [fault["code"] for fault in body["errors"]] == ["invalid", "invalid"]
     assert "4111111111111111" not in json.dumps(body)
 
 
 def test_a_validator_of_ours_is_told_without_what_pydantic_puts_before_it():
-    assert of_validation([an_error(msg="Value error, XX is no country.")]).detail == "XX is no country."
+    problem = of_validation([an_error("value_error", ("query", "delta"), "Value error, must not be 0")])
+
+    assert (problem.detail, problem.errors[0].detail) == ("delta: must not be 0", "must not be 0")
 
 
 def test_the_whole_body_has_the_pointer_of_the_whole():
-    assert of_validation([an_error(loc=("body",))]).errors[0].pointer == "#"
+    problem = of_validation([an_error(loc=("body",))])
+
+    assert (problem.errors[0].pointer, problem.detail) == ("#", "the body: is required")
 
 
 def test_unknown_fields_have_a_code_of_their_own_unless_more_is_wrong():

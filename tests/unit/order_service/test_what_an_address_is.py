@@ -14,15 +14,9 @@ def test_a_country_that_is_assigned_is_taken(code):
     assert AddressGiven(**ADDRESS, country=code).country == code
 
 
-@pytest.mark.parametrize("code", ["XX", "ZZ", "UK", "EU", "AA"])
+@pytest.mark.parametrize("code", ["XX", "ZZ", "UK", "EU", "AA", "nl", "NLD", "", "1A"])
 def test_a_country_that_is_not_assigned_is_refused(code):
-    with pytest.raises(ValidationError, match=f"{code} is no country: ISO 3166-1 does not assign it"):
-        AddressGiven(**ADDRESS, country=code)
-
-
-@pytest.mark.parametrize("code", ["nl", "NLD", "", "1A"])
-def test_what_is_no_code_at_all_is_refused_as_such(code):
-    with pytest.raises(ValidationError, match="should match pattern"):
+    with pytest.raises(ValidationError, match="must be a country of ISO 3166-1"):
         AddressGiven(**ADDRESS, country=code)
 
 
