@@ -13,7 +13,7 @@ from chassis.http import Admin, Caller, Customer, Edge
 from chassis.tokens import TokenRevoked
 
 
-async def _present(edge: Edge, caller: Customer) -> Caller:
+async def _present(caller: Customer, edge: Edge) -> Caller:
     async with edge.read() as tx:
         if not await store.is_open(tx, caller.session_id):
             raise TokenRevoked

@@ -18,8 +18,8 @@ router = APIRouter(tags=["notifications"])
 
 @router.get("/notifications", operation_id="listNotifications", responses=problems("token_missing", "cursor_invalid"))
 async def list_notifications(
-    edge: Edge,
     caller: Customer,
+    edge: Edge,
     page: Paging,
     order_id: Annotated[list[OrderRef], Query(max_length=100)] = [],  # noqa: B006 -- FastAPI copies defaults
     status: Annotated[list[Status], Query(max_length=100)] = [],  # noqa: B006 -- FastAPI copies defaults
@@ -34,7 +34,7 @@ async def list_notifications(
     operation_id="getNotification",
     responses=problems("token_missing", "not_found"),
 )
-async def get_notification(edge: Edge, caller: Customer, notification_id: NotificationRef) -> NotificationView:
+async def get_notification(caller: Customer, edge: Edge, notification_id: NotificationRef) -> NotificationView:
     async with edge.read() as tx:
         notification = await store.find_notification(tx, notification_id, _owner(caller))
     return NotificationView.model_validate(found(notification))
@@ -47,12 +47,12 @@ async def get_notification(edge: Edge, caller: Customer, notification_id: Notifi
     response_model=NotificationView,
     responses=problems("token_missing", "forbidden", "not_found", "notification_not_resendable"),
 )
-async def resend_notification(edge: Edge, _caller: Staff, notification_id: NotificationRef) -> Response:
+async def resend_notification(_caller: Staff, edge: Edge, notification_id: NotificationRef) -> Response:
     return await edge.submit(ResendNotification(notification_id=notification_id), _resent)
 
 
 @router.get("/notification-preferences", operation_id="getPreferences", responses=problems("token_missing"))
-async def get_preferences(edge: Edge, caller: Customer) -> PreferencesView:
+async def get_preferences(caller: Customer, edge: Edge) -> PreferencesView:
     async with edge.read() as tx:
         return _preferences(await store.find_reader(tx, caller.user_id))
 
@@ -63,7 +63,7 @@ async def get_preferences(edge: Edge, caller: Customer) -> PreferencesView:
     response_model=PreferencesView,
     responses=problems("token_missing", "validation_failed"),
 )
-async def set_preferences(edge: Edge, caller: Customer, body: PreferencesBody) -> Response:
+async def set_preferences(caller: Customer, edge: Edge, body: PreferencesBody) -> Response:
     command = SetPreferences(user_id=caller.user_id, opted_out=frozenset(body.opted_out))
     return await edge.submit(command, lambda reader: Answer(_preferences(reader)))
 

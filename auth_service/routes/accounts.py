@@ -52,7 +52,7 @@ async def register_user(edge: Edge, body: Registration) -> Response:
 
 
 @router.get("/auth/me", operation_id="getMe", responses=problems(*_TOKEN, "not_found"))
-async def get_me(edge: Edge, caller: Customer, response: Response) -> UserView:
+async def get_me(caller: Customer, edge: Edge, response: Response) -> UserView:
     return await _shown(edge, response, caller.user_id)
 
 
@@ -64,7 +64,7 @@ async def get_me(edge: Edge, caller: Customer, response: Response) -> UserView:
         *_TOKEN, "not_found", "version_mismatch", "precondition_required", "validation_failed", "unknown_field"
     ),
 )
-async def update_me(edge: Edge, caller: Customer, seen: IfMatch, body: Profile) -> Response:
+async def update_me(caller: Customer, edge: Edge, seen: IfMatch, body: Profile) -> Response:
     fields = body.model_dump(exclude_unset=True)
     return await edge.submit(UpdateUser(user_id=caller.user_id, seen=seen, fields=fields), _account)
 
@@ -84,7 +84,7 @@ async def update_me(edge: Edge, caller: Customer, seen: IfMatch, body: Profile) 
         "rate_limited",
     ),
 )
-async def change_password(edge: Edge, caller: Customer, body: PasswordChange) -> Response:
+async def change_password(caller: Customer, edge: Edge, body: PasswordChange) -> Response:
     own: Own = edge.parts.own
     async with edge.read() as tx:
         user = found(await store.find_user(tx, caller.user_id))
@@ -108,8 +108,8 @@ async def change_password(edge: Edge, caller: Customer, body: PasswordChange) ->
     responses=problems(*_TOKEN, "forbidden", "cursor_invalid", "validation_failed"),
 )
 async def list_users(
-    edge: Edge,
     _caller: Admin,
+    edge: Edge,
     page: Paging,
     email: Annotated[list[Email], Query(max_length=100)] = [],  # noqa: B006 -- FastAPI copies defaults
     role: Annotated[list[Role], Query(max_length=3)] = [],  # noqa: B006 -- FastAPI copies defaults
@@ -121,7 +121,7 @@ async def list_users(
 
 
 @router.get("/users/{user_id}", operation_id="getUser", responses=problems(*_TOKEN, "forbidden", "not_found"))
-async def get_user(edge: Edge, _caller: Admin, user_id: UserRef, response: Response) -> UserView:
+async def get_user(_caller: Admin, edge: Edge, user_id: UserRef, response: Response) -> UserView:
     return await _shown(edge, response, user_id)
 
 
@@ -131,7 +131,7 @@ async def get_user(edge: Edge, _caller: Admin, user_id: UserRef, response: Respo
     response_model=UserView,
     responses=problems(*_TOKEN, "forbidden", "not_found", "validation_failed", "unknown_field"),
 )
-async def update_user(edge: Edge, caller: PresentAdmin, user_id: UserRef, body: UserUpdate) -> Response:
+async def update_user(caller: PresentAdmin, edge: Edge, user_id: UserRef, body: UserUpdate) -> Response:
     fields = body.model_dump(exclude_unset=True)
     disabled = fields.pop("disabled", None)
     command = UpdateUser(user_id=user_id, by=caller.user_id, fields=fields, disabled=disabled)
@@ -145,7 +145,7 @@ async def update_user(edge: Edge, caller: PresentAdmin, user_id: UserRef, body: 
     response_class=Response,
     responses=problems(*_TOKEN, "forbidden", "not_found"),
 )
-async def delete_user(edge: Edge, caller: PresentAdmin, user_id: UserRef) -> Response:
+async def delete_user(caller: PresentAdmin, edge: Edge, user_id: UserRef) -> Response:
     return await edge.submit(EraseUser(user_id=user_id, by=caller.user_id), lambda _reply: Answer(None, 204))
 
 

@@ -34,7 +34,7 @@ _HINT = len(_PREFIX) + 4
     response_model=ApiKeyCreated,
     responses=problems(*_TOKEN, "account_disabled", "too_many_api_keys", "validation_failed", "unknown_field"),
 )
-async def create_api_key(edge: Edge, caller: Present, body: ApiKeyCreate) -> Response:
+async def create_api_key(caller: Present, edge: Edge, body: ApiKeyCreate) -> Response:
     shown = _PREFIX + token_urlsafe(32)
     command = CreateApiKey(
         user_id=caller.user_id,
@@ -56,7 +56,7 @@ def _created(shown: str) -> Callable[[ApiKey], Answer]:
 
 
 @router.get("/auth/api-keys", operation_id="listApiKeys", responses=problems(*_TOKEN, "cursor_invalid"))
-async def list_api_keys(edge: Edge, caller: Customer, page: Paging) -> Listing[ApiKeyView]:
+async def list_api_keys(caller: Customer, edge: Edge, page: Paging) -> Listing[ApiKeyView]:
     async with edge.read() as tx:
         rows = await store.list_api_keys(tx, page, caller.user_id)
     return listing(page, rows, ApiKeyView.model_validate, lambda key: (key.created_at, key.id))
@@ -69,7 +69,7 @@ async def list_api_keys(edge: Edge, caller: Customer, page: Paging) -> Listing[A
     response_class=Response,
     responses=problems(*_TOKEN, "not_found"),
 )
-async def revoke_api_key(edge: Edge, caller: Customer, key_id: KeyRef) -> Response:
+async def revoke_api_key(caller: Customer, edge: Edge, key_id: KeyRef) -> Response:
     async with edge.read() as tx:
         key = found(await store.find_api_key(tx, key_id, caller.user_id))
     return await edge.submit(RevokeApiKey(user_id=caller.user_id, digest=key.digest), lambda _key: Answer(None, 204))

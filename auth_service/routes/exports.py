@@ -25,7 +25,7 @@ _EVERYTHING = Page(10_000, None, None, None)
     response_model=ExportView,
     responses=problems(*_TOKEN, "not_found", "unavailable"),
 )
-async def export_me(edge: Edge, caller: Customer) -> Response:
+async def export_me(caller: Customer, edge: Edge) -> Response:
     return await _export(edge, caller, caller.user_id)
 
 
@@ -35,7 +35,7 @@ async def export_me(edge: Edge, caller: Customer) -> Response:
     response_model=ExportView,
     responses=problems(*_TOKEN, "forbidden", "not_found", "unavailable"),
 )
-async def export_user(edge: Edge, caller: Admin, user_id: UserRef) -> Response:
+async def export_user(caller: Admin, edge: Edge, user_id: UserRef) -> Response:
     return await _export(edge, caller, user_id)
 
 

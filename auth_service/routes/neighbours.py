@@ -16,13 +16,13 @@ _CLOCKS = timedelta(minutes=1)  # by which the neighbours' may differ from ours
 
 
 @router.get("/internal/contacts/{user_id}")
-async def get_contact(edge: Edge, _caller: ServiceCaller, user_id: UserRef) -> ContactView:
+async def get_contact(_caller: ServiceCaller, edge: Edge, user_id: UserRef) -> ContactView:
     async with edge.read() as tx:
         return ContactView.model_validate(found(await store.find_user(tx, user_id)))
 
 
 @router.get("/internal/revocations")
-async def list_revocations(edge: Edge, _caller: ServiceCaller) -> EndedView:
+async def list_revocations(_caller: ServiceCaller, edge: Edge) -> EndedView:
     settings: Settings = edge.parts.settings
     async with edge.read() as tx:
         return EndedView(ended=await store.find_ended(tx, settings.access_for + _CLOCKS))

@@ -22,8 +22,8 @@ router = APIRouter(tags=["accounts"])
     ),
 )
 async def list_security_events(
-    edge: Edge,
     _caller: Admin,
+    edge: Edge,
     page: Paging,
     user_id: Annotated[list[UserRef], Query(max_length=100)] = [],  # noqa: B006 -- FastAPI copies defaults
     what: Annotated[list[What], Query(max_length=len(What))] = [],  # noqa: B006 -- FastAPI copies defaults

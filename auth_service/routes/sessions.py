@@ -163,13 +163,13 @@ async def _rotate(edge: Edge, digest: bytes) -> Response:
     response_class=Response,
     responses=problems(*_TOKEN),
 )
-async def logout(edge: Edge, caller: Customer) -> Response:
+async def logout(caller: Customer, edge: Edge) -> Response:
     command = EndSession(user_id=caller.user_id, session_id=caller.session_id, ending=Ending.LOGOUT)
     return await edge.submit(command, lambda _reply: Answer(None, 204))
 
 
 @router.get("/auth/sessions", operation_id="listSessions", responses=problems(*_TOKEN, "cursor_invalid"))
-async def list_sessions(edge: Edge, caller: Customer, page: Paging) -> Listing[SessionView]:
+async def list_sessions(caller: Customer, edge: Edge, page: Paging) -> Listing[SessionView]:
     async with edge.read() as tx:
         rows = await store.list_open_sessions(tx, page, caller.user_id)
     return listing(page, rows, session_view(caller), lambda session: (session.created_at, session.id))
@@ -182,7 +182,7 @@ async def list_sessions(edge: Edge, caller: Customer, page: Paging) -> Listing[S
     response_class=Response,
     responses=problems(*_TOKEN, "not_found"),
 )
-async def revoke_session(edge: Edge, caller: Customer, session_id: SessionRef) -> Response:
+async def revoke_session(caller: Customer, edge: Edge, session_id: SessionRef) -> Response:
     command = EndSession(user_id=caller.user_id, session_id=session_id, ending=Ending.REVOKED)
     return await edge.submit(command, lambda _reply: Answer(None, 204))
 

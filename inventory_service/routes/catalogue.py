@@ -54,7 +54,7 @@ async def get_availability(edge: Edge, sku: Sku) -> AvailabilityView:
     response_model=ProductView,
     responses=problems("token_missing", "forbidden", "sku_taken", "validation_failed", "unknown_field"),
 )
-async def create_product(edge: Edge, _caller: Staff, body: ProductCreate) -> Response:
+async def create_product(_caller: Staff, edge: Edge, body: ProductCreate) -> Response:
     command = CreateProduct(
         sku=body.sku, name=body.name, description=body.description, price=body.price.money, active=body.active
     )
@@ -69,7 +69,7 @@ async def create_product(edge: Edge, _caller: Staff, body: ProductCreate) -> Res
         "token_missing", "forbidden", "not_found", "version_mismatch", "precondition_required", "validation_failed"
     ),
 )
-async def update_product(edge: Edge, _caller: Staff, sku: Sku, version: IfMatch, body: ProductUpdate) -> Response:
+async def update_product(_caller: Staff, edge: Edge, sku: Sku, version: IfMatch, body: ProductUpdate) -> Response:
     command = UpdateProduct(
         sku=sku,
         version=version,
@@ -87,7 +87,7 @@ async def update_product(edge: Edge, _caller: Staff, sku: Sku, version: IfMatch,
     status_code=204,
     responses=problems("token_missing", "forbidden", "not_found", "validation_failed"),
 )
-async def archive_product(edge: Edge, _caller: Staff, sku: Sku) -> Response:
+async def archive_product(_caller: Staff, edge: Edge, sku: Sku) -> Response:
     return await edge.submit(ArchiveProduct(sku=sku), lambda _product: Answer(None, 204))
 
 

@@ -21,7 +21,7 @@ router = APIRouter(tags=["shipments"])
     response_model=ShipmentView,
     responses=problems("token_missing", "forbidden", "not_found", "validation_failed"),
 )
-async def record_delivery(edge: Edge, _caller: Staff, shipment_id: ShipmentRef) -> Response:
+async def record_delivery(_caller: Staff, edge: Edge, shipment_id: ShipmentRef) -> Response:
     shipment = ShipmentId(shipment_id)
     async with edge.read() as tx:
         order_id = found(await find_order_of_shipment(tx, shipment))
@@ -39,7 +39,7 @@ async def record_delivery(edge: Edge, _caller: Staff, shipment_id: ShipmentRef) 
     response_model=ReturnView,
     responses=problems("idempotency_key_missing", "token_missing", "forbidden", "not_found", "validation_failed"),
 )
-async def receive_return(edge: Edge, _caller: Staff, body: ReturnCreate, key: IdempotencyKey) -> Response:
+async def receive_return(_caller: Staff, edge: Edge, body: ReturnCreate, key: IdempotencyKey) -> Response:
     lines = tuple(ReturnedLine(sku=line.sku, quantity=line.quantity, restocked=line.restocked) for line in body.lines)
     command = ReceiveReturn(order_id=OrderId(body.order_id), lines=lines)
     return await edge.submit(command, _received, key=key, operation="receiveReturn", body=body)

@@ -28,7 +28,7 @@ internal = APIRouter()
 
 
 @router.get("/stock", operation_id="listStock", responses=problems("token_missing", "forbidden", "cursor_invalid"))
-async def list_all(edge: Edge, _caller: Staff, page: Paging, *, low: bool | None = None) -> Listing[StockView]:
+async def list_all(_caller: Staff, edge: Edge, page: Paging, *, low: bool | None = None) -> Listing[StockView]:
     """Stock by sku; with ``low=true`` what has run low in some warehouse."""
     async with edge.read() as tx:
         rows = await list_stock(tx, page, low=low)
@@ -40,7 +40,7 @@ async def list_all(edge: Edge, _caller: Staff, page: Paging, *, low: bool | None
     operation_id="getStock",
     responses=problems("token_missing", "forbidden", "not_found", "validation_failed"),
 )
-async def get_stock(edge: Edge, _caller: Staff, sku: Sku) -> StockView:
+async def get_stock(_caller: Staff, edge: Edge, sku: Sku) -> StockView:
     async with edge.read() as tx:
         found(await find_product(tx, sku))
         stocks = await find_stock(tx, [sku])
@@ -56,7 +56,7 @@ async def get_stock(edge: Edge, _caller: Staff, sku: Sku) -> StockView:
         "idempotency_key_missing", "token_missing", "forbidden", "not_found", "stock_reserved", "validation_failed"
     ),
 )
-async def adjust_stock(edge: Edge, _caller: Staff, sku: Sku, body: StockAdjust, key: IdempotencyKey) -> Response:
+async def adjust_stock(_caller: Staff, edge: Edge, sku: Sku, body: StockAdjust, key: IdempotencyKey) -> Response:
     command = AdjustStock(sku=sku, delta=body.delta, reason=body.reason, warehouse=body.warehouse)
     return await edge.submit(command, _moved, key=key, operation="adjustStock", body=body)
 
@@ -70,7 +70,7 @@ def _moved(movement: Movement) -> Answer:
     operation_id="listMovements",
     responses=problems("token_missing", "forbidden", "not_found", "cursor_invalid"),
 )
-async def list_of_sku(edge: Edge, _caller: Staff, sku: Sku, page: Paging) -> Listing[MovementView]:
+async def list_of_sku(_caller: Staff, edge: Edge, sku: Sku, page: Paging) -> Listing[MovementView]:
     async with edge.read() as tx:
         found(await find_product(tx, sku))
         rows = await list_movements(tx, page, sku)
@@ -83,8 +83,8 @@ async def list_of_sku(edge: Edge, _caller: Staff, sku: Sku, page: Paging) -> Lis
     responses=problems("token_missing", "forbidden", "cursor_invalid", "validation_failed"),
 )
 async def list_reserved(
-    edge: Edge,
     _caller: Staff,
+    edge: Edge,
     page: Paging,
     status: Annotated[list[Status], Query(max_length=10)] = [],  # noqa: B006 -- FastAPI copies defaults
     order_id: Annotated[list[OrderRef], Query(max_length=100)] = [],  # noqa: B006 -- FastAPI copies defaults
@@ -99,7 +99,7 @@ def _place(reservation: Reservation) -> tuple[object, ...]:
 
 
 @internal.post("/internal/availability", operation_id="tellAvailability")
-async def tell_availability(edge: Edge, _service: ServiceCaller, asked: AvailabilityAsked) -> AvailabilityTold:
+async def tell_availability(_service: ServiceCaller, edge: Edge, asked: AvailabilityAsked) -> AvailabilityTold:
     async with edge.read() as tx:
         stocks = await find_stock(tx, asked.skus)
     return AvailabilityTold(available={sku: stocks[sku].available if sku in stocks else 0 for sku in asked.skus})

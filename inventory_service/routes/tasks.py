@@ -32,8 +32,8 @@ _CHANGING = problems(
     responses=problems("token_missing", "forbidden", "cursor_invalid", "validation_failed"),
 )
 async def list_all(  # noqa: PLR0913 -- each filter is a parameter
-    edge: Edge,
     _caller: Staff,
+    edge: Edge,
     page: Paging,
     *,
     status: Annotated[list[TaskStatus], Query(max_length=10)] = [],  # noqa: B006 -- FastAPI copies defaults
@@ -53,7 +53,7 @@ async def list_all(  # noqa: PLR0913 -- each filter is a parameter
     response_model=TaskView,
     responses=problems("token_missing", "forbidden", "validation_failed", "unknown_field"),
 )
-async def create_task(edge: Edge, _caller: Staff, body: TaskCreate) -> Response:
+async def create_task(_caller: Staff, edge: Edge, body: TaskCreate) -> Response:
     command = CreateTask(
         title=body.title,
         description=body.description,
@@ -72,20 +72,20 @@ async def create_task(edge: Edge, _caller: Staff, body: TaskCreate) -> Response:
     response_model=TaskView,
     responses=problems("token_missing", "forbidden", "not_found", "validation_failed"),
 )
-async def get_task(edge: Edge, _caller: Staff, task_id: TaskRef) -> Response:
+async def get_task(_caller: Staff, edge: Edge, task_id: TaskRef) -> Response:
     async with edge.read() as tx:
         task = found(await find_task(tx, task_id))
     return edge.tagged(TaskView.model_validate(task), task.version)
 
 
 @router.patch("/tasks/{task_id}", operation_id="updateTask", response_model=TaskView, responses=_CHANGING)
-async def update_task(edge: Edge, _caller: Staff, task_id: TaskRef, version: IfMatch, body: TaskUpdate) -> Response:
+async def update_task(_caller: Staff, edge: Edge, task_id: TaskRef, version: IfMatch, body: TaskUpdate) -> Response:
     changes = {name: getattr(body, name) for name in body.model_fields_set}
     return await edge.submit(UpdateTask(task_id=task_id, version=version, changes=changes), _changed)
 
 
 @router.put("/tasks/{task_id}", operation_id="replaceTask", response_model=TaskView, responses=_CHANGING)
-async def replace_task(edge: Edge, _caller: Staff, task_id: TaskRef, version: IfMatch, body: TaskReplace) -> Response:
+async def replace_task(_caller: Staff, edge: Edge, task_id: TaskRef, version: IfMatch, body: TaskReplace) -> Response:
     changes = {name: getattr(body, name) for name in TaskReplace.model_fields}
     return await edge.submit(UpdateTask(task_id=task_id, version=version, changes=changes), _changed)
 
@@ -96,7 +96,7 @@ async def replace_task(edge: Edge, _caller: Staff, task_id: TaskRef, version: If
     status_code=204,
     responses=problems("token_missing", "forbidden", "not_found", "task_closed", "validation_failed"),
 )
-async def delete_task(edge: Edge, _caller: Staff, task_id: TaskRef) -> Response:
+async def delete_task(_caller: Staff, edge: Edge, task_id: TaskRef) -> Response:
     return await edge.submit(DeleteTask(task_id=task_id), lambda _: Answer(None, 204))
 
 
@@ -108,7 +108,7 @@ async def delete_task(edge: Edge, _caller: Staff, task_id: TaskRef) -> Response:
         "token_missing", "forbidden", "not_found", "task_closed", "insufficient_stock", "validation_failed"
     ),
 )
-async def complete_task(edge: Edge, _caller: Staff, task_id: TaskRef, body: TaskCompletion | None = None) -> Response:
+async def complete_task(_caller: Staff, edge: Edge, task_id: TaskRef, body: TaskCompletion | None = None) -> Response:
     """Completing a fulfil task dispatches a shipment."""
     done = body or TaskCompletion()
     async with edge.read() as tx:
