@@ -2,19 +2,25 @@
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as NotBase64
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from typing import Annotated, Any, Generic, TypeVar
 
+from asyncpg import Record
 from fastapi import Depends, Query
 from pydantic import AwareDatetime, BaseModel, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
+from sqlalchemy import Column, ColumnElement, DateTime, Integer, Select, any_, bindparam, tuple_
+from sqlalchemy.dialects.postgresql import ARRAY
 
+from chassis.database import Transaction
 from chassis.problems import Problem
+from chassis.statements import Statement
 from chassis.times import Moment
 
+_CREATED = {"created_after", "created_before"}
 Row = TypeVar("Row")
 Item = TypeVar("Item", bound=BaseModel)
 
@@ -105,3 +111,61 @@ def _cut(
     shown = rows[: page.limit]
     more = len(rows) > page.limit
     return shown, urlsafe_b64encode(to_json(list(cursor(shown[-1])))).decode() if more else None
+
+
+class List:
+    """What a list asks the database, in the order of ``key``: newest first, or ascending where the key is a name.
+
+    ``filters`` are columns or labelled expressions of which any of the given values is asked for. Each combination of
+    filters, of one value or of several, is a statement of its own, compiled once, so that it finds its index.
+    """
+
+    def __init__(
+        self,
+        rows: Select[Any],
+        key: Mapping[Column[Any], type],
+        *filters: ColumnElement[Any],
+        newest_first: bool = True,
+    ) -> None:
+        first, kind = next(iter(key.items()))
+        named = {column.key: column for column in rows.selected_columns}
+        self._rows = rows
+        self._key = key
+        self._filters: Mapping[str, Any] = {str(each.key): each for each in filters}
+        self._created = named.get("created_at", first if kind is datetime else None)
+        self._newest_first = newest_first
+        self._statements: dict[frozenset[tuple[str, bool]], Statement] = {}
+
+    async def fetch(self, tx: Transaction, page: Page, **filters: Sequence[Any] | None) -> list[Record]:
+        """One row more than the page holds, where there are more; a filter that is None or empty is none.
+
+        Raises:
+            Problem: cursor_invalid.
+        """
+        seen = page.seen(*self._key.values()) or ()
+        given: dict[str, Any] = {f"seen_{place}": value for place, value in enumerate(seen)}
+        given |= {name: list(values) if len(values) > 1 else values[0] for name, values in filters.items() if values}
+        if self._created is not None:
+            given |= {name: value for name in _CREATED if (value := getattr(page, name))}
+        statement = self._statement(frozenset((name, isinstance(value, list)) for name, value in given.items()))
+        return await tx.fetch(statement, **given, limit=page.limit + 1)
+
+    def _statement(self, given: frozenset[tuple[str, bool]]) -> Statement:
+        if given not in self._statements:
+            columns = [column.desc() if self._newest_first else column.asc() for column in self._key]
+            rows = self._rows.where(*self._conditions(dict(given))).order_by(*columns)
+            self._statements[given] = Statement(rows.limit(bindparam("limit", type_=Integer)))
+        return self._statements[given]
+
+    def _conditions(self, given: Mapping[str, bool]) -> Iterator[ColumnElement[bool]]:
+        for name in self._filters.keys() & given.keys():
+            column = self._filters[name]
+            kind = ARRAY(column.type) if given[name] else column.type
+            yield column == (any_(bindparam(name, type_=kind)) if given[name] else bindparam(name, type_=kind))
+        for name in _CREATED & given.keys():
+            bound = bindparam(name, type_=DateTime(timezone=True))
+            yield self._created > bound if name == "created_after" else self._created < bound
+        if "seen_0" in given:
+            here = tuple_(*self._key)
+            seen = tuple_(*(bindparam(f"seen_{n}", type_=column.type) for n, column in enumerate(self._key)))
+            yield here < seen if self._newest_first else here > seen

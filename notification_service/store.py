@@ -6,13 +6,10 @@ from typing import Any
 from uuid import UUID
 
 from asyncpg import Record
-from pydantic import AwareDatetime
 from sqlalchemy import (
     ARRAY,
-    DateTime,
     Integer,
     Interval,
-    Text,
     Uuid,
     any_,
     bindparam,
@@ -20,12 +17,11 @@ from sqlalchemy import (
     func,
     or_,
     select,
-    tuple_,
     update,
 )
 
 from chassis.database import Transaction
-from chassis.paging import Page
+from chassis.paging import List, Page
 from chassis.statements import Bulk, Statement
 from chassis.store import Change, Rows, SqlStore
 from notification_service.domain.mails import Template
@@ -34,7 +30,6 @@ from notification_service.domain.reader import Erasure, Reader
 from notification_service.tables import PENDING, readers
 from notification_service.tables import notifications as n
 
-_AWARE: Any = AwareDatetime
 _COLUMNS = tuple(column.name for column in n.c)
 _IDS = bindparam("ids", type_=ARRAY(Uuid))
 _LIMIT = bindparam("limit", type_=Integer)
@@ -49,6 +44,7 @@ _ADD_NOTIFICATIONS = Bulk.insert(n)
 _SAVE_NOTIFICATIONS = Bulk.update(
     n, "id", "status", "attempts", "resent", "reason", "address", "queued_at", "due_at", "sent_at", "version"
 )
+_LIST = List(select(n), {n.c.created_at: datetime, n.c.id: UUID}, n.c.user_id, n.c.order_id, n.c.status)
 
 _ERASE = Statement(
     update(n)
@@ -155,27 +151,9 @@ async def list_notifications(
     tx: Transaction, page: Page, owner: UUID | None, order_ids: Sequence[UUID], statuses: Sequence[Status]
 ) -> list[Notification]:
     """Newest first, up to one more than the page holds. Without an owner: everybody's, staff mails too."""
-    query = select(n).order_by(n.c.created_at.desc(), n.c.id.desc()).limit(_LIMIT)
-    given: dict[str, Any] = {"limit": page.limit + 1}
-    if owner is not None:
-        query, given["owner"] = query.where(n.c.user_id == _OWNER), owner
-    if order_ids:
-        query, given["orders"] = query.where(n.c.order_id == any_(bindparam("orders", type_=ARRAY(Uuid)))), order_ids
-    if statuses:
-        query, given["statuses"] = query.where(n.c.status == any_(bindparam("statuses", type_=ARRAY(Text)))), statuses
-    if page.created_after is not None:
-        query, given["since"] = query.where(n.c.created_at > _time("since")), page.created_after
-    if page.created_before is not None:
-        query, given["until"] = query.where(n.c.created_at < _time("until")), page.created_before
-    if (seen := page.seen(_AWARE, UUID)) is not None:
-        last = tuple_(_time("last_at"), bindparam("last_id", type_=Uuid))
-        query = query.where(tuple_(n.c.created_at, n.c.id) < last)
-        given["last_at"], given["last_id"] = seen
-    return [_notification(row) for row in await tx.fetch(Statement(query), **given)]
-
-
-def _time(name: str) -> Any:
-    return bindparam(name, type_=DateTime(timezone=True))
+    owners = None if owner is None else [owner]
+    rows = await _LIST.fetch(tx, page, user_id=owners, order_id=order_ids, status=statuses)
+    return [_notification(row) for row in rows]
 
 
 def _reader_row(reader: Reader) -> tuple[Any, ...]:

@@ -3,19 +3,19 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from functools import cache, partial
+from functools import partial
 from uuid import UUID
 
 from asyncpg import Record
 from pydantic import TypeAdapter
 from pydantic_core import from_json, to_json
-from sqlalchemy import Text, Uuid, any_, bindparam, func, select, tuple_
+from sqlalchemy import Text, Uuid, any_, bindparam, func, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from chassis.database import Transaction
 from chassis.idempotency import Claims
 from chassis.ids import parse_typeid, typeid
-from chassis.paging import Page
+from chassis.paging import List, Page
 from chassis.statements import Bulk, Statement
 from chassis.store import Change, Rows, SqlStore
 from contracts.types import OrderId, UserId
@@ -178,21 +178,12 @@ _due = Statement(
 )
 _count_versions = Statement(select(func.coalesce(func.sum(products.c.version), 0).label("count")))
 
-_FILTERS = {
-    "customer": orders.c.customer_id == bindparam("customer", type_=Uuid),
-    "customers": orders.c.customer_id == any_(bindparam("customers", type_=ARRAY(Uuid))),
-    "statuses": orders.c.status == any_(bindparam("statuses", type_=ARRAY(Text))),
-    "created_after": orders.c.created_at > bindparam("created_after", type_=orders.c.created_at.type),
-    "created_before": orders.c.created_at < bindparam("created_before", type_=orders.c.created_at.type),
-    "seen_at": tuple_(orders.c.created_at, orders.c.id)
-    < tuple_(bindparam("seen_at", type_=orders.c.created_at.type), bindparam("seen_id", type_=Uuid)),
-}
-
-
-@cache
-def _list(*names: str) -> Statement:
-    chosen = select(*_order_columns).where(*(_FILTERS[name] for name in names if name in _FILTERS))
-    return Statement(chosen.order_by(orders.c.created_at.desc(), orders.c.id.desc()).limit(bindparam("limit")))
+_LIST = List(
+    select(*_order_columns),
+    {orders.c.created_at: datetime, orders.c.id: UUID},
+    orders.c.customer_id,
+    orders.c.status,
+)
 
 
 async def find_order(tx: Transaction, order_id: UUID, owner: UUID | None = None) -> Order | None:
@@ -205,19 +196,9 @@ async def list_orders(
     tx: Transaction, page: Page, customers: Sequence[UUID] | None, statuses: Sequence[OrderStatus]
 ) -> list[Order]:
     """The newest orders first, one more than the page holds; of these customers, or everybody's for None."""
-    seen = page.seen(datetime, UUID)
-    one = customers[0] if customers is not None and len(customers) == 1 else None
-    given = {
-        "customer": one,
-        "customers": customers if one is None else None,
-        "statuses": statuses or None,
-        "created_after": page.created_after,
-        "created_before": page.created_before,
-        "seen_at": seen and seen[0],
-        "seen_id": seen and seen[1],
-    }
-    asked = {name: value for name, value in given.items() if value is not None}
-    return [_order(row) for row in await tx.fetch(_list(*asked), **asked, limit=page.limit + 1)]
+    if customers is not None and not customers:
+        return []
+    return [_order(row) for row in await _LIST.fetch(tx, page, customer_id=customers, status=statuses)]
 
 
 async def list_history(tx: Transaction, order_id: UUID, after: int, limit: int) -> list[HistoryEntry]:

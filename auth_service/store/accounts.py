@@ -1,6 +1,7 @@
 """Users, and whose an address is."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -8,10 +9,9 @@ from asyncpg import Record
 from sqlalchemy import ARRAY, Text, Uuid, any_, bindparam, select
 
 from auth_service.domain.user import EmailClaim, User
-from auth_service.store.paging import one_page
 from auth_service.tables import users
 from chassis.database import Transaction
-from chassis.paging import Page
+from chassis.paging import List, Page
 from chassis.statements import Bulk, Statement
 from chassis.store import Change, Rows
 from contracts.types import Role
@@ -25,6 +25,13 @@ _LOCK_USERS = Statement(
 _ADD_USERS = Bulk.insert(users)
 _SAVE_USERS = Bulk.update(users, *(column.name for column in users.c))
 _KNOWN = users.c.erased_at.is_(None)
+_LIST = List(
+    select(users).where(_KNOWN),
+    {users.c.created_at: datetime, users.c.id: UUID},
+    users.c.email,
+    users.c.role,
+    users.c.disabled_at.is_not(None).label("disabled"),
+)
 _FIND_USER = Statement(select(users).where(users.c.id == bindparam("id", type_=Uuid), _KNOWN))
 _FIND_BY_EMAIL = Statement(select(users).where(users.c.email == bindparam("email", type_=Text)))
 
@@ -66,15 +73,8 @@ async def list_users(
     tx: Transaction, page: Page, *, emails: Sequence[str], roles: Sequence[Role], disabled: bool | None
 ) -> list[User]:
     """Newest first, up to one more than the page holds."""
-    query = select(users).where(_KNOWN)
-    given: dict[str, Any] = {}
-    if emails:
-        query, given["emails"] = query.where(users.c.email == any_(bindparam("emails", type_=ARRAY(Text)))), emails
-    if roles:
-        query, given["roles"] = query.where(users.c.role == any_(bindparam("roles", type_=ARRAY(Text)))), roles
-    if disabled is not None:
-        query = query.where(users.c.disabled_at.is_not(None) if disabled else users.c.disabled_at.is_(None))
-    return [_user(row) for row in await one_page(tx, query, users, page, given)]
+    wanted = None if disabled is None else [disabled]
+    return [_user(row) for row in await _LIST.fetch(tx, page, email=emails, role=roles, disabled=wanted)]
 
 
 def _user(row: Record) -> User:

@@ -1,7 +1,7 @@
 """API keys, by their digests."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -10,13 +10,17 @@ from sqlalchemy import ARRAY, Integer, Interval, LargeBinary, Uuid, any_, bindpa
 
 from auth_service.domain.api_key import ApiKey, KeyRing
 from auth_service.domain.user import User
-from auth_service.store.paging import one_page
 from auth_service.tables import api_keys
 from chassis.database import Transaction
-from chassis.paging import Page
+from chassis.paging import List, Page
 from chassis.statements import Bulk, Statement
 from chassis.store import Change, Rows
 
+_LIST = List(
+    select(api_keys).where(api_keys.c.revoked_at.is_(None)),
+    {api_keys.c.created_at: datetime, api_keys.c.id: UUID},
+    api_keys.c.user_id,
+)
 _LOCK = Statement(
     select(api_keys)
     .where(api_keys.c.digest == any_(bindparam("digests", type_=ARRAY(LargeBinary))))
@@ -81,10 +85,7 @@ async def find_api_key(tx: Transaction, key_id: UUID, user_id: UUID) -> ApiKey |
 
 async def list_api_keys(tx: Transaction, page: Page, user_id: UUID) -> list[ApiKey]:
     """A user's that are not revoked, newest first, up to one more than the page holds."""
-    query = select(api_keys).where(
-        api_keys.c.user_id == bindparam("user_id", type_=Uuid), api_keys.c.revoked_at.is_(None)
-    )
-    return [_key(row) for row in await one_page(tx, query, api_keys, page, {"user_id": user_id})]
+    return [_key(row) for row in await _LIST.fetch(tx, page, user_id=[user_id])]
 
 
 async def forget_api_keys(tx: Transaction, *, kept_for: timedelta, limit: int) -> int:

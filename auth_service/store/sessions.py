@@ -1,7 +1,7 @@
 """Sessions and their refresh tokens."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -9,10 +9,9 @@ from asyncpg import Record
 from sqlalchemy import ARRAY, Integer, Interval, LargeBinary, Uuid, any_, bindparam, delete, func, select
 
 from auth_service.domain.session import Ending, RefreshToken, Session, TokenState
-from auth_service.store.paging import one_page
 from auth_service.tables import refresh_tokens, sessions, users
 from chassis.database import Transaction
-from chassis.paging import Page
+from chassis.paging import List, Page
 from chassis.statements import Bulk, Statement
 from chassis.store import Change, Rows
 
@@ -38,6 +37,13 @@ _FIND_SESSION_OF = Statement(
     select(sessions.c.user_id, sessions.c.id)
     .join(refresh_tokens, refresh_tokens.c.session_id == sessions.c.id)
     .where(refresh_tokens.c.digest == bindparam("digest", type_=LargeBinary))
+)
+_OPEN = List(
+    select(sessions)
+    .join(users, (users.c.id == sessions.c.user_id) & (users.c.generation == sessions.c.generation))
+    .where(sessions.c.ended_at.is_(None), sessions.c.expires_at > func.now()),
+    {sessions.c.created_at: datetime, sessions.c.id: UUID},
+    sessions.c.user_id,
 )
 _IS_OPEN = Statement(
     select(sessions.c.id)
@@ -100,12 +106,7 @@ async def is_open(tx: Transaction, session_id: UUID) -> bool:
 
 async def list_open_sessions(tx: Transaction, page: Page, user_id: UUID) -> list[Session]:
     """A user's, newest first, up to one more than the page holds."""
-    query = (
-        select(sessions)
-        .join(users, (users.c.id == sessions.c.user_id) & (users.c.generation == sessions.c.generation))
-        .where(sessions.c.user_id == _ID, sessions.c.ended_at.is_(None), sessions.c.expires_at > func.now())
-    )
-    return [_session(row) for row in await one_page(tx, query, sessions, page, {"id": user_id})]
+    return [_session(row) for row in await _OPEN.fetch(tx, page, user_id=[user_id])]
 
 
 async def forget_sessions(tx: Transaction, *, kept_for: timedelta, limit: int) -> int:

@@ -7,12 +7,11 @@ from sqlalchemy import Text, any_, bindparam, func, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from chassis.database import Transaction
-from chassis.paging import Page
+from chassis.paging import List, Page
 from chassis.statements import Bulk, Statement
 from chassis.store import Change
 from contracts.types import Money, Sku
 from inventory_service.domain.product import Offer, Product
-from inventory_service.store.lists import List
 from inventory_service.tables import products
 
 _AMONG = products.c.sku == any_(bindparam("skus", type_=ARRAY(Text)))
@@ -27,7 +26,7 @@ _SKUS = Statement(
     .limit(bindparam("limit"))
 )
 _VERSIONS = Statement(select(func.coalesce(func.sum(products.c.version), 0).label("count")))
-_LIST = List(select(products), {products.c.sku: str}, [products.c.active], newest_first=False)
+_LIST = List(select(products), {products.c.sku: str}, products.c.active, newest_first=False)
 _NEWEST_KEPT = ("sku", "name", "description", "price_amount", "price_currency", "active", "version", "updated_at")
 _INSERT = Bulk.insert(products, *_NEWEST_KEPT, "created_at")
 _UPDATE = Bulk.update(products, *_NEWEST_KEPT)

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from chassis.database import Transaction
 from chassis.decisions import Key
-from chassis.paging import Page
+from chassis.paging import List, Page
 from chassis.statements import Bulk, Statement
 from chassis.store import Change
 from contracts.types import OrderId
@@ -19,7 +19,6 @@ from inventory_service.domain.allocation import Hold
 from inventory_service.domain.reservation import Reservation, Shipment, Status
 from inventory_service.domain.stock import Stock
 from inventory_service.domain.task import Task
-from inventory_service.store.lists import List
 from inventory_service.tables import reservations
 
 _AMONG = reservations.c.order_id == any_(bindparam("ids", type_=ARRAY(Uuid)))
@@ -27,7 +26,8 @@ _LOCK = Statement(select(reservations).where(_AMONG).order_by(reservations.c.ord
 _LIST = List(
     select(reservations),
     {reservations.c.created_at: datetime, reservations.c.order_id: UUID},
-    [reservations.c.status, reservations.c.order_id],
+    reservations.c.status,
+    reservations.c.order_id,
 )
 _INSERT = Bulk.insert(reservations)
 _UPDATE = Bulk.update(

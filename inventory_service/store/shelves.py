@@ -11,13 +11,12 @@ from sqlalchemy import Text, any_, bindparam, func, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from chassis.database import Transaction
-from chassis.paging import Page
+from chassis.paging import List, Page
 from chassis.statements import Bulk, Statement
 from chassis.store import Change
 from contracts.types import OrderId, ShipmentId, Sku
 from inventory_service.domain.movement import Kind, Movement, Reason
 from inventory_service.domain.stock import Level, Stock, Warehouse
-from inventory_service.store.lists import List
 from inventory_service.tables import stock, stock_movements, warehouses
 
 _AMONG = stock.c.sku == any_(bindparam("skus", type_=ARRAY(Text)))
@@ -32,7 +31,7 @@ _LOCK = Statement(_LEVELS.with_for_update(of=stock))
 _FIND = Statement(_LEVELS)
 _INSERT = Bulk.insert(stock)
 _UPDATE = Bulk.update(stock, "sku", "warehouse", "on_hand", "reserved", "low", "version")
-_SKUS = List(select(stock.c.sku).distinct(), {stock.c.sku: str}, [stock.c.low], newest_first=False)
+_SKUS = List(select(stock.c.sku).distinct(), {stock.c.sku: str}, stock.c.low, newest_first=False)
 
 _LOAD_WAREHOUSES = Statement(select(warehouses).where(warehouses.c.code == any_(bindparam("codes", type_=ARRAY(Text)))))
 _INSERT_WAREHOUSES = Bulk.insert(warehouses)
@@ -42,7 +41,7 @@ _INSERT_MOVEMENTS = Bulk.insert(stock_movements)
 _MOVEMENTS = List(
     select(stock_movements),
     {stock_movements.c.created_at: datetime, stock_movements.c.id: UUID},
-    [stock_movements.c.sku],
+    stock_movements.c.sku,
 )
 _SHIPPED_FOR = Statement(
     select(stock_movements.c.order_id)

@@ -10,12 +10,11 @@ from sqlalchemy import Uuid, any_, bindparam, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from chassis.database import Transaction
-from chassis.paging import Page
+from chassis.paging import List, Page
 from chassis.statements import Bulk, Statement
 from chassis.store import Change
 from contracts.types import Priority
 from inventory_service.domain.task import Task, TaskKind, TaskStatus
-from inventory_service.store.lists import List
 from inventory_service.tables import tasks
 
 _TASKS = select(tasks).where(tasks.c.id == any_(bindparam("ids", type_=ARRAY(Uuid)))).order_by(tasks.c.id)
@@ -24,7 +23,10 @@ _FIND = Statement(_TASKS.where(tasks.c.deleted_at.is_(None)))
 _LIST = List(
     select(tasks).where(tasks.c.deleted_at.is_(None)),
     {tasks.c.created_at: datetime, tasks.c.id: UUID},
-    [tasks.c.status, tasks.c.priority, tasks.c.assignee, tasks.c.order_id],
+    tasks.c.status,
+    tasks.c.priority,
+    tasks.c.assignee,
+    tasks.c.order_id,
 )
 _INSERT = Bulk.insert(tasks)
 _UPDATE = Bulk.update(tasks, *_INSERT.columns)

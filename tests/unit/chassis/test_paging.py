@@ -6,8 +6,9 @@ from uuid import UUID
 
 import pytest
 from pydantic import BaseModel
+from sqlalchemy import Column, DateTime, MetaData, Table, Text, Uuid, select
 
-from chassis.paging import Page, _decode, _page, listing, listing_json
+from chassis.paging import List, Page, _decode, _page, listing, listing_json
 from chassis.problems import Problem
 
 AT = datetime(2026, 1, 31, 9, 30, 0, 123_456, tzinfo=UTC)
@@ -82,3 +83,52 @@ def test_a_cursor_of_another_list_is_refused(text):
         page.seen(datetime, int)
 
     assert refused.value.code == "cursor_invalid"
+
+
+THINGS = Table(
+    "things", MetaData(), Column("id", Uuid), Column("size", Text), Column("made_at", DateTime(timezone=True))
+)
+NEWEST = List(select(THINGS.c.id), {THINGS.c.made_at: datetime, THINGS.c.id: UUID}, THINGS.c.size)
+BY_SIZE = List(select(THINGS.c.id), {THINGS.c.size: str}, (THINGS.c.made_at.is_(None)).label("new"), newest_first=False)
+
+
+class Asked:
+    """Stands for a transaction: what it is asked, and with which values."""
+
+    async def fetch(self, statement, **given):
+        _, _, conditions = " ".join(statement.sql.split()).partition(" WHERE ")
+        return conditions, statement.arguments(given), statement
+
+
+async def test_a_list_asks_for_one_row_more_in_the_order_of_its_key():
+    conditions, values, statement = await NEWEST.fetch(Asked(), a_page(5), size=None)
+
+    assert conditions == ""
+    assert statement.sql.endswith("ORDER BY things.made_at DESC, things.id DESC \n LIMIT $1::INTEGER")
+    assert values == [6]
+
+
+async def test_one_value_is_compared_so_that_an_index_is_of_use_and_several_are_among_an_array():
+    one, _, statement = await NEWEST.fetch(Asked(), a_page(), size=["m"])
+    several, values, _ = await NEWEST.fetch(Asked(), a_page(), size=["m", "l"])
+    _, _, again = await NEWEST.fetch(Asked(), a_page(), size=["s"])
+
+    assert one.startswith("things.size = $1")
+    assert several.startswith("things.size = ANY ($1::TEXT[])")
+    assert values == [["m", "l"], 3]
+    assert again is statement
+
+
+async def test_a_page_begins_behind_what_was_seen_and_lies_between_two_times():
+    page = Page(2, [AT.isoformat(), str(ID)], AT, AT)
+
+    conditions, values, _ = await NEWEST.fetch(Asked(), page)
+    ascending, seen, _ = await BY_SIZE.fetch(Asked(), Page(2, ["m"], AT, None), new=[False])
+
+    assert "(things.made_at, things.id) < ($" in conditions
+    assert "things.made_at > $" in conditions
+    assert "things.made_at < $" in conditions
+    assert sorted(map(str, values)) == sorted(map(str, [AT, AT, AT, ID, 3]))
+    assert "(things.made_at IS NULL) = $1" in ascending
+    assert "(things.size) > ($2" in ascending
+    assert seen == [False, "m", 3]
