@@ -66,6 +66,8 @@ async def up(  # noqa: PLR0913  each option of the command is one
         cluster.settle(state, broker_nodes, progress)
         _raise_limits()
         plan.choose_ports(state, port)
+        for name, taken in state.moved.items():
+            progress(f"port {taken} of {name} is taken: it is {state.port(name)} now")
         state.keep_layout()
         await _run(shop_of(state, progress) if shop_of else Shop(state, progress, load_setup))
     gc.freeze()  # Looking for garbage in all that the services imported would hold up the end by a second.

@@ -54,6 +54,7 @@ class State:
         self.root = root
         self.layout = layout
         self._ports: dict[str, int] = {}
+        self.moved: dict[str, int] = {}  # ports that somebody else has taken, by name
 
     @classmethod
     def open(cls, root: Path | None = None, layout: Layout = "packed") -> "State":
@@ -112,7 +113,11 @@ class State:
         if name not in self._ports:
             kept = _read(self.root / "ports.json")
             wish = preferred or kept.get(name)
-            self._ports[name] = find_free(wish, start_of(self.root), set(self._ports.values()))
+            # One that moves takes nobody else's place, or all behind it would move as well.
+            others = {port for other, port in kept.items() if other != name and port != wish}
+            self._ports[name] = find_free(wish, start_of(self.root), {*self._ports.values(), *others})
+            if wish and self._ports[name] != wish:
+                self.moved[name] = wish
             _write(self.root / "ports.json", {**kept, name: self._ports[name]})
         return self._ports[name]
 

@@ -36,20 +36,36 @@ def test_a_secret_that_somebody_else_made_is_kept_unless_there_is_one(state):
 def test_a_port_stays_the_same_in_the_next_run(state):
     port = state.port("gateway")
 
-    assert State.open(state.root).port("gateway") == port
+    then = State.open(state.root)
+    assert (then.port("gateway"), then.moved) == (port, {})
     assert LOWEST <= port < HIGHEST
 
 
 def test_a_port_that_another_program_has_taken_meanwhile_is_replaced(state):
-    port = state.port("gateway")
+    port, next_one = state.port("gateway"), state.port("postgres")
     with socket.socket() as other:
         other.bind((HOST, port))
         other.listen()
 
-        next_run = State.open(state.root).port("gateway")
+        then = State.open(state.root)
+        next_run = then.port("gateway")
 
         assert next_run != port
+        assert then.port("postgres") == next_one
+        assert then.moved == {"gateway": port}
         assert not is_free(port)
+
+
+def test_a_port_that_is_preferred_and_taken_is_replaced_by_the_same_one_each_time(state):
+    with socket.socket() as other:
+        other.bind((HOST, 0))
+        other.listen()
+        taken = other.getsockname()[1]
+
+        ports = {State.open(state.root).port("gateway", taken) for _ in "12"}
+
+    assert len(ports) == 1
+    assert taken not in ports
 
 
 def test_a_port_that_was_asked_for_and_is_taken_is_refused_and_not_replaced(state):
