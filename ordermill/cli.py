@@ -27,7 +27,8 @@ GROUPS = {
 }
 # Commands that work inside a service log on stderr: failures only, and never the values of variables.
 QUIET = {"LOGURU_LEVEL": "WARNING", "LOGURU_DIAGNOSE": "NO"}
-EPILOG = "Exit codes: " + ", ".join(f"{code.value} {code.name.lower().replace('_', ' ')}" for code in Exit)
+_CODES = {2: "wrong usage", INTERRUPTED: "Ctrl+C"} | {code.value: code.name.lower().replace("_", " ") for code in Exit}
+EPILOG = "Exit codes: " + ", ".join(f"{code} {means}" for code, means in sorted(_CODES.items()))
 
 
 def modules() -> list[str]:

@@ -44,7 +44,11 @@ def _postgres(_state: State) -> Finding:
 
 
 def _account(_state: State) -> Finding:
-    return _attempt("account for PostgreSQL", lambda: str(accounts.unprivileged() or "this user"))
+    def account() -> str:
+        found = accounts.unprivileged()
+        return f"user {found[0]}, group {found[1]}" if found else "this user"
+
+    return _attempt("account for PostgreSQL", account)
 
 
 def _rabbitmq(state: State) -> Finding:

@@ -11,8 +11,13 @@ from uuid import UUID
 
 from chassis.database import Database
 from chassis.event_log import PAGE, EventLog, Recorded, Selection
+from chassis.ids import typeid
 
 LOOKS_EACH = 0.5
+_PREFIXES = {
+    "order_id": "ord", "customer_id": "usr", "user_id": "usr", "payment_id": "pay", "refund_id": "rfd",
+    "reservation_id": "res", "shipment_id": "shp", "return_id": "ret", "task_id": "tsk", "notification_id": "ntf",
+}  # fmt: skip
 Event = dict[str, Any]
 Databases = Mapping[str, Database]
 
@@ -46,6 +51,24 @@ def events_of(recorded: Recorded, selection: Selection) -> Iterator[Event]:
     for event in json.loads(recorded.events or "[]"):
         if selection.subject in {None, event["subject"]}:
             yield event
+
+
+def as_clients_see(event: Event) -> Event:
+    """The event with its ids as the API writes them: ``ord_…`` for the UUID that it was told with."""
+    ids: dict[str, str] = {}
+    data = _seen(event["data"], ids)
+    return event | {"subject": ids.get(event["subject"], event["subject"]), "data": data}
+
+
+def _seen(value: Any, ids: dict[str, str], name: str = "") -> Any:
+    if isinstance(value, dict):
+        return {key: _seen(each, ids, key) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_seen(each, ids) for each in value]
+    if name in _PREFIXES and value is not None:
+        ids[value] = typeid(_PREFIXES[name], UUID(value))
+        return ids[value]
+    return value
 
 
 async def newest(databases: Databases, selection: Selection, count: int) -> list[Event]:

@@ -2,20 +2,28 @@
 
 import re
 import sys
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_origin
 from uuid import UUID
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperArgument, TyperGroup
 
 from ordermill.errors import ReaderLeft
+from ordermill.services import SERVICES
 
+ORDER = (
+    "up", "down", "ps", "wait", "logs", "restart", "doctor", "backup", "restore", "reset", "run", "initdb", "upgrade",
+    "downgrade", "migrate", "history", "topology", "secrets", "seed", "token", "users", "orders", "stock", "payments",
+    "dead", "events", "demo", "record", "audit", "prove", "bench", "growth",
+)  # fmt: skip
+_VALUES = {bool: " ", str: "TEXT", int: "N", float: "N", Path: "PATH"}
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 _SKU = re.compile(r"[A-Z0-9][A-Z0-9-]{0,63}")
 
 Url = Annotated[str | None, typer.Option("--url", envvar="ORDERMILL_URL", help="Another gateway than this checkout's.")]
-Service = Annotated[str | None, typer.Option("--service", "-s", help="Only of this service; of all by default.")]
 Limit = Annotated[int, typer.Option("--limit", "-n", min=1, help="How many at most.")]
 Key = Annotated[str | None, typer.Option(help="The Idempotency-Key; a new one when it is left out.")]
 
@@ -29,6 +37,25 @@ def seconds(text: str) -> float:
     return float(match[1]) * _UNITS[match[2]]
 
 
+def known(what: str, text: str, names: Iterable[str], option: str | None = None) -> str:
+    """One of these names. Raises BadParameter, with all of them, for another; `option` where Typer cannot say which."""
+    if text not in (there := list(names)):
+        message = f"There is no {what} named {text}. Choose from: {', '.join(there) or 'none'}."
+        raise typer.BadParameter(message, param_hint=option)
+    return text
+
+
+def service(text: str) -> str:
+    """A service, by its name."""
+    return known("service", text, SERVICES)
+
+
+Service = Annotated[
+    Any,
+    typer.Option("--service", "-s", parser=service, metavar="NAME", help="Only of this service; of all by default."),
+]
+
+
 def broker_nodes(text: str) -> int:
     """How many nodes the broker has: 1, 3 or 5. An even number outlives no more deaths than the odd one below it."""
     if text not in {"1", "3", "5"}:
@@ -38,12 +65,7 @@ def broker_nodes(text: str) -> int:
 
 
 BrokerNodes = Annotated[
-    Any,
-    typer.Option(
-        parser=broker_nodes,
-        metavar="1|3|5",
-        help="Nodes of the private RabbitMQ, from now on at each start; 1 when it was never said.",
-    ),
+    Any, typer.Option(parser=broker_nodes, metavar="1|3|5", help="How many nodes the RabbitMQ of that shop has.")
 ]
 
 
@@ -75,23 +97,62 @@ Since = Annotated[Any, typer.Option("--since", parser=moment, metavar="T", help=
 
 def order_id(text: str) -> UUID:
     """An order, as clients see it or as it is stored."""
+    return _id("ord", "order", text)
+
+
+def parcel_id(text: str) -> UUID:
+    """A parcel, as `record` shows it or as it is stored."""
+    return _id("evt", "parcel", text)
+
+
+def _id(prefix: str, what: str, text: str) -> UUID:
     from chassis.ids import parse_typeid
 
     try:
-        return parse_typeid("ord", text) if text.startswith("ord_") else UUID(text)
+        return parse_typeid(prefix, text) if text.startswith(f"{prefix}_") else UUID(text)
     except ValueError:
-        message = f"{text!r} is no order; write it like ord_01m7xv52z2e5ptsd32m3cp17cd."
+        message = f"{text!r} is no {what}; write it like {prefix}_01m7xv52z2e5ptsd32m3cp17cd."
         raise typer.BadParameter(message) from None
 
 
 class Program(TyperGroup):
-    """All commands. That nobody reads on is our own affair: Click would end with 1."""
+    """All commands, as docs/operations.md has them. That nobody reads on is our own affair: Click would end with 1."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
             raise ReaderLeft from None
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """In the order in which one comes to need them."""
+        return sorted(super().list_commands(ctx), key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _named(super().get_params(ctx))
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        command = super().get_command(ctx, cmd_name)
+        for each in [command, *getattr(command, "commands", {}).values()] if command else []:
+            ask = each.get_params
+            each.get_params = lambda ctx, ask=ask: _named(ask(ctx))
+        return command
+
+
+def _nothing(ctx: Any) -> None:
+    """An argument is called by its name, and its help says the rest."""
+
+
+def _named(params: list[Any]) -> list[Any]:
+    """With values called as people call them: Typer shows the types of Python."""
+    for param in params:
+        kind = param.type_descriptor.annotation
+        [kind] = get_args(kind) if get_origin(kind) is list else [kind]
+        if isinstance(param, TyperArgument):
+            param.display_type_rich = _nothing  # type: ignore[method-assign]
+        elif kind in _VALUES:
+            param.metavar = param.metavar or _VALUES[kind]
+    return params
 
 
 def _told(asked: bool) -> None:  # noqa: FBT001  Typer's signature

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -21,14 +22,26 @@ class Form(StrEnum):
 Output = Annotated[Form, typer.Option("--output", "-o", help="table for a person, json for a program.")]
 
 
+def plain(value: Any) -> str:
+    """A value as text: a time as 2026-01-31T09:30:00.123456Z, nothing as an empty one."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return str(value).lower()
+        case datetime():
+            return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return str(value)
+
+
 def as_json(data: Any) -> None:
     """Print data as JSON."""
-    sys.stdout.write(json.dumps(data, indent=2, default=str) + "\n")
+    sys.stdout.write(json.dumps(data, indent=2, default=plain) + "\n")
 
 
 def as_table(columns: Sequence[str], items: Sequence[Mapping[str, Any]]) -> None:
     """Print items as a table; what is missing stays empty."""
-    rows((columns, *(["" if item.get(name) is None else str(item[name]) for name in columns] for item in items)))
+    rows((columns, *([plain(item.get(name)) for name in columns] for item in items)))
 
 
 def rows(lines: Iterable[Iterable[str]]) -> None:
@@ -46,4 +59,7 @@ def rows(lines: Iterable[Iterable[str]]) -> None:
     table = Table(*names, box=None, pad_edge=False, header_style="bold")
     for row in cells:
         table.add_row(*(Text(visible(cell)) for cell in row))
-    Console(file=sys.stdout, width=WIDEST, soft_wrap=True).print(table)
+    console = Console(file=sys.stdout, width=WIDEST, soft_wrap=True)
+    with console.capture() as printed:
+        console.print(table)
+    sys.stdout.writelines(f"{line.rstrip()}\n" for line in printed.get().splitlines())

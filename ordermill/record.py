@@ -5,7 +5,9 @@ from typing import Any
 
 import asyncpg
 
+from auth_service.domain.security_event import What
 from chassis.ids import typeid
+from inventory_service.domain.movement import Kind
 from ordermill.services import SERVICES
 
 # What happened to accounts, what people made of orders and of stock, and of what was parked or told.
@@ -30,21 +32,39 @@ _EVERYTHING = " UNION ALL ".join((_ACCOUNTS, _ORDERS, _STOCK, *(_ACTS.format(ser
 _RECORD = f"""
     SELECT * FROM ({_EVERYTHING}) record
     WHERE at >= $1 AND (cardinality($2::text[]) = 0 OR actor = ANY($2)) AND ($3::uuid IS NULL OR id = $3)
-    ORDER BY at DESC, id LIMIT $4
+        AND (cardinality($4::text[]) = 0 OR what = ANY($4))
+    ORDER BY at DESC, id LIMIT $5
 """  # noqa: S608 -- our own tables
+_ACTORS = f"SELECT DISTINCT actor FROM ({_EVERYTHING}) record WHERE NOT starts_with(actor, 'usr_') ORDER BY actor"  # noqa: S608 -- as above
+WHAT = (
+    *What, "cancel_order", "refund_order", *(f"{kind}_stock" for kind in Kind),
+    "retry", "discard", "replay", "republish",
+)  # fmt: skip
 
 
-async def read(url: str, *, since: datetime, actors: list[str], about: Any, limit: int) -> list[dict[str, Any]]:
+async def read(  # noqa: PLR0913 -- each filter is a parameter
+    url: str, *, since: datetime, actors: list[str], about: Any, what: list[str], limit: int
+) -> list[dict[str, Any]]:
     """Up to so many things that were done since then, the newest first; ``url`` is the auditor's.
 
-    ``actors`` are those who did them, all where there are none; ``about`` is whom or what they were about.
+    ``actors`` are those who did them, all where there are none; ``about`` is whom or what they were about; ``what`` is
+    what was done, everything where there is none.
     """
+    return [_shown(**row) for row in await _rows(url, _RECORD, since, actors, about, what, limit)]
+
+
+async def actors(url: str) -> list[str]:
+    """Everybody who has done something and is no user: programs, and people at a terminal."""
+    return [row["actor"] for row in await _rows(url, _ACTORS)]
+
+
+async def _rows(url: str, query: str, *given: Any) -> list[asyncpg.Record]:
     connection = await asyncpg.connect(url)
     try:
-        rows = await connection.fetch(_RECORD, since, actors, about, limit)
+        rows: list[asyncpg.Record] = await connection.fetch(query, *given)
     finally:
         await connection.close()
-    return [_shown(**row) for row in rows]
+    return rows
 
 
 def _shown(*, kind: str, id: Any, **rest: Any) -> dict[str, Any]:  # noqa: A002 -- the column's name

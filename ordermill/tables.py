@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from ordermill.output import Form, as_json, rows
+from ordermill.output import Form, as_json, plain, rows
 
 Item = Mapping[str, Any]
 Columns = Mapping[str, str | Callable[[Item], Any]]
@@ -26,12 +26,27 @@ def money(value: Item | None) -> str:
     return f"{value['amount'] / 10**digits:,.{digits}f} {value['currency']}"
 
 
-def show(form: Form, items: Sequence[Item], columns: Columns) -> None:
-    """Items as a table with these columns, each a field's name or what to make of the item; or all of them as JSON."""
+def show(form: Form, items: Sequence[Item], columns: Columns, looked_for: str) -> None:
+    """Items as a table with these columns, each a field's name or what to make of the item; or all of them as JSON.
+
+    A person who finds none is told what was looked for.
+    """
     if form is Form.JSON:
         as_json(items)
-    else:
+    elif items:
         rows((columns, *([_cell(item, column) for column in columns.values()] for item in items)))
+    else:
+        sys.stderr.write(f"there are no {looked_for}\n")
+
+
+def wanted(things: str, **filters: Any) -> str:
+    """What is looked for: things with these filters, as far as there are any: ``orders (status confirmed)``."""
+    given = [f"{name} {' or '.join(map(plain, _several(value)))}" for name, value in filters.items() if value]
+    return f"{things} ({', '.join(given)})" if given else things
+
+
+def _several(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def show_one(form: Form, item: Item, fields: Columns) -> None:
@@ -48,10 +63,7 @@ def show_one(form: Form, item: Item, fields: Columns) -> None:
 
 
 def _cell(item: Item, column: str | Callable[[Item], Any]) -> str:
-    value = item[column] if isinstance(column, str) else column(item)
-    if value is None:
-        return ""
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return plain(item[column] if isinstance(column, str) else column(item))
 
 
 @contextmanager

@@ -43,11 +43,7 @@ def audit(  # noqa: PLR0913  each option is a parameter
     only: Only = None,
     form: Output = Form.TABLE,
 ) -> None:
-    """Hold the promises of docs/operations.md against the database of this checkout's shop.
-
-    Everything is asked in one snapshot, as a role that only reads. Without `--always` or `--rest` the shop has to be at
-    rest: an order under way breaks what holds once it has drained.
-    """
+    """Hold the promises of docs/promises.md against the database; without --always or --rest of a shop at rest."""
     from ordermill import inside
     from ordermill.audit import Kind, Question
 
@@ -74,8 +70,8 @@ def _known(ids: Sequence[str], kinds: "frozenset[Kind]") -> Sequence[str]:
 
     asked = [each.id for each in INVARIANTS.values() if each.kind in kinds]
     if unknown := sorted(set(ids) - {*asked}):
-        message = f"There is no promise named {', '.join(unknown)} to ask for."
-        raise Failure(message, f"Choose from: {', '.join(asked)}")
+        message = f"There is no promise named {', '.join(unknown)} to ask for. Choose from: {', '.join(asked)}."
+        raise typer.BadParameter(message, param_hint="--only")
     return ids
 
 

@@ -26,6 +26,7 @@ def backup(
 ) -> None:
     """Copy the running shop's database, while it works, into a new folder; verified before it gets its name."""
     from ordermill import backup
+    from ordermill.called import as_called
     from ordermill.state import State
 
     backup.ours_only()
@@ -34,7 +35,8 @@ def backup(
     if keep:
         backup.keep(keep, made, _tell)
     if not made.archive:
-        _tell("Its log is not archived: only the moment of this backup can be restored. See `up --archive`.")
+        _tell("Its log is not archived: what comes after it can be restored only while this checkout's data is there.")
+        _tell(as_called("To keep it elsewhere: ordermill up --archive FOLDER"))
     elif stuck := asyncio.run(backup.archiving_trouble(state.database_url)):
         _tell(f"Segment {stuck} cannot be archived in {made.archive}: see `ordermill logs postgres`.")
     _show(made.about(), form)

@@ -11,7 +11,7 @@ from uuid import UUID
 import typer
 
 from ordermill.errors import Failure
-from ordermill.options import Limit, Service
+from ordermill.options import Limit, Service, known, parcel_id
 from ordermill.output import Form, Output
 
 if TYPE_CHECKING:
@@ -28,15 +28,15 @@ ACTS = {name: name for name in ("at", "actor", "act", "cause", "note")}
 
 def item(text: str) -> tuple[UUID, int | None]:
     """An item: `PARCEL:PLACE`, or `PARCEL` for all of its places."""
-    match = re.fullmatch(r"([0-9a-fA-F-]{36})(?::(-?\d+))?", text)
+    match = re.fullmatch(r"([^:]+)(?::(-?\d+))?", text)
     try:
-        return UUID(match[1] if match else ""), int(match[2]) if match and match[2] else None
-    except ValueError:
+        return parcel_id(match[1] if match else ""), int(match[2]) if match and match[2] else None
+    except typer.BadParameter:
         message = f"{text!r} is no item; `ordermill dead list --cause GROUP` shows their ids."
         raise typer.BadParameter(message) from None
 
 
-Items = Annotated[list[Any] | None, typer.Argument(parser=item, metavar="ID...", help="Items, by their ids.")]
+Items = Annotated[list[Any] | None, typer.Argument(parser=item, metavar="ID", help="Items, by their ids.")]
 Group = Annotated[str | None, typer.Option("--cause", metavar="GROUP", help="All of one group, by its name.")]
 
 
@@ -58,8 +58,11 @@ def list_parked(
     """List what is parked, by cause; with --cause the items of one group."""
     from ordermill import inside, tables
 
-    found = asyncio.run(inside.reaching(_listed(service, cause, "deferred" if waiting else "parked", limit)))
-    tables.show(form, found, ITEMS if cause else GROUPS)
+    state, things = ("deferred", "events that wait for another try") if waiting else ("parked", "parked events")
+    found, groups = asyncio.run(inside.reaching(_listed(service, cause, state, limit)))
+    if cause:
+        known("group", cause, groups, "--cause")
+    tables.show(form, found, ITEMS if cause else GROUPS, tables.wanted(things, service=service))
 
 
 def show(
@@ -80,7 +83,7 @@ def show(
         sys.stdout.write(
             f"\n{each['cause']}\n\n{visible(event) if isinstance(event, str) else json.dumps(event, indent=2)}\n\n"
         )
-    return tables.show(form, told["acts"], ACTS)
+    return tables.show(form, told["acts"], ACTS, "acts upon it")
 
 
 def retry(  # noqa: PLR0913  each option is a parameter
@@ -140,21 +143,25 @@ def _choice(items: list[Any] | None, cause: str | None, *, everything: bool = Fa
     return Choice(tuple(items or ()), cause)
 
 
-async def _listed(service: str | None, cause: str | None, state: str, limit: int) -> list[dict[str, Any]]:
+async def _listed(
+    service: str | None, cause: str | None, state: str, limit: int
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """The groups, or the items of the one that was named; and the names of all groups."""
     from chassis.dead_letters import DeadLetters
     from ordermill import inside, letters
 
-    found: list[dict[str, Any]] = []
+    groups: list[dict[str, Any]] = []
+    items: list[dict[str, Any]] = []
     async with inside.databases(inside.settings(), service) as databases:
         for name, database in databases.items():
-            if cause is None:
-                grouped = map(dataclasses.asdict, await letters.groups(name, database, state))
-                found += ({"group": group.pop("name"), "service": name, **group} for group in grouped)
-            else:
+            grouped = map(dataclasses.asdict, await letters.groups(name, database, state))
+            groups += ({"group": group.pop("name"), "service": name, **group} for group in grouped)
+            if cause is not None:
                 async with database.transaction(read_only=True) as tx:
-                    page = await DeadLetters(name).page(tx, limit - len(found), group=cause, state=state)
-                found += (letters.each(name, letter) for letter in page)
-    return found if cause else sorted(found, key=lambda group: -group["count"])[:limit]
+                    page = await DeadLetters(name).page(tx, limit - len(items), group=cause, state=state)
+                items += (letters.each(name, letter) for letter in page)
+    groups.sort(key=lambda group: -group["count"])
+    return groups[:limit] if cause is None else items, [group["group"] for group in groups]
 
 
 async def _story(service: str | None, message_id: UUID, index: int | None) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from uuid import UUID
 import typer
 
 from ordermill.errors import Failure
-from ordermill.options import Service, Since, moment, order_id
+from ordermill.options import Service, Since, known, moment, order_id, parcel_id
+from ordermill.options import service as service_named
 from ordermill.output import Form, Output
 
 if TYPE_CHECKING:
@@ -22,7 +23,18 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 UUID_WITH_TIME = 7
 
-Topics = Annotated[list[str] | None, typer.Option("--topic", help="Only of this topic; may be repeated.")]
+
+def topic(text: str) -> str:
+    """A topic, by its name."""
+    from contracts.catalogue import EVENTS
+
+    return known("topic", text, sorted(EVENTS))
+
+
+Topics = Annotated[
+    list[Any] | None,
+    typer.Option("--topic", parser=topic, metavar="TOPIC", help="Only of this topic; may be repeated."),
+]
 Order = Annotated[Any, typer.Option("--order", parser=order_id, metavar="ORDER", help="Only about this order.")]
 Until = Annotated[Any, typer.Option("--until", parser=moment, metavar="T", help="Before then: a time, or 30m ago.")]
 Note = Annotated[str, typer.Option(help="Why; it is kept in the table of acts.")]
@@ -47,33 +59,37 @@ def tail(  # noqa: PLR0913  each option is a parameter
     topic: Topics = None,
     order: Order = None,
     service: Service = None,
-    number: Annotated[int, typer.Option("-n", min=0, help="How many of the last events.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="How many of the last events.")] = 20,
     form: Output = Form.TABLE,
 ) -> None:
-    """Show the last events of all services in the order of time, one a line."""
+    """Show the last events of all services in the order of time, one a line, with ids as the API has them."""
     from ordermill import inside
 
-    asyncio.run(inside.reaching(_tailed(service, _selection(topic, order), number, form, follow=follow)))
+    asyncio.run(inside.reaching(_tailed(service, _selection(topic, order), limit, form, follow=follow)))
 
 
-def export(
+def export(  # noqa: PLR0913  each option is a parameter
     *,
     since: Since = None,
     until: Until = None,
     topic: Topics = None,
     order: Order = None,
     service: Service = None,
+    api_ids: Annotated[bool, typer.Option("--api-ids", help="With ids as the API has them: ord_… for a UUID.")] = False,
 ) -> None:
-    """Write the events as CloudEvents, a JSON object a line, the oldest first."""
+    """Write the events as CloudEvents, as they were told, a JSON object a line, the oldest first."""
     from ordermill import inside
 
-    asyncio.run(inside.reaching(_exported(service, _selection(topic, order, since=since, until=until))))
+    selection = _selection(topic, order, since=since, until=until)
+    asyncio.run(inside.reaching(_exported(service, selection, api_ids=api_ids)))
 
 
 def replay(  # noqa: PLR0913  each option is a parameter
-    parcels: Annotated[list[UUID] | None, typer.Argument(metavar="PARCEL...", help="Only these parcels.")] = None,
+    parcels: Annotated[
+        list[Any] | None, typer.Argument(parser=parcel_id, metavar="PARCEL", help="Only these parcels.")
+    ] = None,
     *,
-    to: Annotated[str, typer.Option(help="The service that is to hear them.")],
+    to: Annotated[Any, typer.Option(parser=service_named, metavar="NAME", help="The service that is to hear them.")],
     since: Since = None,
     until: Until = None,
     topic: Topics = None,
@@ -103,11 +119,7 @@ def republish(what: Annotated[Thing, typer.Argument(help="What is told anew, as 
 
 def _selection(topics: list[str] | None, order: UUID | None, **given: Any) -> "Selection":
     from chassis.event_log import Selection
-    from contracts.catalogue import EVENTS
 
-    if unknown := sorted({*(topics or ())} - {*EVENTS}):
-        message = f"There is no topic named {unknown[0]}."
-        raise Failure(message, f"Choose from: {', '.join(sorted(EVENTS))}")
     since = given.pop("since", None) or _age(order)
     return Selection(topics=topics, subject=str(order) if order else None, since=since, **given)
 
@@ -122,14 +134,13 @@ def _age(order: UUID | None) -> datetime | None:
 
 
 def _line(form: Form, event: dict[str, Any]) -> None:
-    from chassis.ids import typeid
     from chassis.logging import visible
 
     if form is Form.JSON:
         text = json.dumps(event, ensure_ascii=False)
     else:
         data = dict(event["data"])
-        about = typeid("ord", UUID(data.pop("order_id"))) if "order_id" in data else event["subject"]
+        about = data.pop("order_id", event["subject"])
         said = json.dumps(data, ensure_ascii=False)
         text = f"{event['time']}  {event['source'][1:]:<20}  {event['type']:<28}  {about}  {said}"
     sys.stdout.write(f"{visible(text)}\n")
@@ -137,27 +148,44 @@ def _line(form: Form, event: dict[str, Any]) -> None:
 
 async def _tailed(service: str | None, selection: "Selection", number: int, form: Form, *, follow: bool) -> None:
     from ordermill import inside
-    from ordermill.event_stream import Follower, newest
+    from ordermill.event_stream import Follower, as_clients_see, newest
 
     async with inside.databases(inside.settings(), service) as databases:
         follower = Follower(databases, selection)
         await follower.start()
-        for event in await newest(databases, selection, number):
-            _line(form, event)
+        last = await newest(databases, selection, number)
+        for event in last:
+            _line(form, as_clients_see(event))
         sys.stdout.flush()
+        if number and not last:
+            _say_none(selection)
         if follow:
             async for event in follower.events():
-                _line(form, event)
+                _line(form, as_clients_see(event))
                 sys.stdout.flush()
 
 
-async def _exported(service: str | None, selection: "Selection") -> None:
-    from ordermill import inside
-    from ordermill.event_stream import exported
+def _say_none(selection: "Selection") -> None:
+    from chassis.ids import typeid
+    from ordermill.tables import wanted
 
+    if selection.subject:
+        filters: dict[str, Any] = {"order": typeid("ord", UUID(selection.subject))}
+    else:
+        filters = {"since": selection.since, "until": selection.until}
+    sys.stderr.write(f"there are no {wanted('events', topic=selection.topics, **filters)}\n")
+
+
+async def _exported(service: str | None, selection: "Selection", *, api_ids: bool) -> None:
+    from ordermill import inside
+    from ordermill.event_stream import as_clients_see, exported
+
+    event = None
     async with inside.databases(inside.settings(), service) as databases:
         async for event in exported(databases, selection):
-            _line(Form.JSON, event)
+            _line(Form.JSON, as_clients_see(event) if api_ids else event)
+    if event is None:
+        _say_none(selection)
 
 
 async def _replayed(to: str, selection: "Selection", note: str, *, handled: bool) -> tuple[int, bool]:

@@ -25,7 +25,7 @@ def doctor(form: Output = Form.TABLE) -> None:
     if form is Form.JSON:
         output.as_json(found)
     else:
-        output.as_table(("check", "ok", "found", "mend"), found)
+        output.as_table(("check", "ok", "found", *(["mend"] if any(each["mend"] for each in found) else [])), found)
     if not all(finding["ok"] for finding in found):
         cause = "This machine is not fit yet."
         raise Failure(cause, "Follow the last column above.", Exit.UNHEALTHY)

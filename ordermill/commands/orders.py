@@ -9,13 +9,19 @@ import typer
 
 from ordermill.options import Key, Limit, Url, line
 from ordermill.output import Form, Output
+from ordermill.refusals import Trouble
 from ordermill.tables import Columns, money
 
 if TYPE_CHECKING:
+    from ordermill.client import Caller
     from ordermill.trace import Step
 
+PAYABLE = ("pending", "awaiting_payment")
 UNPAID = """it waits for its payment, for half an hour
 → Order with --token, or: POST /api/v1/orders/{id}/payments {{"token": "tok_ok"}}
+"""
+UNKNOWN = """the payment provider knows no token {token}, and declines it
+→ See those that it knows with: ordermill payments tokens
 """
 OrderId = Annotated[str, typer.Argument(metavar="ORDER", help="Its id: ord_…")]
 
@@ -29,7 +35,7 @@ ORDER: Columns = {
     "refunded": lambda order: money(order["refunded_total"]) if order["refunded_total"]["amount"] else None,
     "failure": lambda order: order["failure"] and f"{order['failure']['code']}: {order['failure']['message']}",
     "cancelled as": "cancel_reason",
-    "pay by": "pay_by",
+    "pay by": lambda order: order["pay_by"] if order["status"] in PAYABLE else None,
     "customer": "customer_id",
     "trace id": "trace_id",
 }
@@ -54,7 +60,8 @@ def list_orders(
     from ordermill import client, tables
 
     wanted = {"status": status, "customer_id": customer}
-    tables.show(form, client.ask_list(url, "staff", "/orders", limit, **wanted), ORDERS)
+    found = client.ask_list(url, "staff", "/orders", limit, **wanted)
+    tables.show(form, found, ORDERS, tables.wanted("orders", status=status, customer=customer))
 
 
 def show(order: OrderId, url: Url = None, form: Output = Form.TABLE) -> None:
@@ -76,8 +83,10 @@ def create(  # noqa: PLR0913  each option is a parameter
     """Place an order, as a new demo customer or as the owner of ORDERMILL_TOKEN."""
     from ordermill import tables
 
-    order = asyncio.run(_created(url, sku, token, wait, key))
+    order, is_known = asyncio.run(_created(url, sku, token, wait, key))
     tables.show_one(form, order, ORDER)
+    if not is_known:
+        sys.stderr.write(UNKNOWN.format(token=token))
     if not token and order["payment_status"] == "pending":
         sys.stderr.write(UNPAID.format(**order))
 
@@ -117,7 +126,10 @@ async def _shown(url: str | None, order: str) -> Any:
         return await (await gateway.as_("staff")).get(f"/orders/{order}")
 
 
-async def _created(url: str | None, lines: list[Any], token: str | None, wait: int, key: str | None) -> Any:
+async def _created(
+    url: str | None, lines: list[Any], token: str | None, wait: int, key: str | None
+) -> tuple[Any, bool]:
+    """The order, and whether the provider knows the token."""
     import secrets
 
     from ordermill.client import reach
@@ -130,9 +142,19 @@ async def _created(url: str | None, lines: list[Any], token: str | None, wait: i
         async with reach(url) as gateway:
             customer = await gateway.as_("customer")
             answer = await customer.post("/orders", paid, key=key or secrets.token_hex(16), wait=wait)
+            is_known = token is None or await _knows(gateway.nobody(), token)
     if answer.headers.get("Idempotent-Replayed") == "true":
         sys.stderr.write("this key was used before: it is the same order\n")
-    return answer.json()
+    return answer.json(), is_known
+
+
+async def _knows(anybody: "Caller", token: str) -> bool:
+    """Whether the provider knows a token. The order stands, whether somebody can say or not."""
+    try:
+        tokens = (await anybody.get("/payments/test-tokens"))["data"]
+    except Trouble:
+        return True
+    return any(each["token"] == token for each in tokens)
 
 
 async def _cancelled(url: str | None, order: str) -> Any:

@@ -38,14 +38,15 @@ def list_payments(
     from ordermill import client, tables
 
     wanted = {"order_id": order, "status": status}
-    tables.show(form, client.ask_list(url, "staff", "/payments", limit, **wanted), PAYMENTS)
+    found = client.ask_list(url, "staff", "/payments", limit, **wanted)
+    tables.show(form, found, PAYMENTS, tables.wanted("payments", order=order, status=status))
 
 
 def list_tokens(url: Url = None, form: Output = Form.TABLE) -> None:
     """List the test tokens of the simulated provider, and what each of them does."""
     from ordermill import tables
 
-    tables.show(form, asyncio.run(_tokens(url)), TOKENS)
+    tables.show(form, asyncio.run(_tokens(url)), TOKENS, "test tokens")
 
 
 async def _tokens(url: str | None) -> list[dict[str, Any]]:

@@ -39,7 +39,8 @@ def list_stock(
     """List what is on hand, reserved and available."""
     from ordermill import client, tables
 
-    tables.show(form, client.ask_list(url, "staff", "/stock", limit, low=low or None), SHELVES)
+    looked_for = "products that have run low" if low else "products with stock"
+    tables.show(form, client.ask_list(url, "staff", "/stock", limit, low=low or None), SHELVES, looked_for)
 
 
 def adjust(  # noqa: PLR0913  each option is a parameter

@@ -1,15 +1,25 @@
 """`up`: starts the whole shop of this checkout and keeps it running."""
 
 import asyncio
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
-from ordermill.options import BrokerNodes
+from ordermill.options import broker_nodes as number_of_nodes
 
 
 def register(app: typer.Typer) -> None:
     app.command()(up)
+
+
+BrokerNodes = Annotated[
+    Any,
+    typer.Option(
+        parser=number_of_nodes,
+        metavar="1|3|5",
+        help="How many nodes RabbitMQ has, from now on at each start; 1 when it was never said.",
+    ),
+]
 
 
 def up(  # noqa: PLR0913  each option is a parameter

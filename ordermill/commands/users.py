@@ -32,7 +32,8 @@ def list_users(
     """List accounts, the newest first."""
     from ordermill import client, tables
 
-    tables.show(form, client.ask_list(url, "admin", "/users", limit, role=role), COLUMNS)
+    found = client.ask_list(url, "admin", "/users", limit, role=role)
+    tables.show(form, found, COLUMNS, tables.wanted("accounts", role=role))
 
 
 def create_admin(email: Annotated[str, typer.Argument(help="The address of the new account.")]) -> None:

@@ -49,7 +49,7 @@ class SmallShop:
         self.asked: Counter[str] = Counter()
         self.orders: dict[str, Item] = {}
         self.keys: dict[tuple[str, str | None], str] = {}
-        self.lists: dict[str, list[Item]] = {}
+        self.lists: dict[str, list[Item]] = {"/payments/test-tokens": [{"token": token} for token in COURSES]}
         self.stock: Counter[str] = Counter()
         self.broken: list[str] = []
         self.after_order = lambda: None

@@ -117,13 +117,17 @@ async def test_a_file_that_says_nothing_is_refused(day, ordermill, tmp_path, con
     assert "→ " in err
 
 
+def flat(said):
+    return " ".join(said.replace("│", " ").split())
+
+
 async def test_a_promise_that_nobody_made_is_refused(ordermill):
     code, _, err = await ordermill("audit", "--only", "Z9")
     drained = await ordermill("audit", "--only", "S5", "--always")
 
-    assert code == Exit.FAILED
-    assert err.startswith("There is no promise named Z9 to ask for.\n→ Choose from: S1, S2, S3, S4, S5")
-    assert drained[2].startswith("There is no promise named S5 to ask for.\n→ Choose from: S1, S2, S3, S4, P1")
+    assert code == 2
+    assert "There is no promise named Z9 to ask for. Choose from: S1, S2, S3, S4, S5" in flat(err)
+    assert "There is no promise named S5 to ask for. Choose from: S1, S2, S3, S4, P1" in flat(drained[2])
 
 
 async def test_without_a_shop_there_is_nothing_to_audit(ordermill):

@@ -2,8 +2,11 @@
 
 import json
 
+import pytest
+
 from chassis.ids import new_id, typeid
 from ordermill.errors import Exit
+from ordermill.record import WHAT
 from tests.support.database import as_role
 
 NOTED = """
@@ -58,6 +61,10 @@ async def test_it_is_chosen_by_who_did_it_what_it_is_about_and_when(ordermill, s
 
     assert [one["what"] for one in await read(ordermill, shop, "--actor", root)] == ["role_changed"]
     assert [one["what"] for one in await read(ordermill, shop, "--about", typeid("usr", user))] == ["role_changed"]
+    some = await read(ordermill, shop, "--what", "role_changed", "--what", "refund_order")
+    assert {one["what"] for one in some} == {"role_changed", "refund_order"}
+    assert {one["what"] for one in everything} <= {*WHAT}
+    assert all(one["at"][10] == "T" and one["at"].endswith("Z") for one in everything)
     assert refunded in await read(ordermill, shop, "--about", refunded["about"])
     assert await read(ordermill, shop, "--since", "2999-01-01") == []
 
@@ -68,6 +75,29 @@ async def test_for_a_person_it_is_a_table(ordermill, shop):
     assert code == 0
     assert out.splitlines()[0].split() == ["at", "service", "what", "actor", "about", "note"]
     assert len(out.splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--actor", "foo"], "There is no actor named foo. Choose from: "),
+        (["--actor", "usr_1"], "There is no actor named usr_1."),
+        (["--what", "slept"], "There is no act named slept. Choose from: registered, signed_in,"),
+    ],
+)
+async def test_whom_and_what_nobody_knows_is_said_with_those_there_are(ordermill, shop, words, said):
+    code, out, err = await ordermill("record", *words, url=as_role(shop.url, "auditor"))
+
+    assert (code, out) == (2, "")
+    assert said in " ".join(err.replace("│", " ").split())
+
+
+async def test_a_user_who_has_done_nothing_is_told(ordermill, shop):
+    user = typeid("usr", new_id())
+
+    said = await ordermill("record", "--actor", user, "--since", "2026-01-01", url=as_role(shop.url, "auditor"))
+
+    assert said == (0, "", f"there are no acts (since 2026-01-01T00:00:00.000000Z, actor {user})\n")
 
 
 async def test_what_is_no_id_is_said(ordermill, shop):

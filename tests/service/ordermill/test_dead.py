@@ -77,6 +77,9 @@ def park(inventory):
 
 async def test_nothing_is_parked_in_a_shop_that_is_well(ordermill):
     assert await ordermill("dead", "list", "-o", "json") == (0, "[]\n", "")
+    assert await ordermill("dead", "list") == (0, "", "there are no parked events\n")
+    waiting = await ordermill("dead", "list", "--waiting", "--service", "auth_service")
+    assert waiting.err == "there are no events that wait for another try (service auth_service)\n"
     assert (await ordermill("dead", "retry", "--all")).out.split() == [
         "put", "back", "0", "settled", "0", "parked", "again", "0", "under", "way", "0",
     ]  # fmt: skip
@@ -93,6 +96,11 @@ async def test_what_is_parked_is_listed_by_cause_over_all_services(ordermill, pa
         ("inventory_service", "order.created", 2, "KeyError('x')"),
         ("order_service", "order.created", 1, "ValueError('y')"),
     ]
+    refused = await ordermill("dead", "list", "--cause", "nope")
+    assert refused.code == 2
+    assert f"Choose from: {listed[0]['group']}, {listed[1]['group']}." in " ".join(
+        refused.err.replace("│", " ").split()
+    )
     assert "ValueError('y')" in table.out
     assert "KeyError" not in table.out
 
@@ -104,12 +112,14 @@ async def test_a_group_is_listed_item_by_item_and_one_item_shown_with_its_event(
     items = (await ordermill("dead", "list", "--cause", group["group"], "-o", "json")).json
     shown = (await ordermill("dead", "show", ids[0], "-o", "json")).json
     read = await ordermill("dead", "show", ids[0].partition(":")[0])
+    noted = await ordermill("dead", "show", typeid("evt", uuid.UUID(ids[0].partition(":")[0])))
 
     assert [item["id"] for item in items] == sorted(ids)
     assert [item["id"] for item in shown["items"]] == ids[:1]
     assert shown["items"][0]["order"] == typeid("ord", one.data.order_id)
     assert shown["items"][0]["event"]["type"] == "order.created"
     assert "the whole story" in read.out
+    assert noted == read
     assert '"sku": "NOPE"' in read.out
 
 
@@ -254,14 +264,15 @@ async def test_on_a_terminal_it_asks_before_it_discards(told, park, ask):
         (["retry", str(new_id())], 1, "Nothing is parked"),
         (["discard", "--cause", "x", "--note", "y", "--yes"], 1, "Nothing is parked"),
         (["show", str(new_id())], 1, "No service knows such an item"),
-        (["list", "--service", "nobody"], 1, "There is no service named nobody"),
+        (["list", "--service", "nobody"], 2, "There is no service named nobody"),
+        (["list", "--cause", "nope"], 2, "There is no group named nope. Choose from: none."),
     ],
 )
 async def test_what_cannot_be_is_refused_with_a_mend(ordermill, words, code, said):
     refused = await ordermill("dead", *words)
 
     assert refused.code == code
-    assert said in " ".join(refused.err.split())
+    assert said in " ".join(refused.err.replace("│", " ").split())
 
 
 async def test_who_has_no_name_acts_under_a_number(monkeypatch):

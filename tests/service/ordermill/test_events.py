@@ -69,7 +69,8 @@ async def test_the_last_events_of_all_services_are_shown_in_the_order_of_time(or
     table = await ordermill("events", "tail", "--service", "inventory_service")
     nothing = await ordermill("events", "tail", "-n", "0")
 
-    assert [event["subject"] for event in shown] == [event.subject for event in events[1:]]
+    assert [event["subject"] for event in shown] == [typeid("ord", event.order_id) for event in events[1:]]
+    assert shown[1]["data"]["customer_id"] == typeid("usr", events[2].customer_id)
     [line] = table.out.splitlines()
     assert line.split()[:3] == ["2026-01-01T12:00:01Z", "inventory_service", "stock.released"]
     assert typeid("ord", events[1].order_id) in line
@@ -116,6 +117,27 @@ async def test_an_export_is_cloud_events_a_line_each_the_oldest_first(ordermill,
     assert read[1].get_data() == {"order_id": str(events[1].order_id)}
     assert [event["subject"] for event in some.lines] == [event.subject for event in events[1:3]]
     assert [event["type"] for event in topic.lines] == ["stock.released"]
+
+
+async def test_an_export_may_have_the_ids_of_the_api(ordermill, tell):
+    event = created()
+    await tell(0, event)
+
+    [seen] = (await ordermill("events", "export", "--api-ids")).lines
+
+    order = typeid("ord", event.order_id)
+    assert (seen["subject"], seen["data"]["order_id"]) == (order, order)
+    assert seen["data"]["lines"] == [{"line_no": 1, "sku": "MUG", "quantity": 1}]
+
+
+async def test_who_finds_no_events_is_told_what_was_looked_for(ordermill):
+    order = typeid("ord", new_id())
+
+    assert await ordermill("events", "tail") == (0, "", "there are no events\n")
+    assert (await ordermill("events", "tail", "--order", order)).err == f"there are no events (order {order})\n"
+    assert await ordermill("events", "export", "--topic", "stock.low", "--since", "2026-01-01") == (
+        0, "", "there are no events (topic stock.low, since 2026-01-01T00:00:00.000000Z)\n",
+    )  # fmt: skip
 
 
 async def test_of_an_export_no_more_than_a_page_is_held(tell, told, ask):
@@ -173,7 +195,8 @@ async def test_following_goes_on_until_ctrl_c(told, tell):
     second = json.loads(await process.stdout.readline())
     process.send_signal(signal.SIGINT)
 
-    assert (first["subject"], second["subject"]) == (before.subject, after.subject)
+    told = [typeid("ord", each.order_id) for each in (before, after)]
+    assert [first["subject"], second["subject"]] == told
     assert await process.wait() == 130
     assert await process.stderr.read() == b""
 
@@ -215,6 +238,7 @@ async def test_a_replay_may_be_of_chosen_parcels_an_order_or_what_was_handled(or
         return [row[0] for row in told]
 
     assert await replay("--handled", str(parcels[1])) == [parcels[1]]
+    assert await replay("--handled", typeid("evt", parcels[2])) == [parcels[2]]
     assert await replay("--handled", "--order", str(first.order_id), "--since", "2026-01-01") == [parcels[0]]
     assert await replay("--handled", "--topic", "order.created", "--since", "2026-01-01T12:00:01Z") == parcels[1:]
 
@@ -222,10 +246,12 @@ async def test_a_replay_may_be_of_chosen_parcels_an_order_or_what_was_handled(or
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["replay", "--to", "nobody"], 1, "There is no service named nobody"),
+        (["replay", "--to", "nobody"], 2, "There is no service named nobody"),
         (["replay", "--to", "auth_service", "--topic", "order.created"], 1, "It listens to: nothing"),
-        (["tail", "--topic", "order.made"], 1, "There is no topic named order.made"),
+        (["tail", "--topic", "order.made"], 2, "There is no topic named order.made. Choose from: notification.dead,"),
+        (["tail", "--service", "nobody"], 2, "Choose from: auth_service, inventory_service"),
         (["tail", "--order", "ord_1"], 2, "is no order"),
+        (["replay", "--to", "order_service", "evt_1"], 2, "is no parcel; write it like evt_"),
         (["export", "--since", "yesterday"], 2, "is no time"),
         (["republish", "orders"], 2, "products"),
     ],

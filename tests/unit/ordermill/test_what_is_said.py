@@ -3,14 +3,18 @@
 import io
 import json
 import os
+import re
 import sys
+from datetime import UTC, datetime
 
 import pytest
+import typer
 
 from ordermill import cli, host, output, plan
+from ordermill.backup import Backup
 from ordermill.called import as_called, called
 from ordermill.errors import Failure
-from ordermill.state import GATEWAY_PORT, State
+from ordermill.state import GATEWAY_PORT, State, checkout
 
 FAR = "/var/lib/" + "a-long-name/" * 30
 
@@ -106,6 +110,58 @@ def test_the_port_of_the_running_shop_is_not_taken_by_somebody_else(state, capsy
 
     found = {finding["check"]: finding["found"] for finding in json.loads(out)}
     assert found["port 8000"] == "the gateway of this shop"
+
+
+TYPES = re.compile(r"<(?:bool|str|int|float|path|list|file|UUID|datetime)|\.\.\.\]\.\.\.")
+
+
+def every_command():
+    program = typer.main.get_command(cli.build(cli.modules()))
+    for name, command in program.commands.items():
+        yield from ([name, each] for each in getattr(command, "commands", {}))
+        yield [name]
+
+
+def test_help_has_the_commands_in_the_order_of_the_document(capsys):
+    _, out, _ = said(capsys, "--help")
+
+    shown = [match[1] for match in re.finditer(r"^│ ([a-z]+) {2,}\S", out, re.MULTILINE) if match[1] != "stays"]
+    commands, _, _ = (checkout() / "docs/operations.md").read_text().partition("## Exit codes")
+    rows = re.findall(r"^\| `([a-z]+)", commands, re.MULTILINE)
+    assert shown == list(dict.fromkeys(rows))
+    assert "2 wrong usage, 3 not running" in out
+
+
+def test_help_names_no_type_of_python(capsys):
+    helps = {" ".join(words): said(capsys, *words, "--help") for words in every_command()}
+
+    assert len(helps) > 45
+    assert {code for code, _, _ in helps.values()} == {0}
+    assert [words for words, (_, out, _) in helps.items() if TYPES.search(out)] == []
+
+
+def test_the_audit_names_the_document_of_the_promises(capsys):
+    assert "docs/promises.md" in said(capsys, "audit", "--help")[1]
+
+
+def test_what_a_backup_without_an_archive_is_good_for_is_said(state, capsys, monkeypatch, tmp_path):
+    made = Backup(tmp_path, datetime(2026, 1, 31, 9, 30, 0, 5, tzinfo=UTC), 1.0, 7, None)
+    monkeypatch.setattr("ordermill.backup.take", lambda *_args: made)
+
+    with state.lock():
+        code, out, err = said(capsys, "backup")
+
+    assert code == 0
+    assert "2026-01-31T09:30:00.000005Z" in out
+    assert "can be restored only while this checkout's data is there" in err
+    assert "ordermill up --archive FOLDER" in err
+
+
+def test_a_doctor_who_finds_nothing_wrong_has_no_mends(state, capsys):
+    _, out, _ = said(capsys, "doctor")
+
+    assert out.splitlines()[0].split() == ["check", "ok", "found"]
+    assert [line for line in out.splitlines() if line.endswith(" ")] == []
 
 
 def test_what_a_reset_keeps_is_said(state, tmp_path, capsys):

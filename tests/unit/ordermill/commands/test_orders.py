@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from chassis.problems import Problem
 from ordermill.errors import Exit
 from tests.support.small_shop import AT, an_order, euros
 
@@ -23,6 +24,36 @@ def test_an_order_is_placed_by_a_new_customer_and_waited_for(shop, ordermill):
         ["lines", "2 × MUG-RED, 1 × CAP-RED"], ["customer", order["customer_id"]], ["trace id", "t1"],
     ]  # fmt: skip
     assert (said.code, said.err) == (0, "")
+
+
+def test_a_token_that_the_provider_does_not_know_is_said(shop, ordermill):
+    said = ordermill("orders", "create", "--sku", "MUG-RED", "--token", "tok_nope", "-o", "json")
+
+    assert said.json["id"] == "ord_1"
+    assert said.err.splitlines() == [
+        "the payment provider knows no token tok_nope, and declines it",
+        "→ See those that it knows with: ordermill payments tokens",
+    ]
+
+
+class Away(list):
+    def __iter__(self):
+        raise Problem("unavailable")
+
+
+def test_an_order_is_shown_though_nobody_can_say_which_tokens_there_are(shop, ordermill):
+    shop.lists["/payments/test-tokens"] = Away()
+
+    said = ordermill("orders", "create", "--sku", "MUG-RED", "--token", "tok_nope", "-o", "json")
+
+    assert (said.code, said.json["id"], said.err) == (0, "ord_1", "")
+
+
+@pytest.mark.parametrize(("status", "shown"), [("awaiting_payment", True), ("cancelled", False), ("confirmed", False)])
+def test_until_when_an_order_can_be_paid_is_shown_while_it_can(shop, ordermill, status, shown):
+    shop.orders["ord_1"] = {**an_order(1, "usr_1", []), "status": status, "pay_by": AT, "course": []}
+
+    assert ("pay by" in ordermill("orders", "show", "ord_1").out) is shown
 
 
 def test_an_order_without_a_token_waits_for_one(shop, ordermill):

@@ -158,8 +158,26 @@ def test_the_exit_codes_of_troubles_are_those_of_the_command_line(shop, ordermil
 def test_what_customers_call_themselves_writes_no_row_and_moves_no_cursor(capsys):
     named = {"name": "Ann\n\x1b[2J\x9b31m[bold]", "id": "usr_1"}
 
-    tables.show(Form.TABLE, [named], {"id": "id", "name": "name"})
+    tables.show(Form.TABLE, [named], {"id": "id", "name": "name"}, "people")
     tables.show_one(Form.TABLE, named, {"name": "name"})
 
     shown = r"Ann\x0a\x1b[2J\x9b31m[bold]"
     assert capsys.readouterr().out.split() == ["id", "name", "usr_1", shown, "name", shown]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["users", "list", "--role", "admin", "--role", "staff"], "accounts (role admin or staff)"),
+        (["stock", "list", "--low"], "products that have run low"),
+        (["stock", "list"], "products with stock"),
+        (["payments", "list", "--order", "ord_1", "--status", "failed"], "payments (order ord_1, status failed)"),
+        (["orders", "list", "--customer", "usr_1"], "orders (customer usr_1)"),
+        (["orders", "list"], "orders"),
+    ],
+)
+def test_who_finds_nothing_is_told_what_was_looked_for(shop, ordermill, words, said):
+    table, data = ordermill(*words), ordermill(*words, "-o", "json")
+
+    assert table == (0, "", f"there are no {said}\n")
+    assert data == (0, "[]\n", "")
