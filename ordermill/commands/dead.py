@@ -10,6 +10,7 @@ from uuid import UUID
 
 import typer
 
+from ordermill import consent
 from ordermill.errors import Failure
 from ordermill.options import Limit, Service, known, parcel_id
 from ordermill.output import Form, Output
@@ -126,11 +127,7 @@ def discard(
 
     choice = _choice(items, cause)
     count = asyncio.run(inside.reaching(_counted(service, choice)))
-    if not yes:
-        if not sys.stdin.isatty():
-            doubt = f"{count} would be discarded, and nobody is here to be asked."
-            raise Failure(doubt, "Say that you mean it: --yes")
-        typer.confirm(f"Discard {count} for good?", abort=True, err=True)
+    consent.obtain(f"Discard {count} for good?", yes=yes)
     sys.stderr.write(f"{asyncio.run(inside.reaching(_discarded(service, choice, note)))} discarded\n")
 
 

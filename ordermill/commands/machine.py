@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ordermill import output
+from ordermill import consent, output
 from ordermill.called import as_called
 from ordermill.errors import Exit, Failure
 from ordermill.output import Form, Output
@@ -36,9 +36,8 @@ def reset(*, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask."
     from ordermill.launch import forget
 
     state = State.open()
-    if not yes:
-        typer.confirm(f"Remove all orders, stock and mails in {state.root}?", abort=True, err=True)
     with state.lock():
+        consent.obtain(f"Remove all orders, stock and mails in {state.root}?", yes=yes)
         forget(state)
     sys.stderr.write(as_called("empty; the next `ordermill up` begins anew\n"))
     if state.archive:

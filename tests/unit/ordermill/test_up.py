@@ -260,10 +260,17 @@ def test_the_auditor_is_told_nobodys_secret_but_its_own(tmp_path, layout):
     assert "ORDERMILL_SERVICE_TOKEN" not in auditor.env
 
 
+class Typed(io.StringIO):
+    """What somebody types at a terminal."""
+
+    def isatty(self):
+        return True
+
+
 def test_reset_forgets_everything_but_asks_first(state, monkeypatch, capsys):
     state.secret("postgres")
     (state.root / "mailbox").mkdir()
-    monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
+    monkeypatch.setattr(sys, "stdin", Typed("n\n"))
 
     with pytest.raises(SystemExit) as refused:
         cli.main(["reset"])

@@ -13,7 +13,7 @@ import typer
 from ordermill import cli, host, output, plan
 from ordermill.backup import Backup
 from ordermill.called import as_called, called
-from ordermill.errors import Failure
+from ordermill.errors import Exit, Failure
 from ordermill.state import GATEWAY_PORT, State, checkout
 
 FAR = "/var/lib/" + "a-long-name/" * 30
@@ -172,6 +172,24 @@ def test_what_a_reset_keeps_is_said(state, tmp_path, capsys):
     assert code == 0
     assert state.archive == tmp_path / "far"
     assert f"it goes on archiving its log in {tmp_path / 'far'}" in err
+
+
+def test_nobody_is_asked_about_a_reset_that_cannot_be(state, capsys):
+    with state.lock():
+        code, _, err = said(capsys, "reset")
+
+    assert code == Exit.ALREADY_RUNNING
+    assert "Remove" not in err
+
+
+def test_a_reset_that_nobody_can_be_asked_about_says_how_to_have_it(state, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
+
+    code, _, err = said(capsys, "reset")
+
+    assert code == 1
+    assert err.splitlines()[0].endswith("Nobody is here to be asked.")
+    assert "--yes" in err
 
 
 def test_without_a_password_in_the_pipe_the_way_to_give_one_is_said(state, capsys, monkeypatch):

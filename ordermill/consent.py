@@ -1,0 +1,17 @@
+"""Before something is gone for good whoever asked for it is asked whether they mean it."""
+
+import sys
+
+import typer
+
+from ordermill.errors import Failure
+
+
+def obtain(question: str, *, yes: bool) -> None:
+    """Returns when a person, or ``--yes``, agrees. Raises Failure where nobody is at a terminal to be asked."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        unanswered = f"{question} Nobody is here to be asked."
+        raise Failure(unanswered, "Say that you mean it: --yes")
+    typer.confirm(question, abort=True, err=True)
