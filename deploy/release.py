@@ -83,12 +83,22 @@ def committed(checkout: Path, folder: Path) -> Release:
     _run(*_archive("--format=tar", f"--output={packed}"), cwd=checkout)
     _run("tar", "--extract", "--file", str(packed), cwd=source)
     version = tomllib.loads((source / "pyproject.toml").read_text())["project"]["version"]
-    if not re.search(rf"^## \[{re.escape(version)}\]", (source / "CHANGELOG.md").read_text(), re.MULTILINE):
-        message = f"CHANGELOG.md has no section of version {version}."
-        raise Refused(message, f"Say there what has changed, below: ## [{version}] - {datetime.now(UTC):%F}")
+    refuse_undated(version, (source / "CHANGELOG.md").read_text())
     return Release(
         source, version, _git(checkout, "rev-parse", "HEAD"), int(_git(checkout, "log", "-1", "--format=%ct"))
     )
+
+
+def refuse_undated(version: str, changelog: str) -> None:
+    """Raises Refused when the changelog has no section of the version, or one without the day of its release."""
+    wanted = f"## [{version}] - {datetime.now(UTC):%F}"
+    section = re.search(rf"^## \[{re.escape(version)}\](.*)$", changelog, re.MULTILINE)
+    if section is None:
+        message = f"CHANGELOG.md has no section of version {version}."
+        raise Refused(message, f"Say there what has changed, below: {wanted}")
+    if not re.fullmatch(r" - \d{4}-\d\d-\d\d", section[1]):
+        message = f"CHANGELOG.md does not say on which day version {version} is released."
+        raise Refused(message, f"Let its section begin with: {wanted}")
 
 
 def make(release: Release, checkout: Path, into: Path) -> list[str]:

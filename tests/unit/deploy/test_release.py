@@ -16,6 +16,7 @@ import pytest
 from chassis.health import release as running
 from tests.support.composed import ROOT
 
+SECTION = re.compile(rf"^## \[{re.escape(running())}\].*$", re.MULTILINE)
 REGISTRIES = re.compile(r"https?://(?!cyclonedx\.org/schema/)")
 
 
@@ -43,6 +44,8 @@ def checkout(tmp_path):
     (folder / "ordermill/__init__.py").write_text("x = 1\n")
     for name in ("pyproject.toml", "README.md", "LICENSE", "requirements.lock", "CHANGELOG.md"):
         (folder / name).write_bytes((ROOT / name).read_bytes())
+    changes = (folder / "CHANGELOG.md").read_text()
+    (folder / "CHANGELOG.md").write_text(SECTION.sub(f"## [{running()}] - 2020-02-02", changes))
     git(folder, "init", "--quiet")
     git(folder, "add", ".")
     git(folder, "commit", "--quiet", "--message", "all")
@@ -105,6 +108,18 @@ def test_a_version_that_the_changelog_does_not_know_is_not_released(releasing, c
     # then
     with pytest.raises(releasing.Refused, match=r"no section of version 77\.7\.7"):
         releasing.committed(checkout, tmp_path)
+
+
+def test_a_version_whose_section_has_no_day_is_not_released(releasing, checkout, tmp_path):
+    # given
+    text = (checkout / "CHANGELOG.md").read_text()
+    (checkout / "CHANGELOG.md").write_text(SECTION.sub(f"## [{running()}] - Unreleased", text))
+    git(checkout, "commit", "--quiet", "--all", "--message", "not yet")
+
+    # then
+    with pytest.raises(releasing.Refused, match=r"on which day") as refused:
+        releasing.committed(checkout, tmp_path)
+    assert re.search(rf"## \[{re.escape(running())}\] - \d{{4}}-\d\d-\d\d$", refused.value.args[1])
 
 
 def test_the_version_is_said_in_one_place():
