@@ -17,6 +17,7 @@ from tests.support.composed import ROOT, mounts, ours, services
 
 EDGES_AND_WORKERS = {f"{service}_{role}" for service in SERVICES for role in ("api", "worker")}
 OF_OUR_OWN_MACHINE = {"listen_addresses", "unix_socket_directories", "logging_collector", "log_line_prefix"}
+TELL_WHAT_IS_FOR_SALE = ("inventory_service_worker", "order_service_worker")
 STEPS = ("secrets", "migrate", "topology", "seed")
 SERVERS = Servers("postgres:5432", "rabbitmq:5672", ROOT)
 
@@ -128,7 +129,10 @@ def test_everything_that_runs_is_watched_and_the_steps_come_first():
     assert waits["topology"] == {"migrate", "rabbitmq"}
     assert {name for name in EDGES_AND_WORKERS if waits[name] == {"topology"}} == {f"{s}_worker" for s in SERVICES}
     assert {name for name in EDGES_AND_WORKERS if waits[name] == {"migrate"}} == {f"{s}_api" for s in SERVICES}
-    assert waits["gateway"] == {"seed", *(f"{service}_api" for service in SERVICES)}
+    assert waits["gateway"] == {"seed", *TELL_WHAT_IS_FOR_SALE, *(f"{service}_api" for service in SERVICES)}
+    assert {services()["gateway"]["depends_on"][name]["condition"] for name in TELL_WHAT_IS_FOR_SALE} == {
+        "service_healthy"
+    }
 
 
 def test_nothing_listens_outside_of_this_machine_unless_somebody_says_so():
