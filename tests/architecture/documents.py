@@ -19,9 +19,10 @@ DECISIONS = ROOT / "docs/decisions"
 WRITTEN_BY_HAND = (README, FOLLOW, PROMISES, OPERATIONS, PERFORMANCE, SECURITY, ASVS, SCALING)
 ELSEWHERE = (".ordermill/", ".venv", "dist/")  # Made by `make`, never committed.
 
-_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)")
 _CODE = re.compile(r"`([^`\n]+)`")
+_OURS = re.compile(r"(?:^|\$ |\$\(|-- |\.venv/bin/|-m |exec \w+ |\w=\S+ )ordermill ([a-z][^|)]*)|--rm cli ([a-z].*)")
 _PATH = re.compile(r"(?:[\w.-]+/)+[\w.-]*|[\w-]+\.(?:py|md|toml)")
 
 
@@ -33,7 +34,8 @@ class Typed(NamedTuple):
 
 
 def documents() -> list[Path]:
-    return [README, *sorted((ROOT / "docs").rglob("*.md"))]
+    beside = [document for folder in ("docs", "deploy", "tests") for document in (ROOT / folder).rglob("*.md")]
+    return [README, ROOT / "CHANGELOG.md", *sorted(beside)]
 
 
 def fences(text: str, language: str) -> list[str]:
@@ -90,11 +92,19 @@ def typed(document: Path) -> list[Typed]:
     return steps
 
 
-def commands(document: Path) -> set[str]:
-    """What a document has a reader type after `ordermill`, as far as it may be the name of a command."""
-    return set(re.findall(r"(?:\.venv/bin/|-m |`)ordermill ([a-z]+(?: [a-z-]+)?)", document.read_text()))
+def code(document: Path) -> list[str]:
+    """Each line of a shell's blocks, and each code in the text, as it is typed: without its comment."""
+    text = document.read_text()
+    blocks = "".join(fences(text, "") + fences(text, "console")).replace("\\\n", "")
+    inline = [words.replace("\n", " ") for words in re.findall(r"`([^`]+)`", prose(text))]
+    return [line.partition("  #")[0].strip() for line in (*blocks.splitlines(), *inline)]
 
 
-def targets(document: Path) -> set[str]:
-    """The targets of `make` that a document names."""
-    return {shlex.split(words)[0] for words in re.findall(r"(?:^|`)make ([^`\n]+)", document.read_text(), re.MULTILINE)}
+def invocations(document: Path) -> list[str]:
+    """What a document has a reader type after `ordermill`; in containers that is the service `cli`."""
+    return [(own or composed).strip() for line in code(document) for own, composed in _OURS.findall(line)]
+
+
+def words_after(program: str, document: Path) -> list[list[str]]:
+    """The words of each command of a program that a document names."""
+    return [shlex.split(line)[1:] for line in code(document) if line.startswith(f"{program} ")]

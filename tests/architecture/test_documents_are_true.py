@@ -9,7 +9,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-import typer.main
 from pydantic import SecretStr, TypeAdapter
 from pydantic_core import PydanticUndefined
 
@@ -23,29 +22,11 @@ from ordermill.audit.settings import Settings as AuditorSettings
 from ordermill.errors import Exit
 from ordermill.services import SERVICES, load
 from tests.architecture import documents
+from tests.architecture.commands import name_of, program
 from tests.architecture.documents import DECISIONS, FOLLOW, OPERATIONS, PROMISES, README, ROOT
 
 NUMBERED = re.compile(r"^(\d+)\. \[`([^`]+)`\]\(\.\./([^)]+)\): (.+?)(?=^\d+\. |^$)", re.MULTILINE | re.DOTALL)
 SECTIONS = ("Context", "Decision", "Consequences", "Alternatives", "Enforced by", "Revisit when")
-
-
-@pytest.fixture(scope="module")
-def program() -> dict[str, Any]:
-    """The commands of `ordermill` by name, as in `orders list`; those that are not shown are left out."""
-    return dict(_commands(typer.main.get_command(cli.build(cli.modules()))))
-
-
-def _commands(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:
-    for name, command in group.commands.items():
-        if hasattr(command, "commands"):
-            yield from _commands(command, f"{name} ")
-        elif not command.hidden:
-            yield before + name, command
-
-
-def _name(words: str, program: dict[str, Any]) -> str | None:
-    """The command that these words begin with."""
-    return next((name for name in program if f"{words} ".startswith(f"{name} ")), None)
 
 
 @pytest.mark.parametrize("document", documents.WRITTEN_BY_HAND, ids=lambda path: path.name)
@@ -66,27 +47,13 @@ def test_every_link_leads_somewhere():
     assert broken == []
 
 
-def test_every_command_that_is_named_is_there(program):
-    named = {words for document in documents.documents() for words in documents.commands(document)}
-
-    assert {"down", "doctor"} <= {_name(words, program) for words in named}
-    assert [words for words in sorted(named) if _name(words, program) is None] == []
-
-
-def test_every_target_of_make_that_is_named_is_there():
-    there = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-
-    assert documents.targets(README) == {"up", "test"}
-    assert documents.targets(README) < there
-
-
-def test_the_operations_list_every_command_with_options_that_it_has(program):
+def test_the_operations_list_every_command_with_options_that_it_has():
     rows = [words.strip("`") for words, *_ in documents.rows(OPERATIONS, "command")]
-    listed = {_name(words, program) or words: words for words in rows}
+    listed = {name_of(words) or words: words for words in rows}
 
-    assert sorted(listed) == sorted(program)
+    assert sorted(listed) == sorted(program())
     for name, words in listed.items():
-        has = {option for parameter in program[name].params for option in parameter.opts}
+        has = {option for parameter in program()[name].params for option in parameter.opts}
         assert set(re.findall(r"(?<![\w-])--?[a-z]+(?:-[a-z]+)*", words)) - has == set(), name
 
 
