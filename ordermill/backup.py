@@ -15,6 +15,7 @@ import asyncpg
 
 from ordermill import archive, postgres
 from ordermill.accounts import remove
+from ordermill.aside import size, stamp
 from ordermill.errors import Exit, Failure
 from ordermill.ports import HOST
 from ordermill.state import State, locked
@@ -85,11 +86,6 @@ class Backup:
         return asdict(self)
 
 
-def stamp(moment: datetime) -> str:
-    """A time as a part of a name."""
-    return f"{moment:%Y%m%dT%H%M%S%fZ}"
-
-
 def default_folder(state: State) -> Path:
     """Where backups are kept unless somebody says otherwise."""
     return state.root / "backups"
@@ -126,7 +122,7 @@ def _take(state: State, to: Path, tell: Tell) -> Backup:
     ended_at = datetime.now(UTC)
     verify(binaries, draft / "data", tell)
     shutil.copy2(state.root / "secrets.json", draft / "secrets.json")
-    backup = Backup(to / stamp(ended_at), ended_at, round(time.monotonic() - began, 1), _size(draft), state.archive)
+    backup = Backup(to / stamp(ended_at), ended_at, round(time.monotonic() - began, 1), size(draft), state.archive)
     (draft / ABOUT).write_text(json.dumps({**backup.about(), "folder": None}, indent=1, default=str))
     for file in (draft / "secrets.json", draft / ABOUT, draft):
         _sync(file)
@@ -165,10 +161,6 @@ def verify(binaries: Path, data: Path, tell: Tell) -> None:
     if (binaries / "pg_verifybackup").exists():
         tell("comparing it with its manifest")
         postgres.run([str(binaries / "pg_verifybackup"), "--quiet", str(data)])
-
-
-def _size(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) >> 20
 
 
 def stored_in(folder: Path) -> list[Backup]:

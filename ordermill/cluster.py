@@ -3,10 +3,9 @@
 import asyncio
 import shutil
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
+from ordermill import aside
 from ordermill.erlang import Installation
 from ordermill.errors import Failure
 from ordermill.probes import rabbitmq_answers
@@ -59,7 +58,7 @@ class Cluster:
         if not self._formed.exists():
             shutil.rmtree(self._data, ignore_errors=True)
         elif not all((self._data / node.node).exists() for node in self.nodes):
-            put_aside(self._data)
+            aside.put(self._data)
 
     def _after_the_first(self, node: RabbitMQ) -> Step:
         """A blank node that looks for the first one holds the lock that the first one takes when it is blank, too.
@@ -115,12 +114,6 @@ def settle(state: State, asked: int | None, tell: Callable[[str], None]) -> None
     if asked > 1 and variables().get("ORDERMILL_BROKER_URL"):
         cause = "The broker is the one that ORDERMILL_BROKER_URL names."
         raise Failure(cause, "Leave out --broker-nodes; that variable may name several nodes, separated by commas.")
-    if asked != state.broker_nodes and (aside := put_aside(state.root / "rabbitmq" / "data")):
-        tell(f"the broker begins anew as {asked}; what it held is told again, its old data is in {aside}")
+    if asked != state.broker_nodes and (before := aside.put(state.root / "rabbitmq" / "data")):
+        tell(f"the broker begins anew as {asked}; what it held is told again, its old data is in {before}")
     state.keep_broker_nodes(asked)
-
-
-def put_aside(data: Path) -> Path | None:
-    """Keep the broker's data under another name, and say under which, where there is any."""
-    aside = data.with_name(f"data.before-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
-    return data.rename(aside) if data.exists() else None

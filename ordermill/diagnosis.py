@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from ordermill import accounts, erlang, postgres
+from ordermill import accounts, aside, erlang, postgres
 from ordermill.errors import Failure
 from ordermill.ports import is_free
 from ordermill.state import GATEWAY_PORT, State
@@ -24,6 +24,7 @@ def findings(state: State) -> list[Finding]:
     """Every check with what was found; `ok` is false only for what keeps the shop from starting."""
     checks: tuple[Callable[[State], Finding], ...] = (
         _python, _postgres, _account, _rabbitmq, _localhost, _disk, _memory, _folder, _gateway_port, _running,
+        _aside,
     )  # fmt: skip
     return [check(state) for check in checks]
 
@@ -97,6 +98,10 @@ def _gateway_port(state: State) -> Finding:
 
 def _running(state: State) -> Finding:
     return _finding("shop", "running" if state.is_running() else "not running")
+
+
+def _aside(state: State) -> Finding:
+    return _finding("earlier data", aside.told(state.root) or "none")
 
 
 def _attempt(check: str, look: Callable[[], str]) -> Finding:

@@ -15,7 +15,7 @@ from typing import Any
 
 import asyncpg
 
-from ordermill import accounts, archive, backup, postgres
+from ordermill import accounts, archive, aside, backup, postgres
 from ordermill.backup import Backup, Tell
 from ordermill.errors import Exit, Failure
 from ordermill.postgres import Postgres
@@ -23,7 +23,6 @@ from ordermill.process import Running
 from ordermill.state import State
 
 LATEST = "latest"
-ASIDE = "before"
 TELL_EACH = 10
 DRAFT = "restoring"
 _REACHED = "SELECT pg_last_xact_replay_timestamp(), pg_walfile_name(pg_current_wal_lsn())"
@@ -69,8 +68,8 @@ def restore(state: State, folder: Path, until: datetime | None, archived: Path |
         settings = _settings(chosen, until, log, _places(root, chosen, archived))
         tell(f"replaying the log to {until or LATEST}")
         reached = asyncio.run(_replay(state, chosen, draft, settings, tell))
-        aside = _take_over(state, root, chosen)
-    return Restored(chosen.folder, *reached, *aside, round(time.monotonic() - began, 1))
+        before = _take_over(state, root, chosen)
+    return Restored(chosen.folder, *reached, *before, round(time.monotonic() - began, 1))
 
 
 async def _nobody_serves(*folders: Path) -> None:
@@ -125,7 +124,7 @@ def _log(chosen: Backup, archived: Path | None) -> Path | None:
 
 def _clusters(root: Path, chosen: Backup) -> list[Path]:
     """Where this cluster's log is beside the archive: of the data folder, then of those put aside, the newest first."""
-    folders = [root / "data", *sorted(root.glob(f"data.{ASIDE}-*"), reverse=True)]
+    folders = [root / "data", *aside.kept(root)]
     here = [folder for folder in folders if (folder / "global" / "pg_control").exists()]
     return [folder / "pg_wal" for folder in here if archive.identifier(folder) == archive.identifier(chosen.data)]
 
@@ -213,13 +212,9 @@ def _take_over(state: State, root: Path, chosen: Backup) -> tuple[Path | None, P
     The next start declares an empty broker's topology anew and tells again what each service has not handled.
     """
     (root / DRAFT).rename(root / postgres.RESTORED)
-    suffix = f"{ASIDE}-{backup.stamp(datetime.now(UTC))}"
+    now = datetime.now(UTC)
     state.take_secrets(chosen.secrets)
-    broker = _put_aside(state.root / "rabbitmq" / "data", suffix)
-    data = _put_aside(root / "data", suffix)
+    broker = aside.put(state.root / "rabbitmq" / "data", now)
+    data = aside.put(root / "data", now)
     (root / postgres.RESTORED).rename(root / "data")
     return data, broker
-
-
-def _put_aside(folder: Path, suffix: str) -> Path | None:
-    return folder.rename(folder.with_name(f"{folder.name}.{suffix}")) if folder.exists() else None

@@ -53,7 +53,7 @@ def restore(
     form: Output = Form.TABLE,
 ) -> None:
     """Put the shop, which must not run, back to a point in time; the data that is there is put aside."""
-    from ordermill import backup
+    from ordermill import aside, backup
     from ordermill.called import called
     from ordermill.restore import restore as put_back
     from ordermill.state import State
@@ -63,6 +63,8 @@ def restore(
     where = folder.resolve() if folder else backup.default_folder(state)
     done = put_back(state, where, _moment(until), archive.resolve() if archive else None, _tell)
     _show(done.about(), form)
+    if kept := aside.told(state.root):
+        _tell(f"Of earlier data is kept: {kept}")
     _tell(f"Start it with: {called()} up")
     if not state.archive:
         _tell("From then on its log is archived nowhere, as is right for a rehearsal. Else add: --archive FOLDER")

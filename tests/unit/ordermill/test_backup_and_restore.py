@@ -257,6 +257,16 @@ def test_without_an_archive_what_the_old_data_folder_still_has_is_back(stopped, 
     assert "Its log was not archived" in capsys.readouterr().out
 
 
+def test_a_restore_tells_what_it_and_others_before_have_put_aside(cluster, capsys):
+    cluster.add(2)
+    cluster.end()
+
+    for times in (1, 2):
+        with pytest.raises(SystemExit):
+            cli.main(["restore"])
+        assert f"Of earlier data is kept: {times} folders, " in capsys.readouterr().err
+
+
 def test_a_restore_that_is_killed_changes_nothing_and_the_next_one_succeeds(cluster):
     cluster.add(2)
     cluster.end(signal.SIGKILL)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pytest
 import typer
 
-from ordermill import cli, host, output, plan
+from ordermill import aside, cli, host, output, plan
 from ordermill.backup import Backup
 from ordermill.called import as_called, called
 from ordermill.errors import Exit, Failure
@@ -162,6 +162,18 @@ def test_a_doctor_who_finds_nothing_wrong_has_no_mends(state, capsys):
 
     assert out.splitlines()[0].split() == ["check", "ok", "found"]
     assert [line for line in out.splitlines() if line.endswith(" ")] == []
+
+
+def test_what_earlier_data_takes_is_said_with_the_way_to_be_rid_of_it(state, capsys):
+    for server in ("postgres", "rabbitmq"):
+        (state.root / server / "data").mkdir(parents=True)
+        (state.root / server / "data/file").write_bytes(bytes(1 << 20))
+        aside.put(state.root / server / "data")
+
+    _, out, _ = said(capsys, "doctor", "-o", "json")
+
+    [found] = [finding["found"] for finding in json.loads(out) if finding["check"] == "earlier data"]
+    assert found == f"2 folders, 2 MiB; once nobody needs them: rm -r {state.root}/*/data.before-*"
 
 
 def test_what_a_reset_keeps_is_said(state, tmp_path, capsys):
