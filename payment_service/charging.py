@@ -17,6 +17,7 @@ from loguru import logger
 from chassis import tracing
 from chassis.app import Parts
 from chassis.context import Context, new_traceparent
+from chassis.database import OUTAGE
 from chassis.handover import Handover
 from chassis.items import Unavailable
 from contracts.types import OrderId
@@ -26,12 +27,12 @@ from payment_service.domain.due import DueCall
 from payment_service.domain.payment import Answer, Outcome
 from payment_service.providers import InProcess, OverHttp, Said
 from payment_service.simulator_books import Charge, Return
-from payment_service.store.calls import claim_calls
+from payment_service.store.calls import claim_calls, give_back_calls
 
 CLAIMED_AT_ONCE = 200
 NOTHING_SAID = Answer(outcome=Outcome.UNKNOWN, code="not_found")
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
-LANDING = 2.0
+LANDING, GIVING_BACK = 1.5, 0.5
 
 
 @dataclass(slots=True, eq=False)
@@ -47,7 +48,7 @@ class Own:
 
 @asynccontextmanager
 async def opened(parts: Parts) -> AsyncIterator[Own]:
-    """At the end calls that are out have two seconds; what is cut then is looked up by whoever takes it, in 30 s."""
+    """At the end calls that are out have a moment to be answered; what is cut then is given back."""
     async with providers.opened(parts.settings) as provider:
         own = Own(provider, _handover(parts))
         try:
@@ -57,10 +58,19 @@ async def opened(parts: Parts) -> AsyncIterator[Own]:
                 async with asyncio.timeout(LANDING):
                     while own.flights:
                         await asyncio.wait(own.flights)
-            own.landed = True
+            own.landed, cut = True, list(own.out)
             for flight in own.flights:
                 flight.cancel()
             await asyncio.gather(*own.flights, return_exceptions=True)
+            await _give_back(parts, cut)
+
+
+async def _give_back(parts: Parts, keys: Sequence[str]) -> None:
+    """Whoever looks next looks these calls up; where the database does not answer, once their lease is over."""
+    if keys:
+        with suppress(*OUTAGE):
+            async with asyncio.timeout(GIVING_BACK), parts.database.transaction() as tx:
+                await give_back_calls(tx, keys)
 
 
 def _handover(parts: Parts) -> Handover:

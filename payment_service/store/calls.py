@@ -1,5 +1,6 @@
 """Calls to the provider that are due, claimed with a lease: whoever holds one asks, and nobody else meanwhile."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -29,8 +30,21 @@ _CLAIM = f"""
     SELECT * FROM attempts UNION ALL SELECT * FROM refunds
 """  # noqa: S608 -- the columns are written above
 
+_GIVE_BACK = """
+    WITH attempts AS (
+        UPDATE payment_service.payment_attempts SET due_at = now()
+        WHERE key = ANY($1::text[]) AND status IN ('processing', 'unknown')
+    )
+    UPDATE payment_service.refunds SET due_at = now() WHERE key = ANY($1::text[]) AND status IN ('sent', 'unknown')
+"""
+
 
 async def claim_calls(tx: Transaction, most: int, lease: timedelta) -> list[DueCall]:
     """Due calls, nobody else's until the lease ends."""
     rows: list[Any] = await tx.sql(_CLAIM, most, lease)
     return [DueCall(*row) for row in rows]
+
+
+async def give_back_calls(tx: Transaction, keys: Sequence[str]) -> None:
+    """Ends the leases of calls that nobody answered: they may have been made, and stay claimed before."""
+    await tx.sql(_GIVE_BACK, keys)

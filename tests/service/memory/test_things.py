@@ -24,7 +24,7 @@ from order_service.domain.pricing import Product
 from payment_service.domain.notice import Notice
 from payment_service.domain.payment import Payment
 from payment_service.store import STORE as PAYMENTS
-from payment_service.store.calls import claim_calls
+from payment_service.store.calls import claim_calls, give_back_calls
 from payment_service.store.listings import find_payment
 from payment_service.store.notices import list_due_notices
 from tests.support import inventory_service as stock
@@ -115,7 +115,7 @@ async def test_a_second_live_charge_cannot_be_stored(at):
         await changed(database, PAYMENTS, payment, replace(payment, attempts=(first, second)))
 
 
-async def test_due_calls_are_claimed_once_until_their_lease_ends(at):
+async def test_due_calls_are_claimed_once_until_their_lease_ends_or_they_are_given_back(at):
     # given
     database, desk = at.payment_service, a_desk_of_long_ago(pay.asked())
     desk.charge_answered(pay.DONE)
@@ -132,6 +132,9 @@ async def test_due_calls_are_claimed_once_until_their_lease_ends(at):
             skipped = await claim_calls(rival, 10, LEASE)
     async with database.transaction() as tx:
         again = await claim_calls(tx, 10, timedelta(0))
+        await give_back_calls(tx, ["pay:2", "nobody's"])
+    async with database.transaction() as tx:
+        given_back = await claim_calls(tx, 10, LEASE)
 
     # then
     refund = desk.payment.refunds[0]
@@ -140,6 +143,7 @@ async def test_due_calls_are_claimed_once_until_their_lease_ends(at):
         (refund.call.key, False, False),
     ]
     assert (skipped, again) == ([], [])
+    assert [(call.key, call.asked_before) for call in given_back] == [("pay:2", True)]
     stored = await loaded(database, PAYMENTS, Payment, pay.ORDER)
     assert stored.refunds[0].status == "sent"
 

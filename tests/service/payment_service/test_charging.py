@@ -11,6 +11,8 @@ from payment_service.simulator_books import Charge, Return
 from payment_service.store.calls import claim_calls
 from tests.service.payment_service.conftest import at_work, comes_to, patient
 
+FOR_LONG = timedelta(hours=1)
+KEYS_OF = "SELECT key FROM payment_service.payment_attempts WHERE order_id = $1"
 DUE_NOW = "UPDATE payment_service.payment_attempts SET due_at = now() RETURNING 1"
 
 
@@ -36,6 +38,52 @@ async def test_a_slow_card_holds_up_nobody_and_is_charged_once_by_whoever_takes_
         await payments.rows(DUE_NOW)
         await payments.reaches(slow, "captured")
         assert (await payments.net(slow), await payments.charges(slow)) == (2598, 1)
+
+
+async def test_who_ends_gives_back_what_is_still_out_to_whoever_comes_next(settings, brisk):
+    async with at_work(with_times(settings, lease=FOR_LONG)) as payments:
+        charged, paid = await payments.asked("tok_slow"), await payments.asked("tok_ok")
+        await payments.reaches(paid, "captured")
+        await comes_to(lambda: asked_for(payments), {key for (key,) in await payments.rows(KEYS_OF, charged)})
+
+    async with at_work(patient(settings)) as payments:
+        await payments.reaches(charged, "captured")
+        assert (await payments.net(charged), await payments.charges(charged)) == (2598, 1)
+
+
+async def test_a_refund_that_is_still_out_is_given_back_too(settings, brisk):
+    async with at_work(patient(settings, lease=FOR_LONG)) as payments:
+        order_id = await payments.asked("tok_ok")
+        await payments.reaches(order_id, "captured")
+        payments.parts.own.provider.refund = never
+        await payments.give_back(order_id)
+        await comes_to(lambda: out(payments), 1)
+
+    async with at_work(patient(settings)) as payments:
+        await payments.reaches(order_id, "reversed")
+        assert await payments.net(order_id) == 0
+
+
+async def never(_asked):
+    await asyncio.sleep(3600)
+    yield ()
+
+
+async def out(payments):
+    return len(payments.parts.own.out)
+
+
+async def test_a_database_that_is_away_keeps_nobody_from_ending_with_calls_that_are_out(settings, brisk, monkeypatch):
+    async def away(_tx, _keys):
+        raise ConnectionError
+
+    monkeypatch.setattr(charging, "give_back_calls", away)
+    async with at_work(with_times(settings)) as payments:
+        await payments.asked("tok_slow")
+        await comes_to(lambda: out(payments), 1)
+
+    async with at_work(settings, loops=False) as payments:
+        assert await payments.rows("SELECT due_at > now() FROM payment_service.payment_attempts") == [(True,)]
 
 
 async def claimed(payments):

@@ -92,6 +92,16 @@ async def claim_calls(tx: Transaction, most: int, lease: timedelta) -> list[Reco
     return [_DUE_CALL((*(row[n] for n in _CALL), method, key, row["claimed"])) for row, method, key in called]
 
 
+async def give_back_calls(tx: Transaction, keys: Sequence[str]) -> list[Record]:
+    for table in ("payment_attempts", "refunds"):
+        cut = [
+            row for row in tx.all(table) if row["key"] in keys and row["status"] in {"processing", "sent", "unknown"}
+        ]
+        for row in await tx.locked(table, cut):
+            tx.put(table, row | {"due_at": tx.now})
+    return []
+
+
 async def _due(tx: Transaction, table: str, statuses: set[str], most: int) -> list[Row]:
     due = [row for row in tx.all(table) if row["status"] in statuses and row["due_at"] <= tx.now]
     return await tx.locked(table, sorted(due, key=lambda row: row["due_at"]), free=most)
@@ -118,6 +128,7 @@ PAYMENT: Answers = {
     payments._ATTEMPTS: among("payment_attempts", "payment_id", order="attempt"),
     payments._REFUNDS: among("refunds", "payment_id", order="number"),
     calls._CLAIM: claim_calls,
+    calls._GIVE_BACK: give_back_calls,
     notices._LOCK_NOTICES: lock_notices,
     notices._DUE: due_notices,
 }
