@@ -42,6 +42,7 @@ Email = Annotated[
     str,
     StringConstraints(max_length=254, strip_whitespace=True),
     AfterValidator(canonical),
+    Wanted("must be an e-mail address, such as ann@example.com"),
     Field(examples=["ann@example.com"], json_schema_extra={"format": "email"}),
 ]
 
