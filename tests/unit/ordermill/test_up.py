@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import sys
 from contextlib import asynccontextmanager
 
@@ -14,6 +15,7 @@ import pytest
 
 from ordermill import accounts, cli, control, launch, plan
 from ordermill.errors import Exit, Failure
+from ordermill.ports import HOST
 from ordermill.state import State
 from tests.support.eventually import eventually
 
@@ -54,6 +56,21 @@ async def _command(*words):
     )
     out, err = await process.communicate()
     return process.returncode, out.decode(), err.decode()
+
+
+async def test_up_says_which_port_somebody_else_has_taken(tmp_path, state):
+    with socket.socket() as other:
+        other.bind((HOST, 0))
+        other.listen()
+        taken = other.getsockname()[1]
+        (state.root / "ports.json").write_text(json.dumps({"mailbox.http": taken}))
+
+        async with an_up(tmp_path):
+            pass
+
+    said = (tmp_path / "up.out").read_text()
+    now = json.loads((state.root / "ports.json").read_text())["mailbox.http"]
+    assert f"port {taken} of mailbox.http is taken: it is {now} now" in said
 
 
 async def test_up_starts_everything_and_ctrl_c_leaves_nothing_running(tmp_path, state):

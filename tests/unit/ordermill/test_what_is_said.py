@@ -144,6 +144,11 @@ def test_the_audit_names_the_document_of_the_promises(capsys):
     assert "docs/promises.md" in said(capsys, "audit", "--help")[1]
 
 
+@pytest.mark.parametrize(("command", "is_kept"), [("up", True), ("bench", False), ("prove", False)])
+def test_only_up_keeps_the_number_of_nodes(capsys, command, is_kept):
+    assert ("from now on" in said(capsys, command, "--help")[1]) is is_kept
+
+
 def test_what_a_backup_without_an_archive_is_good_for_is_said(state, capsys, monkeypatch, tmp_path):
     made = Backup(tmp_path, datetime(2026, 1, 31, 9, 30, 0, 5, tzinfo=UTC), 1.0, 7, None)
     monkeypatch.setattr("ordermill.backup.take", lambda *_args: made)
