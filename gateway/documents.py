@@ -56,6 +56,8 @@ class Documents:
         self._told: dict[str, Document] = {}
         self._merged = b""
         self._asked_at = float("-inf")
+        self._missing: list[str] = []
+        self._asking = asyncio.Lock()
 
     async def merged(self) -> bytes:
         """The document as JSON. A service that does not answer is shown as it was last seen.
@@ -63,15 +65,23 @@ class Documents:
         Raises:
             Problem: unavailable, when a service has never told its document.
         """
-        if not self._merged or self._clock() - self._asked_at > FRESH_FOR:
-            reasons = await asyncio.gather(*(self._ask(name) for name in self._services))
-            if self._services.keys() - self._told.keys():
-                code = "unavailable"
-                raise Problem(code, f"No document yet: {'; '.join(filter(None, reasons))}.")
+        came = self._clock()
+        async with self._asking:  # making it takes longer than giving it: who comes meanwhile gets the same
+            is_old = not self._merged or came - self._asked_at > FRESH_FOR
+            if is_old and self._asked_at < came:
+                await self._make()
+        if not self._merged:
+            code = "unavailable"
+            raise Problem(code, f"No document yet: {'; '.join(self._missing)}.")
+        return self._merged
+
+    async def _make(self) -> None:
+        reasons = await asyncio.gather(*(self._ask(name) for name in self._services))
+        self._missing = list(filter(None, reasons))
+        if not self._services.keys() - self._told.keys():
             told = dict(sorted(self._told.items()))  # whoever answers first is not to be seen in the document
             self._merged = json.dumps(merge(told, self._routes), separators=(",", ":")).encode()
-            self._asked_at = self._clock()
-        return self._merged
+        self._asked_at = self._clock()
 
     async def _ask(self, name: str) -> str | None:
         try:

@@ -1,5 +1,6 @@
 """The merged OpenAPI document: one name for one meaning, one operation for one id, and the truth about errors."""
 
+import asyncio
 import json
 
 import pytest
@@ -208,6 +209,15 @@ async def test_the_document_is_asked_for_again_after_a_minute_and_kept_when_nobo
     service.app = FastAPI(openapi_url=None)
     assert await documents.merged() == first
     assert service.asked == 2
+
+
+async def test_all_who_come_while_the_document_is_made_get_the_same():
+    clock, service = Clock(), Fickle()
+    documents = documents_of(clock, order_service=service)
+
+    made = await asyncio.gather(*(documents.merged() for _ in range(20)))
+
+    assert (len(set(made)), service.asked) == (1, 1)
 
 
 async def test_the_gateway_serves_the_document_as_json():
