@@ -34,6 +34,12 @@ def derived_id(cause: UUID, *labels: object) -> UUID:
     return _uuid7(origin[:6], sha256(origin + "\0".join(map(str, labels)).encode()).digest())
 
 
+def unforeseen_id(origin: UUID) -> UUID:
+    """A new id with the first 48 bits of another one, which nobody knows before, not even whoever knows the other."""
+    known = origin.bytes
+    return _uuid7(known[:6], sha256(known + os.urandom(16)).digest())
+
+
 def made_at(value: UUID) -> datetime:
     """When a UUIDv7 was made; of a derived one, when the first of its causes was."""
     return datetime.fromtimestamp((value.int >> 80) / 1000, UTC)

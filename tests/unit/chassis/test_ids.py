@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis.strategies import uuids
 from pydantic import BaseModel, ValidationError
 
-from chassis.ids import OrderRef, TypeId, derived_id, made_at, new_id, parse_typeid, typeid
+from chassis.ids import OrderRef, TypeId, derived_id, made_at, new_id, parse_typeid, typeid, unforeseen_id
 
 ORDER = UUID("019a0000-0000-7000-8000-000000000001")
 AS_TEXT = "ord_01k8000000e008000000000001"
@@ -46,6 +46,16 @@ def test_a_derived_id_is_the_same_for_the_same_cause_and_labels_and_sorts_with_i
     assert derived == derived_id(cause, "order.created", 0)
     assert derived.version == 7
     assert derived.int >> 80 == cause.int >> 80
+
+
+def test_an_unforeseen_id_sorts_with_its_origin_and_is_another_each_time():
+    origin = new_id()
+
+    made = {unforeseen_id(origin) for _ in range(100)}
+
+    assert len(made) == 100
+    assert {each.int >> 80 for each in made} == {origin.int >> 80}
+    assert {each.version for each in made} == {7}
 
 
 def test_derived_ids_of_other_causes_and_labels_differ():
