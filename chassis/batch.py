@@ -40,7 +40,7 @@ class Batch:
     """The entries that are settled together.
 
     ``outcomes`` holds what each caller is told once the commit is known, ``answered`` what was stored under each key,
-    ``handed`` what a loop is given then.
+    ``handed`` what a loop is given then; ``tells`` is whether there is something in the outbox then.
     """
 
     work: Work
@@ -49,6 +49,7 @@ class Batch:
     outcomes: dict[Entry, Any] = field(default_factory=dict)
     settled: list[Settled] = field(default_factory=list)
     answered: dict[Scope, tuple[Claim, Answer]] = field(default_factory=dict)
+    tells: bool = False
 
     def forget(self, now: float) -> None:
         """Back to where nothing was tried; ``now`` is the event loop's time."""
@@ -56,6 +57,7 @@ class Batch:
         self.outcomes.clear()
         self.settled.clear()
         self.answered.clear()
+        self.tells = False
 
     async def together(self, tx: Transaction) -> None:
         """All items as one: one load, one save. Raises whatever one of them raises."""
@@ -161,6 +163,7 @@ class Batch:
         self.answered |= run.answered
         self.outcomes |= run.outcomes
         self.settled.extend(run.settled)
+        self.tells |= bool(run.told)
         self.handed.works.extend(run.works)
 
 

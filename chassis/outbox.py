@@ -1,7 +1,7 @@
 """The outbox: what one transaction tells about one topic, as parcels that never change; the service's event log."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from pydantic_core import to_json
@@ -23,11 +23,21 @@ class Told(NamedTuple):
     sequence: int
 
 
+class Relaying(Protocol):
+    """The relay of this process."""
+
+    active: bool
+
+    def wake(self) -> None:
+        """There is something to carry."""
+
+
 class Outbox:
     """The outbox of one service. Its rows stay after they are published: audit, replay and restore read them."""
 
     def __init__(self, service: str) -> None:
         self.service = service
+        self.relay: Relaying | None = None
         self._channel = f"{service}_outbox"
         self._add = Bulk(
             f"{service}.outbox",
@@ -37,11 +47,21 @@ class Outbox:
         )
 
     async def add(self, tx: Transaction, told: Sequence[Told]) -> None:
-        """Stores what was told, cut into parcels by topic, and wakes the relay when the transaction commits."""
+        """Stores what was told, cut into parcels by topic; a relay elsewhere is woken when the transaction commits.
+
+        PostgreSQL commits those who notify one after the other, and each notice is a message: the relay that is active
+        in this process is told by ``committed``. One that takes its place meanwhile looks within a second.
+        """
         rows = [row for topic in dict.fromkeys(t.event.topic for t in told) for row in self._parcels(topic, told)]
         if rows:
             await tx.run(self._add, rows)
-            tx.notify(self._channel, "")
+            if self.relay is None or not self.relay.active:
+                tx.notify(self._channel, "")
+
+    def committed(self) -> None:
+        """What was added is there for all to see."""
+        if self.relay is not None:
+            self.relay.wake()
 
     def _parcels(self, topic: str, told: Iterable[Told]) -> Iterator[tuple[UUID, str, str, int]]:
         waiting = [self._envelope(t) for t in told if t.event.topic == topic]

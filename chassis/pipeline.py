@@ -215,6 +215,8 @@ class Pipeline:
 
     def _settled(self, batch: Batch, seconds: float) -> None:
         batch.handed.begin()
+        if batch.tells:
+            self._work.outbox.committed()
         for entry in batch.entries:
             if not entry.settled.done():
                 entry.settled.set_result(batch.outcomes.get(entry))

@@ -113,6 +113,10 @@ class Relay:
             WHERE id = ANY($1::uuid[])
         """  # noqa: S608 -- as above
 
+    def wake(self) -> None:
+        """Looks at once for what is to be carried."""
+        self._wake.set()
+
     async def run(self) -> None:
         """Holds the lock and relays until a connection is lost; raises then, to be started again."""
         with heartbeat.beating(f"{self.service} relay"):
@@ -138,7 +142,7 @@ class Relay:
         return is_stolen
 
     async def _hold(self, connection: asyncpg.Connection) -> None:
-        await connection.add_listener(f"{self.service}_outbox", lambda *_: self._wake.set())
+        await connection.add_listener(f"{self.service}_outbox", lambda *_: self.wake())
         async with asyncio.timeout(CONFIRM_TIMEOUT):
             broker = await aio_pika.connect(next(self._addresses))
         try:
@@ -159,7 +163,7 @@ class Relay:
                     await broker.close()
 
     async def step(self, connection: Any, publisher: Publisher) -> bool:
-        """Publishes what is due, then marks exactly what was confirmed. False when nothing was due.
+        """Publishes what is due, then marks exactly what was confirmed. True when more may be due at once.
 
         Killed in between, it publishes again: the readers' inboxes absorb it. What the broker could not route waits
         with backoff and never holds up other rows.
@@ -174,7 +178,7 @@ class Relay:
         if lost := {row["id"]: row["topic"] for row, ok in zip(rows, confirmed, strict=True) if not ok}:
             await self._unroutable(lost, connection)
         telemetry.PUBLISHED.labels(self.service).inc(len(rows) - len(lost))
-        return True
+        return len(rows) == PARCELS
 
     async def _unroutable(self, lost: dict[UUID, str], connection: Any) -> None:
         topics = ", ".join(sorted(set(lost.values())))

@@ -29,7 +29,7 @@ class Worker:
         name, urls = parts.service.name, parts.settings.broker_url.get_secret_value()
         self.parts = parts
         self.consumer = Consumer(name, urls, parts.database, parts.pipeline, parts.work)
-        self.relay = Relay(name, parts.database, urls)
+        self.relay = parts.work.outbox.relay = Relay(name, parts.database, urls)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

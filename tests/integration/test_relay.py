@@ -80,13 +80,26 @@ async def test_a_parcel_travels_as_a_batch_of_cloudevents_that_the_official_sdk_
     assert {each.get_type() for each in read} == {"refund.succeeded"}
 
 
-async def test_the_commit_wakes_the_relay(broker, relay, open_parts, published, monkeypatch):
+@pytest.mark.usefixtures("broker")
+@pytest.mark.parametrize("here", [True, False], ids=["in its process", "elsewhere"])
+async def test_the_commit_wakes_the_relay(here, relay, open_parts, published, monkeypatch):
     monkeypatch.setattr(chassis_relay, "POLL", 60.0)
-    async with relaying(relay), running(open_parts.pipeline.run()):
+    open_parts.work.outbox.relay = relay if here else Relay(SERVICE, open_parts.database, "amqp://nowhere")
+    async with noticing(open_parts) as notices, relaying(relay), running(open_parts.pipeline.run()):
         await eventually(lambda: not relay._wake.is_set())
         await open_parts.pipeline.submit(Credit(new_id(), 1))
 
         await eventually(lambda: _one(published), within=2)
+    assert bool(notices) is not here
+
+
+@asynccontextmanager
+async def noticing(parts):
+    notices = []
+    connection = await parts.database.connect()
+    await connection.add_listener(f"{SERVICE}_outbox", lambda *_: notices.append(True))
+    yield notices
+    connection.terminate()
 
 
 async def _one(published):

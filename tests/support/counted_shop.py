@@ -162,8 +162,7 @@ class CountedShop:
         """Publishes what a service has told, and lets all who listen hear it."""
         self._published.clear()
         step = self._relays[name].step(self.connections[name], self)
-        if not await self._counted(lambda: f"{name}: tells {self._topics()}", None, step):
-            return False
+        await self._counted(lambda: f"{name}: tells {self._topics()}", None, step)
         rows, topics = [*self._published], self._topics()
         for listener, consumer in self._consumers.items():
             if heard := [row for row in rows if row["topic"] in listeners()[listener]]:

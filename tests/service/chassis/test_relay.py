@@ -55,11 +55,19 @@ async def unpublished(rows):
 async def test_what_is_due_is_published_in_order_and_marked(relay, connection, told, rows):
     parcels, broker = [await told() for _ in range(3)], Broker()
 
-    assert await relay.step(connection, broker) is True
-    assert await relay.step(connection, broker) is False
+    await relay.step(connection, broker)
+    await relay.step(connection, broker)
 
     assert broker.heard == [parcels]
     assert await unpublished(rows) == set()
+
+
+async def test_only_after_a_full_look_there_may_be_more_at_once(relay, connection, told):
+    for _ in range(PARCELS):
+        await told()
+
+    assert await relay.step(connection, Broker()) is True
+    assert await relay.step(connection, Broker()) is False
 
 
 async def test_exactly_what_was_confirmed_is_marked(relay, connection, told, rows):
