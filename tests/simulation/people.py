@@ -177,14 +177,14 @@ class People:
     async def _ship(self) -> None:
         if task := self._some("inventory_service", "tasks", kind="fulfil", status="pending"):
             await self._until_answered(
-                "inventory_service", lambda parts: complete_task(edge(parts, self.staff, "/"), self.staff, task["id"])
+                "inventory_service", lambda parts: complete_task(self.staff, edge(parts, self.staff, "/"), task["id"])
             )
 
     async def _deliver(self) -> None:
         if shipped := self._some("inventory_service", "stock_movements", kind="ship"):
             shipment = shipped["reference"]
             await self._until_answered(
-                "inventory_service", lambda parts: record_delivery(edge(parts, self.staff, "/"), self.staff, shipment)
+                "inventory_service", lambda parts: record_delivery(self.staff, edge(parts, self.staff, "/"), shipment)
             )
 
     async def _take_back(self) -> None:
@@ -195,7 +195,7 @@ class People:
             key = str(self._id())
             await self._until_answered(
                 "inventory_service",
-                lambda parts: receive_return(edge(parts, self.staff, "/"), self.staff, body, key),
+                lambda parts: receive_return(self.staff, edge(parts, self.staff, "/"), body, key),
             )
 
     async def _be_kind(self) -> None:
