@@ -95,6 +95,14 @@ def dead_letters_of(service: str) -> str:
     return f"{service}.dead"
 
 
+def given_up_of(service: str) -> str:
+    """The exchange between a queue and its dead letters, where a message keeps the routing key that it was told under.
+
+    RabbitMQ before 4 leaves in ``x-death`` whatever a publisher has written into it.
+    """
+    return f"{service}.given-up"
+
+
 async def _exists(connection: Any, kind: str, name: str) -> bool:
     channel = await connection.channel()
     try:
@@ -107,7 +115,9 @@ async def _exists(connection: Any, kind: str, name: str) -> bool:
 
 async def _declare_queue(channel: AbstractChannel, service: str, topics: Sequence[str]) -> None:
     arguments: Any = {"x-queue-type": "quorum"}
-    await channel.declare_queue(dead_letters_of(service), durable=True, arguments=arguments)
+    given_up = await channel.declare_exchange(given_up_of(service), aio_pika.ExchangeType.FANOUT, durable=True)
+    dead = await channel.declare_queue(dead_letters_of(service), durable=True, arguments=arguments)
+    await dead.bind(given_up)
     queue = await channel.declare_queue(service, durable=True, arguments=arguments)
     for topic in topics:
         await queue.bind(exchange_of(teller(topic)), topic)

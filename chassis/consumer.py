@@ -103,7 +103,7 @@ class Consumer:
 
     async def receive_dead(self, message: IncomingMessage) -> None:
         """Parks what the broker gave up, and acknowledges it then. Dead letters are drained, never browsed."""
-        death = Death.of(message.headers, str(message.routing_key))
+        death = Death.of(message.headers, str(message.routing_key), dead_letters_of(self.service))
         logger.error("{} gave up a parcel of {} and it is parked", death.cause, death.topic)
         await self.settle_dead(str(message.message_id), death, message.body)
         await message.ack()

@@ -6,7 +6,11 @@ from typing import Any
 from uuid import NAMESPACE_OID, UUID, uuid5
 
 from chassis.deferred import UNREADABLE, Deferred
-from contracts.envelope import Envelope, decode, encode
+from contracts.catalogue import teller
+from contracts.envelope import MESSAGE_BYTES, Envelope, decode, encode
+
+_LARGEST = MESSAGE_BYTES // 2  # what is told on of it has room
+_MOST = 2**31 - 1  # that the column of attempts holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +22,17 @@ class Death:
     count: int
 
     @classmethod
-    def of(cls, headers: Mapping[str, Any], routing_key: str) -> "Death":
-        """Read from the header ``x-death``, whose first entry is the newest; without one, somebody put it there."""
-        newest: Mapping[str, Any] = next(iter(headers.get("x-death") or ()), {})
-        topic, *_ = newest.get("routing-keys") or (routing_key,)
-        return cls(_text(topic), _text(newest.get("reason", "put there by hand")), int(newest.get("count", 1)))
+    def of(cls, headers: Mapping[str, Any], routing_key: str, queue: str) -> "Death":
+        """Read from the header ``x-death``, whose first entry is the newest; without one, somebody put it there.
+
+        Its topic is the routing key, which the broker has checked. What was given up under the policy of an earlier
+        release came by the name of the ``queue`` of dead letters, and only its header tells the topic.
+        """
+        newest = _newest(headers.get("x-death"))
+        [topic, *_] = (newest.get("routing-keys") if routing_key == queue else None) or [routing_key]
+        count = newest.get("count")
+        counted = count if isinstance(count, int) and 0 < count <= _MOST else 1
+        return cls(_text(topic), _text(newest.get("reason", "put there by hand")), counted)
 
     @property
     def cause(self) -> str:
@@ -30,14 +40,27 @@ class Death:
         return f"dead-lettered by the broker: {self.reason}"
 
 
+def _newest(deaths: Any) -> Mapping[str, Any]:
+    newest = deaths[0] if isinstance(deaths, list) and deaths else None
+    return newest if isinstance(newest, Mapping) else {}
+
+
 def read(topic: str, body: bytes) -> list[Envelope[Any]]:
     """The events of a parcel.
 
     Raises:
         KeyError: when no event has this topic.
-        ValueError: when the body is not a parcel of it, or names a subject that no column can hold.
+        ValueError: when the body is not a parcel of it, is larger than any, says that others tell it, or names a
+            subject that no column can hold.
     """
+    if len(body) > _LARGEST:
+        message = "larger than any parcel: what it says is told on, and would be more than the broker takes"
+        raise ValueError(message)
     envelopes = decode(topic, body)
+    told = topic, f"/{teller(topic)}"
+    if any((envelope.type, envelope.source) != told for envelope in envelopes):
+        message = "an event says that it is another's"
+        raise ValueError(message)
     if any("\0" in envelope.subject for envelope in envelopes):
         message = "a subject holds the character NUL, which PostgreSQL cannot compare"
         raise ValueError(message)

@@ -19,7 +19,7 @@ from chassis import heartbeat, telemetry
 from chassis.broker import in_turn
 from chassis.database import Database
 from contracts.catalogue import UNHEARD
-from contracts.envelope import CONTENT_TYPE
+from contracts.envelope import CONTENT_TYPE, MESSAGE_BYTES
 
 PARCELS = 200
 CONFIRM_TIMEOUT = 8.0  # shorter than idle_session_timeout, which guards the lock
@@ -70,13 +70,18 @@ class BrokerPublisher:
         return [task in answered and isinstance(task.result(), spec.Basic.Ack) for task in publishing]
 
     async def _publish(self, row: Any) -> object:
-        """What the broker says of one parcel; that it refuses one is no failure of the others."""
+        """What the broker says of one parcel; that it refuses one is no failure of the others.
+
+        Of one that is too large it would close the channel, at each try, and nothing else would be told.
+        """
+        if len(body := row["events"].encode()) > MESSAGE_BYTES:
+            return None
         properties = spec.Basic.Properties(
             message_id=str(row["id"]), message_type=row["topic"], content_type=CONTENT_TYPE, delivery_mode=2
         )
         try:
             return await self._channel.basic_publish(
-                row["events"].encode(),
+                body,
                 exchange=self._exchange,
                 routing_key=row["topic"],
                 properties=properties,

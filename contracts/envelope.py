@@ -14,6 +14,7 @@ from contracts.types import Value
 CONTENT_TYPE = "application/cloudevents-batch+json"
 PARCEL_EVENTS = 100
 PARCEL_BYTES = 256 * 1024
+MESSAGE_BYTES = 4 * PARCEL_BYTES  # the most that the broker takes: one event alone may be larger than a parcel
 
 Told = TypeVar("Told", bound=Event)
 

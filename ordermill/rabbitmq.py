@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from contracts.envelope import PARCEL_BYTES
+from contracts.envelope import MESSAGE_BYTES
 from ordermill.erlang import Installation, trimmed_plugins
 from ordermill.ports import HOST
 from ordermill.probes import epmd_answers, rabbitmq_answers
@@ -203,7 +203,7 @@ def configuration(definitions: Path, *lines: str, leaders: str = "client-local")
         "vm_memory_high_watermark.relative = 0.4",
         "disk_free_limit.absolute = 200MB",
         f"queue_leader_locator = {leaders}",
-        f"max_message_size = {4 * PARCEL_BYTES}",  # a parcel is smaller, and each listener holds sixteen in memory
+        f"max_message_size = {MESSAGE_BYTES}",  # a parcel is smaller, and each listener holds sixteen in memory
         *lines,
     )
     return "".join(f"{line}\n" for line in settings)

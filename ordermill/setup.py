@@ -141,11 +141,7 @@ def definitions(state: "State") -> dict[str, Any]:
         users.append(_user(service, state.secret(f"{service}.broker"), []))
         permissions.append(_permission(service, "^$", rf"^{service}\.events$", rf"^{service}(\.dead)?$"))
         topics.append(_topics_of(service))
-        limits = {
-            "delivery-limit": 50,
-            "dead-letter-exchange": "",
-            "dead-letter-routing-key": broker.dead_letters_of(service),
-        }
+        limits = {"delivery-limit": 50, "dead-letter-exchange": broker.given_up_of(service)}
         # RabbitMQ 4 gives up after 20 deliveries where nothing is said, and for a dead letter that is the end.
         dead = broker.dead_letters_of(service)
         policies += [_policy(service, limits), _policy(dead, {"delivery-limit": 1_000_000})]

@@ -193,13 +193,34 @@ async def test_a_message_that_is_no_parcel_at_all_is_parked_once(broker, working
         await sees("SELECT index, body FROM $S.deferred ORDER BY message_id", (-1, "hello"), (-1, "hello"))
 
 
-async def test_a_message_whose_properties_are_no_text_keeps_nobody_from_the_queue(broker, working, sees, monkeypatch):
+@pytest.fixture
+def no_text(monkeypatch):
+    """From now on the words «no text» are sent as two bytes that are no UTF-8."""
     short_string = pamqp.encode.METHODS["shortstr"]
     monkeypatch.setitem(
         pamqp.encode.METHODS, "shortstr", lambda text: b"\x02\xff\xfe" if text == "no text" else short_string(text)
     )
+
+
+@pytest.mark.usefixtures("no_text")
+async def test_a_message_whose_routing_key_is_no_text_keeps_nobody_from_the_queue(broker, working, sees):
+    exchange = await broker.channel.get_exchange(exchange_of("payment_service"), ensure=False)
+    carried = aio_pika.Message(b"[]", message_id=str(uuid4()), headers={"CC": ["refund.succeeded"]})
+    await exchange.publish(carried, "no text")
+
+    async with working():
+        await broker.tell(refunded(amount=1))
+        await sees(BALANCES, (1,))
+
+
+@pytest.mark.parametrize("given", [{"message_id": "no text"}, {"message_id": "hello", "timestamp": 0}])
+@pytest.mark.usefixtures("no_text")
+async def test_a_message_whose_properties_cannot_be_read_keeps_nobody_from_the_queue(
+    broker, working, sees, monkeypatch, given
+):
+    monkeypatch.setitem(pamqp.encode.METHODS, "timestamp", lambda _time: b"\xff" * 8)
     exchange = await broker.channel.get_exchange(exchange_of("payment_service"))
-    await exchange.publish(aio_pika.Message(b"hello", message_id="no text"), "refund.failed")
+    await exchange.publish(aio_pika.Message(b"hello", **given), "refund.failed")
 
     async with working():
         await broker.tell(refunded(amount=1))

@@ -10,7 +10,7 @@ from loguru import logger
 
 from chassis import consumer as chassis_consumer
 from chassis.app import opened
-from chassis.broker import dead_letters_of, exchange_of
+from chassis.broker import dead_letters_of, exchange_of, given_up_of
 from chassis.consumer import Consumer
 from chassis.dead_letters import DeadLetters
 from chassis.ids import new_id
@@ -47,7 +47,7 @@ def sees(rows):
 @pytest.fixture
 async def strict(broker):
     """The ledger's queue gives a parcel up that comes back a second time, as the policy of a service does at 50."""
-    limits = {"x-delivery-limit": 1, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": DEAD}
+    limits = {"x-delivery-limit": 1, "x-dead-letter-exchange": given_up_of(SERVICE)}
     await broker.channel.queue_delete(SERVICE)
     await (await broker.channel.get_queue(DEAD)).purge()
     queue = await broker.channel.declare_queue(SERVICE, durable=True, arguments={"x-queue-type": "quorum", **limits})
@@ -135,6 +135,19 @@ async def test_what_somebody_put_there_by_hand_is_parked_too(strict, working, se
             "SELECT index, topic, split_part(last_error, E'\\n', 1) FROM $S.deferred",
             (-1, DEAD, "dead-lettered by the broker: put there by hand"),
         )
+
+
+async def test_what_a_publisher_says_of_its_death_does_not_make_a_message_another_services(strict, working, sees):
+    said = {"queue": SERVICE, "reason": "expired", "count": 2**62, "exchange": "x", "routing-keys": ["user.erased"]}
+    message = aio_pika.Message(
+        encode([enveloped(refunded())]), message_id=str(new_id()), expiration=0.001, headers={"x-death": [said]}
+    )
+    exchange = await strict.channel.get_exchange(exchange_of("payment_service"))
+    await exchange.publish(message, "refund.succeeded")
+    await eventually(lambda: holds(strict, 1))
+
+    async with working():
+        await sees("SELECT topic, index, attempts < 3, state FROM $S.deferred", ("refund.succeeded", 0, True, "parked"))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from chassis.app import opened
 from chassis.ids import new_id
 from chassis.relay import Relay
 from chassis.tasks import forever, running
-from contracts.envelope import CONTENT_TYPE, decode, encode
+from contracts.envelope import CONTENT_TYPE, MESSAGE_BYTES, decode, encode
 from tests.support.envelopes import enveloped
 from tests.support.eventually import eventually
 from tests.support.ledger import SERVICE, Credit, refunded
@@ -78,6 +78,18 @@ async def test_a_parcel_travels_as_a_batch_of_cloudevents_that_the_official_sdk_
     read = [JSONFormat().read(None, json.dumps(each)) for each in json.loads(message.body)]
     assert [each.get_data()["amount"]["amount"] for each in read] == [1, 2]
     assert {each.get_type() for each in read} == {"refund.succeeded"}
+
+
+async def test_what_is_larger_than_the_broker_takes_keeps_nothing_else_from_being_told(relay, told, rows, published):
+    parcel = await told()
+    await rows("UPDATE $S.outbox SET events = events || $1 RETURNING 1", " " * MESSAGE_BYTES)
+    other = await told()
+
+    async with relaying(relay):
+        await eventually(lambda: _one(published))
+
+    assert await published() == {other}
+    assert await rows("SELECT id FROM $S.outbox WHERE attempts = 1") == [(parcel,)]
 
 
 @pytest.mark.usefixtures("broker")

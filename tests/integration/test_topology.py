@@ -79,7 +79,7 @@ async def test_what_comes_back_too_often_is_a_dead_letter(shop):
     await eventually(lambda: _has_one(shop))
     dead = await (await shop.channel.get_queue("order_service.dead")).get(timeout=5)
     await dead.ack()
-    assert dead.body == b"poison"
+    assert (dead.body, dead.routing_key) == (b"poison", "stock.reserved")
 
 
 async def _has_one(shop):

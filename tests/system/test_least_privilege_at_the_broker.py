@@ -11,7 +11,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import DeliveryError
 from aiormq.exceptions import ChannelAccessRefused
 
-from chassis.broker import dead_letters_of, exchange_of
+from chassis.broker import dead_letters_of, exchange_of, given_up_of
 from chassis.ids import new_id
 from contracts.catalogue import TELLERS
 from ordermill.services import SERVICES
@@ -79,6 +79,8 @@ def at_home(service: str) -> dict[str, Try]:
         "binds its queue": with_queue(service, lambda queue: queue.bind("order_service.events", "#")),
         "publishes to its queue": publishes("", service),
         "publishes to everybody": publishes("amq.fanout", "x"),
+        "gives up what it likes": publishes(given_up_of(service), "order.created"),
+        "tells what it gives up": between(given_up_of(service), exchange_of(service)),
         **{
             f"tells {word} as its own": publishes(exchange_of(service), f"{word}.created")
             for word, owner in TELLERS.items()
@@ -94,6 +96,7 @@ def elsewhere(service: str, other: str) -> dict[str, Try]:
         for word, owner in TELLERS.items()
         if owner == other
     }
+    tries[f"gives up for {other}"] = publishes(given_up_of(other), "order.created")
     tries[f"hears {other}"] = between(exchange_of(other), exchange_of(service))
     tries[f"is heard by {other}"] = between(exchange_of(service), exchange_of(other))
     for queue in (other, dead_letters_of(other)):
