@@ -8,12 +8,15 @@ import json
 import re
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from email.policy import EmailPolicy
 from functools import lru_cache
 from html import escape
+from http import HTTPStatus
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, cast
 from uuid import uuid4
@@ -21,9 +24,12 @@ from uuid import uuid4
 import uvicorn
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ordermill.ports import HOST
 from ordermill.serving import Server
@@ -126,6 +132,26 @@ def _is_json(line: str) -> bool:
     return True
 
 
+class _OwnNames:
+    """Refuses who asks for it by a name of the public DNS: a page can have its own one point here, and read mails."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        ours = scope["type"] != "http" or is_near(Headers(scope=scope).get("host", ""))
+        answer = self._app if ours else PlainTextResponse("Ask for it by its address.", HTTPStatus.MISDIRECTED_REQUEST)
+        await answer(scope, receive, send)
+
+
+def is_near(host: str) -> bool:
+    """Whether a host is named by its address, by one word, or under a domain that no public server answers for."""
+    name = re.sub(r":\d+$", "", host.lower()).rstrip(".").strip("[]")
+    with suppress(ValueError):
+        return bool(ip_address(name))
+    return "." not in name or name.endswith((".localhost", ".local", ".internal"))
+
+
 def application(mailbox: Mailbox) -> Starlette:
     """The HTTP side: the mails as JSON, as a page, and the probes."""
 
@@ -152,9 +178,9 @@ def application(mailbox: Mailbox) -> Starlette:
             Route("/messages", list_messages, methods=["GET"]),
             Route("/messages", delete_messages, methods=["DELETE"]),
             Route("/messages/{id}", get_message),
-            Route("/livez", alive),
-            Route("/readyz", alive),
-        ]
+            *(Route(path, alive) for path in ("/livez", "/readyz")),
+        ],
+        middleware=[Middleware(_OwnNames)],
     )
 
 

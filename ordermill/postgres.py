@@ -5,7 +5,6 @@ Durable as in production (fsync on, checksums); it listens on 127.0.0.1 only and
 
 import asyncio
 import importlib.util
-import os
 import shutil
 import signal
 import subprocess
@@ -89,7 +88,7 @@ class Postgres:
         return self._serving(binaries, data, user, settings)
 
     def _serving(self, binaries: Path, data: Path, user: User | None, more: Mapping[str, str]) -> Spec:
-        _write_settings(data, {**self._settings(binaries), **more})
+        _write_settings(data, {**self._settings(binaries), **more}, user)
         return Spec(
             name="postgres",
             argv=(str(binaries / "postgres"), "-D", str(data), "-c", f"port={self.port}"),
@@ -150,9 +149,7 @@ def _initialise(binaries: Path, root: Path, password: str, user: User | None) ->
     """Make the cluster in a draft folder and rename it, so that a crash never leaves half a one."""
     draft, secret = root / "draft", root / "password"
     shutil.rmtree(draft, ignore_errors=True)
-    secret.touch(0o600)
-    secret.write_text(password)
-    hand_over(secret, user)
+    _put(secret, password, user)
     options = ("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--data-checksums")
     run([str(binaries / "initdb"), "-D", str(draft), "-U", OWNER, f"--pwfile={secret}", *options], user)
     secret.unlink()
@@ -180,16 +177,17 @@ def run(argv: list[str], user: User | None = None, text: str = "", **environment
     return str(done.stdout)
 
 
-def _write_settings(data: Path, settings: Mapping[str, str]) -> None:
+def _write_settings(data: Path, settings: Mapping[str, str], user: User | None) -> None:
     lines = "".join(f"{name} = {value}\n" for name, value in settings.items())
-    owner = (data / "PG_VERSION").stat()
-    ours = data / "ordermill.conf"
-    ours.write_text(lines)
-    os.chown(ours, owner.st_uid, owner.st_gid)
+    _put(data / "ordermill.conf", lines, user)
     main = data / "postgresql.conf"
-    if "include 'ordermill.conf'" not in main.read_text():
-        with main.open("a") as configuration:
-            configuration.write("\ninclude 'ordermill.conf'\n")
+    if "include 'ordermill.conf'" not in (known := run(["/bin/cat", str(main)], user)):
+        _put(main, f"{known}\ninclude 'ordermill.conf'\n", user)
+
+
+def _put(file: Path, text: str, user: User | None) -> None:
+    """Write a file of the server's user, as that user, who may have put a link to another's in its place."""
+    run(["/bin/sh", "-c", 'umask 077; cat > "$1.new" && mv -f "$1.new" "$1"', "sh", str(file)], user, text)
 
 
 async def await_orphans(data: Path) -> None:

@@ -92,15 +92,24 @@ def _same_version(chosen: Backup) -> None:
 
 def _draft(root: Path, chosen: Backup, tell: Tell) -> Path:
     """A copy of the backup, with what this checkout still has of the log and the archive may not have yet."""
+    _refuse_links(chosen.data)
     accounts.remove(root / postgres.RESTORED)
     draft = root / DRAFT
     accounts.remove(draft)
     tell(f"copying {chosen.folder}")
     shutil.copytree(chosen.data, draft, symlinks=True)
     for file in _kept_log(root, chosen):
-        shutil.copy2(file, draft / "pg_wal" / file.name)
+        shutil.copy2(file, draft / "pg_wal" / file.name, follow_symlinks=False)
     (draft / "recovery.signal").touch()
     return draft
+
+
+def _refuse_links(data: Path) -> None:
+    """A backup is copied, and written into, as whoever restores it: a link in it would lead out of it."""
+    for each in data.rglob("*"):
+        if each.is_symlink() or not (each.is_file() or each.is_dir()):
+            cause = f"{each} is no file and no folder; a backup has nothing else."
+            raise Failure(cause, "Name a folder that `ordermill backup` has made.")
 
 
 def _kept_log(root: Path, chosen: Backup) -> Iterator[Path]:

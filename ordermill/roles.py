@@ -9,6 +9,10 @@ from ordermill.services import SERVICES
 PROVIDER = "provider"
 AUDITOR = "auditor"
 
+# Large objects are in no schema: whoever may connect makes them, reads its own, and fills the disk where nobody looks.
+# Only their owner, a superuser, can take this from PUBLIC; where we are none, PostgreSQL says so and it stays.
+_NOBODY = "REVOKE EXECUTE ON FUNCTION lo_create(oid), lo_creat(integer), lo_from_bytea(oid, bytea) FROM PUBLIC"
+
 # A service reads by key and by index. A plan that was made while its tables were empty must not read them whole
 # when they are full, and one plan a statement will do.
 _ROLE = """
@@ -70,6 +74,7 @@ async def create_roles(url: str, passwords: Mapping[str, str]) -> None:
     try:
         database = await _name_of(connection)
         room = int(await connection.fetchval("SHOW max_connections")) // 2  # that one takes them all keeps nobody out
+        await connection.execute(_NOBODY)
         for role, password in passwords.items():
             statements = _ROLE if role == PROVIDER else _ROLE + _VERSION
             await connection.execute(statements.format(role=role, password=password, database=database, room=room))

@@ -39,6 +39,8 @@ NOBODY_MAY = (
     "SELECT pg_read_file('PG_VERSION')",
     "SELECT pg_ls_dir('.')",
     "SELECT lo_import('/etc/hostname')",
+    "SELECT lo_create(0)",
+    "SELECT lo_from_bytea(0, 'mine')",
     "SELECT rolpassword FROM pg_authid",
     "ALTER SYSTEM SET fsync = off",
     "SELECT pg_reload_conf()",

@@ -387,6 +387,34 @@ def test_a_damaged_backup_is_noticed_before_anything_is_touched(stopped):
     assert not (stopped.data.parent / "restoring").exists()
 
 
+def test_a_backup_with_a_link_in_it_is_refused_since_it_would_lead_out_of_it(stopped, tmp_path):
+    [made] = backup.stored_in(stopped.state.root / "backups")
+    (made.data / "recovery.signal").symlink_to(tmp_path / "elsewhere")
+
+    with pytest.raises(Failure, match=r"recovery\.signal is no file and no folder"):
+        _restored(stopped)
+
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_where_the_servers_user_has_put_a_link_nobody_elses_file_is_written(stopped, tmp_path):
+    other = tmp_path / "other"
+    other.write_text("another's")
+    before = other.stat()
+    settings = stopped.data / "ordermill.conf"
+    settings.unlink()
+    settings.symlink_to(other)
+
+    Postgres(stopped.data.parent, tmp_path / "log", 1, "secret").prepare()
+
+    assert (other.read_text(), other.stat().st_uid, other.stat().st_mode) == (
+        "another's",
+        before.st_uid,
+        before.st_mode,
+    )
+    assert "max_connections" in settings.read_text()
+
+
 def test_a_backup_of_another_version_is_refused(stopped):
     [made] = backup.stored_in(stopped.state.root / "backups")
     (made.data / "PG_VERSION").write_text("9\n")

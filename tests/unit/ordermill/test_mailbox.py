@@ -44,6 +44,23 @@ def taken(subject="Your order", to="ada@example.com"):
     return read_mail(bytes(a_mail(subject, to)), "shop@example.com", [to])
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1:8025", "[::1]:8025", "localhost:8025", "mailbox", "shop.localhost"])
+async def test_whoever_asks_for_it_by_a_near_name_is_answered(client, host):
+    assert (await client.get("/messages", headers={"Host": host})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8025", "127.0.0.1.evil.example", "localhost.evil.example"]
+)
+async def test_a_page_whose_name_was_made_to_point_here_reads_no_mails(client, mailbox, host):
+    mailbox.add(taken())
+
+    answers = [await client.request(method, "/messages", headers={"Host": host}) for method in ("GET", "DELETE")]
+
+    assert [answer.status_code for answer in answers] == [421, 421]
+    assert len(mailbox.mails) == 1
+
+
 async def test_a_mail_is_shown_with_all_its_parts(client, mailbox):
     mailbox.add(taken())
 
