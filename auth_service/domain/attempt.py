@@ -44,7 +44,8 @@ class Tries:
         Raises:
             TooManyTries: when it comes too early.
         """
-        if now < self.free_at:
+        # Without enough failures there is nothing to wait for: the time of another one's transaction may be ahead of ours.
+        if self.failures >= free and now < self.free_at:
             raise TooManyTries(self.free_at - now)
         failures = 1 if now - self.last_at > FORGOTTEN_AFTER else self.failures + 1
         wait = SHORTEST * 2 ** min(failures - free, _DOUBLINGS) if failures >= free else timedelta()

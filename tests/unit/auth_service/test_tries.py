@@ -56,6 +56,12 @@ def test_a_try_that_comes_too_early_counts_for_nothing():
     assert accounts.store.things == before
 
 
+def test_whoever_signs_in_beside_another_process_whose_clock_is_ahead_waits_for_nothing():
+    accounts = Accounts(a_count(place=HOME, free_at=NOW + timedelta(milliseconds=20)))
+
+    assert waits(accounts, tried(place=HOME)) == 0
+
+
 def test_failures_elsewhere_add_up_whatever_place_they_come_from():
     accounts = Accounts()
     for number in range(FREE):
