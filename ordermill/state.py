@@ -5,9 +5,10 @@ import hashlib
 import json
 import os
 import secrets
+import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -164,7 +165,7 @@ class State:
         if len(os.fsencode(beside)) <= SOCKET_PATH_LIMIT:
             return beside
         digest = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:16]
-        return Path(tempfile.gettempdir()) / f"ordermill-{os.getuid()}-{digest}.sock"
+        return _own_folder(Path(tempfile.gettempdir()) / f"ordermill-{os.getuid()}") / f"{digest}.sock"
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -182,6 +183,17 @@ class State:
                 return False
         except Failure:
             return True
+
+
+def _own_folder(folder: Path) -> Path:
+    """A folder that nobody else gets into. Raises Failure when somebody else was there first: secrets go through it."""
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    seen = folder.lstat()
+    if not stat.S_ISDIR(seen.st_mode) or seen.st_uid != os.getuid() or seen.st_mode & 0o077:
+        cause = f"{folder} is not ours alone, and the checkout's own path is too long for a socket."
+        raise Failure(cause, "Move the checkout to a shorter path, or set TMPDIR to a folder of yours.")
+    return folder
 
 
 @contextmanager

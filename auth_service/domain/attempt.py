@@ -44,7 +44,7 @@ class Tries:
         Raises:
             TooManyTries: when it comes too early.
         """
-        # Without enough failures there is nothing to wait for: the time of another one's transaction may be ahead of ours.
+        # Without enough failures nobody waits, although the time of another transaction may be ahead of ours.
         if self.failures >= free and now < self.free_at:
             raise TooManyTries(self.free_at - now)
         failures = 1 if now - self.last_at > FORGOTTEN_AFTER else self.failures + 1

@@ -169,8 +169,9 @@ async def test_a_parcel_that_cannot_be_read_is_parked_and_acknowledged(broker, w
 
 
 async def test_a_subject_that_postgresql_cannot_compare_cannot_be_read(broker, working, sees):
-    body = b'[{"id":"%s","type":"refund.failed","source":"/x","subject":"a\\u0000","time":"2026-01-01T00:00:00Z",' % (
-        str(uuid4()).encode()
+    body = (
+        b'[{"id":"%s","type":"refund.failed","source":"/payment_service","subject":"a\\u0000","time":"2026-01-01T00:00:00Z",'
+        % (str(uuid4()).encode())
     )
     rest = b'"dataschema":"x","sequence":"1","correlationid":"r","causationid":"%s","data":{"order_id":"%s",' % (
         (str(uuid4()).encode(),) * 2

@@ -3,6 +3,7 @@
 import os
 import socket
 import stat
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -143,6 +144,26 @@ def test_the_control_socket_fits_into_a_socket_address_however_deep_the_checkout
 
     assert shallow.control_socket == Path("/srv/shop/.ordermill/control.sock")
     assert len(os.fsencode(deep.control_socket)) <= SOCKET_PATH_LIMIT
+    assert deep.control_socket.parent.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("taken", ["by a link", "by a file", "by a folder that others get into"])
+def test_a_socket_is_put_nowhere_where_somebody_else_was_first_since_secrets_go_through_it(
+    tmp_path, monkeypatch, taken
+):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    ours = tmp_path / f"ordermill-{os.getuid()}"
+    match taken:
+        case "by a link":
+            ours.symlink_to(tmp_path)
+        case "by a file":
+            ours.touch()
+        case _:
+            ours.mkdir()
+            ours.chmod(0o755)
+
+    with pytest.raises(Failure, match="is not ours alone"):
+        State(tmp_path / ("d" * 120)).control_socket  # noqa: B018 -- asking for it is the attempt
 
 
 def test_the_folder_is_in_the_checkout_unless_the_environment_names_another(monkeypatch, tmp_path):
