@@ -195,16 +195,18 @@ async def test_a_payment_without_a_doubt_is_not_settled_by_hand(payments):
     await payments.staff("POST", f"/payments/{typeid('pay', new_id())}/resolve", json=body, status=404)
 
 
-async def test_a_charge_in_doubt_is_settled_with_the_books(payments):
-    order_id = await payments.asked("tok_timeout")
-    payment = await payments.reaches(order_id, "unknown")
-    await payments.booked("UPDATE provider.charges SET visible_at = now() RETURNING 1")
-    body = {"outcome": "captured", "evidence": "their statement"}
+async def test_a_charge_in_doubt_is_settled_with_the_books(settings):
+    async with at_work(settings, loops=False) as payments:
+        order_id = await payments.asked("tok_timeout")
+        await charging.step(payments.parts)
+        payment = await payments.reaches(order_id, "unknown")
+        await payments.booked("UPDATE provider.charges SET visible_at = now() RETURNING 1")
+        body = {"outcome": "captured", "evidence": "their statement"}
 
-    await payments.staff("POST", f"/payments/{payment['id']}/resolve", json=body)
+        await payments.staff("POST", f"/payments/{payment['id']}/resolve", json=body)
 
-    assert (await payments.of_order(order_id))["status"] == "captured"
-    assert await payments.told(order_id) == ["payment.succeeded"]
+        assert (await payments.of_order(order_id))["status"] == "captured"
+        assert await payments.told(order_id) == ["payment.succeeded"]
 
 
 async def test_a_charge_in_doubt_is_not_declined_while_the_books_are_silent_and_lands_later(settings):
