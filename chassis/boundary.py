@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from chassis import context, tracing
 from chassis.logging import Line, info_each
 from chassis.problems import Problem, not_json, of_status
+from chassis.refusing import has_body
 from chassis.telemetry import REQUEST_SECONDS, REQUESTS
 
 BODY_LIMIT = 64 * 1024
@@ -64,7 +65,7 @@ class Boundary:
             else:
                 await self._app(exchange.scope, exchange.receive, exchange.send)
         except _TooLarge:
-            await exchange.problem(Problem("body_too_large", "At most 64 KiB."))
+            await exchange.problem(of_status(HTTPStatus.REQUEST_ENTITY_TOO_LARGE))
         except asyncio.CancelledError:  # the process ends, and waits no longer for this answer
             await exchange.problem(Problem("unavailable", "This process ends before the answer is known. Try again."))
             raise
@@ -156,9 +157,9 @@ class _Exchange:
 def _unacceptable(method: str, headers: Headers) -> Problem | None:
     length = headers.get(b"content-length", b"")
     if length.isdigit() and int(length) > BODY_LIMIT:
-        return Problem("body_too_large", "At most 64 KiB.")
-    has_body = length not in {b"", b"0"} or b"transfer-encoding" in headers
+        return of_status(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
     media_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-    if method in _WITH_BODY and has_body and media_type not in _MEDIA_TYPES and not media_type.endswith(b"+json"):
+    is_taken = media_type in _MEDIA_TYPES or media_type.endswith(b"+json")
+    if method in _WITH_BODY and has_body(headers) and not is_taken:
         return not_json()
     return None

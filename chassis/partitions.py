@@ -82,7 +82,7 @@ def drop_partitions(execute: Callable[[str], object], schema: str) -> None:
 def note_what_is_kept(execute: Callable[[str], object], schema: str) -> None:
     """For a migration: the table `kept` is there, and from now on says what was dropped and what will be."""
     execute(_NOTE_THE_PAST.format(schema=schema))
-    execute(_MAINTAIN.format(schema=schema, note=_NOTE.format(schema=schema)))
+    keep_a_day(execute, schema)
 
 
 def keep_a_day(execute: Callable[[str], object], schema: str) -> None:

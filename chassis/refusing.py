@@ -1,6 +1,6 @@
 """The answer to one request too many, made of ready bytes: two refusals cost less than a twentieth of an order."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 from pydantic_core import to_json
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
@@ -31,10 +31,9 @@ def refusal(path: bytes, request_id: bytes, *, is_kept: bool = True, is_head: bo
     return _HEAD % (len(body), known, b"keep-alive" if is_kept else b"close") + (b"" if is_head else body)
 
 
-def has_body(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+def has_body(headers: Mapping[bytes, bytes]) -> bool:
     """Whether a request's head announces a body."""
-    lengths = dict(headers)
-    return b"transfer-encoding" in lengths or lengths.get(b"content-length", b"0") != b"0"
+    return headers.get(b"content-length", b"") not in {b"", b"0"} or b"transfer-encoding" in headers
 
 
 def spelled_out(problem: Problem, url: bytes) -> bytes:

@@ -93,7 +93,7 @@ class Wire(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The head is whole, the request can be answered."""
-        if self.parser.should_upgrade() and has_body(self.headers):
+        if self.parser.should_upgrade() and has_body(dict(self.headers)):
             # The parser takes what follows such a head for another protocol's, or for the next request.
             self._refusal = NO_OTHER
             raise ValueError  # so that the parser ends
