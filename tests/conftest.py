@@ -3,11 +3,10 @@
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from coverage import Coverage
 
 from tests.support.database import a_copy, make_template
 from tests.support.servers import server_url
@@ -24,28 +23,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 # A file is one process's, and those that take minutes begin first: else one process works on while the other is idle.
-LONG = ("tests/stateful/test_any_sequence.py", "tests/simulation/", "tests/stateful/", "tests/attacks/")
+LONG = (
+    *(f"tests/stateful/test_{name}.py" for name in ("any_sequence", "bugs_are_noticed")),
+    "tests/simulation/",
+    "tests/attacks/test_any_request.py",
+    *(f"tests/system/test_{name}.py" for name in ("ending", "restoring", "stuck", "a_cluster_of_brokers", "upgrading")),
+    "tests/unit/ordermill/test_backup_and_restore.py",
+)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: next((n for n, name in enumerate(LONG) if item.nodeid.startswith(name)), len(LONG)))
-
-
-# They go through the same code so often that measuring it takes a third of their time, and what they reach others do.
-UNMEASURED = ("tests/stateful/", "tests/simulation/")
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Iterator[object]:
-    measuring = Coverage.current() if item.nodeid.startswith(UNMEASURED) else None
-    if measuring is None:
-        return (yield)
-    measuring.stop()
-    try:
-        return (yield)
-    finally:
-        measuring.start()
 
 
 @pytest.fixture(scope="session")

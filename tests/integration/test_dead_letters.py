@@ -35,7 +35,7 @@ def looks_often(monkeypatch):
 
 @pytest.fixture
 def sees(rows):
-    async def sees(statement, *expected, within=10):
+    async def sees(statement, *expected, within=60):
         async def so():
             return await rows(statement) == list(expected)
 
@@ -68,7 +68,7 @@ def working(parts, cable):
             consumer = Consumer(SERVICE, cable.url, parts.database, parts.pipeline, parts.work)
             run = forever("consumer", consumer.run, longest_pause=0.2)
             async with running(parts.pipeline.run()), running(run):
-                await eventually(lambda: consumer.consuming, within=10)
+                await eventually(lambda: consumer.consuming)
                 yield
 
     return working
@@ -167,7 +167,7 @@ async def test_a_dead_letter_is_not_acknowledged_before_it_is_parked(strict, par
         async with running(forever("consumer", consumer.run, longest_pause=0.2)):
             await eventually(lambda: in_vain)
             cable.cut()
-        await eventually(lambda: holds(strict, 1), within=15)
+        await eventually(lambda: holds(strict, 1))
 
         await parts.database.open()
         async with running(forever("consumer", consumer.run, longest_pause=0.2)):
@@ -232,7 +232,7 @@ async def test_an_event_that_kills_its_process_is_parked_at_the_third_start_and_
 
         worker.deadly.unlink()
         assert await retry((parcel, 1)) == [(parcel, 1)]
-        await sees(BALANCES, (1,), (2,), (3,), (4,), (DEADLY,), within=60)
+        await sees(BALANCES, (1,), (2,), (3,), (4,), (DEADLY,))
         await sees("SELECT 1 FROM $S.deferred")
         assert worker.deaths == [137] * 3
 

@@ -1,7 +1,6 @@
 """``--seed N`` replays one seed, and nothing else of the simulation."""
 
 import gc
-import sys
 from collections.abc import Iterator
 
 import pytest
@@ -18,14 +17,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(autouse=True, scope="module")
-def unmeasured() -> Iterator[None]:
-    """No coverage is counted here: what a line does shows elsewhere, and this runs each of them a million times.
-
-    Nor is garbage looked for in what was imported.
-    """
-    tracing = sys.gettrace()
-    sys.settrace(None)
+def no_garbage_is_looked_for_in_what_was_imported() -> Iterator[None]:
     gc.freeze()
     yield
     gc.unfreeze()
-    sys.settrace(tracing)

@@ -15,7 +15,9 @@ class Faults:
     """Probabilities. Without arguments nothing goes wrong."""
 
     # of a process, each time that one of its tasks comes to rest
-    killed: float = _often(0, 0.02, 0.04, 0.06, 0.08)
+    killed: float = _often(0, 0.04, 0.06, 0.08)
+    # the same, where this run waits for the first time: hardly any crash would hit a place that is seldom reached
+    killed_at_first: float = _often(0, 0.2, 0.4, 0.6)
     stopped: float = _often(0, 0, 0.0005, 0.002)
     frozen: float = _often(0, 0, 0.0005, 0.002)
     # of a statement or a commit

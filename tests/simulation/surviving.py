@@ -52,27 +52,25 @@ class Survived:
 
 
 def survived(part: int) -> Survived:
-    """A part of all seeds: every ``PARTS``th one. A point that no crash has hit by then is aimed at, in a run in which
-    it was seen: that is the same up to there, but for what is not drawn from the seed, so that several are tried.
+    """A part of all seeds: every ``PARTS``th one. At points that no crash has hit by then it is aimed, at all of a run
+    together: that run is the same up to the first, but for what is not drawn from the seed, so that several are tried.
     """
     total = Survived()
     for seed in _seeds(part):
         if total.orders * PARTS >= ORDERS and total.crashes * PARTS >= CRASHES:
             break
         total.add(seed)
-    aimed = set[Point]()
-    while missing := [point for point in total.never_crashed if point not in aimed]:
-        for point in missing:
-            aimed.add(point)
-            _aim(total, point)
+    for nth in range(AIMS):
+        for point in total.never_crashed:
+            _aim(total, point, nth)
     return total
 
 
-def _aim(total: Survived, point: Point) -> None:
-    for run in total.seen[point][:AIMS]:
-        if point in total.crashed:
-            return
-        total.add(*run, str(point))
+def _aim(total: Survived, point: Point, nth: int) -> None:
+    if point in total.crashed or nth >= len(total.seen[point]):
+        return
+    run = total.seen[point][nth]
+    total.add(*run, *(str(each) for each in total.never_crashed if run in total.seen[each]))
 
 
 def _seeds(part: int) -> Iterable[int]:

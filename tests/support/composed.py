@@ -1,6 +1,7 @@
 """compose.yaml as its readers see it: merged, with the defaults of its variables."""
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,13 @@ def text() -> str:
 
 def services() -> dict[str, dict[str, Any]]:
     """What each service of the file says, as if no variable were set."""
-    found: dict[str, dict[str, Any]] = _told(yaml.safe_load(text())["services"])
+    found: dict[str, dict[str, Any]] = _told(_written())
     return found
+
+
+@cache
+def _written() -> Any:
+    return yaml.load(text(), yaml.CSafeLoader)["services"]
 
 
 def _told(part: Any) -> Any:

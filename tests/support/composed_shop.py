@@ -43,7 +43,7 @@ class ComposedShop:
     async def up(self, *words: str) -> None:
         """Returns when the door is open."""
         await self.compose("up", "--detach", *words)
-        await eventually(answers_ok(self.port, "/readyz"), within=60)
+        await eventually(answers_ok(self.port, "/readyz"))
 
     async def command(self, *words: str) -> str:
         """What an `ordermill` command says, run as compose.yaml says."""

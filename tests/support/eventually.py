@@ -5,7 +5,7 @@ import inspect
 from collections.abc import Awaitable, Callable
 
 
-async def eventually(is_so: Callable[[], bool | Awaitable[bool]], *, within: float = 20.0) -> None:
+async def eventually(is_so: Callable[[], bool | Awaitable[bool]], *, within: float = 60.0) -> None:
     """Returns as soon as the condition holds.
 
     Raises:

@@ -148,7 +148,7 @@ class LivelyShop:
                 await retry_deferred(parts)
             return not rows and not await self._deferred()
 
-        await eventually(nothing_waits, within=60)
+        await eventually(nothing_waits)
 
     async def _deferred(self) -> list[Any]:
         deferred = " UNION ALL ".join(f"SELECT 1 FROM {name}.deferred WHERE state = 'deferred'" for name in SERVICES)  # noqa: S608 -- our own words
@@ -173,7 +173,7 @@ class LivelyShop:
         async def nothing_happens() -> bool:
             await self.carry(shuffled=shuffled)
             await charging.step(payments)
-            await eventually(lambda: not payments.own.out, within=60)
+            await eventually(lambda: not payments.own.out)
             for step in (webhooks.tell_step, webhooks.apply_step):
                 await step(payments)
             await orders.service.loops[0].step(orders)

@@ -19,7 +19,7 @@ async def statuses(shop: RunningShop, ids: Sequence[UUID]) -> Counter[str]:
 
 
 async def confirmed_once(
-    shop: RunningShop, customer: Person, orders: Sequence[Mapping[str, Any]], sku: str, within: float = 45.0
+    shop: RunningShop, customer: Person, orders: Sequence[Mapping[str, Any]], sku: str, within: float = 60.0
 ) -> None:
     """Every order that was accepted is confirmed, charged once and told of in one mail, and there are no others."""
     ids = [uuid_of(order) for order in orders]

@@ -67,7 +67,7 @@ class Person:
         now: dict[str, Any] = await self.get(f"/orders/{order['id']}")
         return now
 
-    async def reaches(self, order: dict[str, Any], within: float = 10.0, **expected: Any) -> dict[str, Any]:
+    async def reaches(self, order: dict[str, Any], within: float = 60.0, **expected: Any) -> dict[str, Any]:
         """The order, once these fields have these values. Raises AssertionError with what it is instead."""
         last: dict[str, Any] = {}
 
@@ -108,7 +108,7 @@ class Insistent:
         self.refused: list[httpx2.Response] = []
         self.cut = 0
 
-    async def order(self, body: dict[str, Any], within: float = 45.0) -> dict[str, Any]:
+    async def order(self, body: dict[str, Any], within: float = 60.0) -> dict[str, Any]:
         key, accepted = a_key(), []
 
         async def is_accepted() -> bool:
@@ -126,7 +126,7 @@ class Insistent:
         await eventually(is_accepted, within=within)
         return accepted[0]
 
-    async def orders(self, count: int, sku: str, within: float = 45.0) -> list[dict[str, Any]]:
+    async def orders(self, count: int, sku: str, within: float = 60.0) -> list[dict[str, Any]]:
         return await asyncio.gather(*(self.order(an_order_for(sku), within) for _ in range(count)))
 
 
@@ -162,5 +162,5 @@ async def a_product(staff: Person, stock: int = 10, price: int = 1000) -> str:
     async def is_known_to_orders() -> bool:
         return (await staff.post("/quotes", {"lines": [{"sku": sku, "quantity": 1}]})).status_code == 200
 
-    await eventually(is_known_to_orders, within=15)
+    await eventually(is_known_to_orders)
     return sku

@@ -121,12 +121,13 @@ Way = tuple[str, str, int]
 def ways(manifests: list[Manifest], places: list[Place], ports: Iterable[int]) -> set[Way]:
     """Who reaches whom at which port, by the network policies. Places that are not ours let everybody in and out."""
     policies = [policy["spec"] for policy in of_kind(manifests, "NetworkPolicy").values()]
+    out, into = ({each.name: _rules(policies, each, way) for each in places} for way in ("egress", "ingress"))
     return {
         (source.name, target.name, port)
         for source, target, port in product(places, places, ports)
         if (source.labels is not None or target.labels is not None)
-        and _lets(_rules(policies, source, "egress"), target, port, "to")
-        and _lets(_rules(policies, target, "ingress"), source, port, "from")
+        and _lets(out[source.name], target, port, "to")
+        and _lets(into[target.name], source, port, "from")
     }
 
 

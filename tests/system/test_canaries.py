@@ -135,7 +135,7 @@ async def _the_whole_story(shop: RunningShop, story: Story, staff: Person) -> di
     async def all_mails_are_there() -> bool:
         return len(await shop.mails(person.email)) >= 5
 
-    await eventually(all_mails_are_there, within=30)
+    await eventually(all_mails_are_there)
     return returned
 
 
@@ -165,7 +165,7 @@ async def test_personal_data_stays_in_its_places_and_goes_when_it_is_erased(
             return await in_the_database(shop, it) == {}
 
         try:
-            await eventually(nothing_is_left, within=20)
+            await eventually(nothing_is_left)
         except TimeoutError:
             assert await in_the_database(shop, it) == {}
         parcels = await tap.parcels()

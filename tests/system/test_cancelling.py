@@ -20,7 +20,7 @@ async def test_cancelling_while_the_card_is_charged_gives_everything_back(
 
     # then
     assert (answer.status_code, answer.json()["status"]) == (202, "cancelling")
-    after = await customer.reaches(order, status="cancelled", within=15)
+    after = await customer.reaches(order, status="cancelled")
     assert after["cancel_reason"] == "customer"
     assert await shop.net(uuid_of(order)) == 0
     assert await staff.stock_of(sku) == (10, 0)
@@ -101,7 +101,7 @@ async def test_cancelling_at_any_moment_ends_with_nothing_held_and_nothing_charg
 
     # then
     for person, order in cancelled:
-        await person.reaches(order, status="cancelled", within=20)
+        await person.reaches(order, status="cancelled")
         assert await shop.net(uuid_of(order)) == 0
     assert await staff.stock_of(sku) == (30, 0)
 

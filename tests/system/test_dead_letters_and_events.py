@@ -42,7 +42,7 @@ async def parked(shop: RunningShop, count: int) -> None:
         rows = await shop.rows("SELECT 1 FROM inventory_service.deferred WHERE state = 'parked'")
         return len(rows) == count
 
-    await eventually(are_parked, within=60)
+    await eventually(are_parked)
 
 
 async def test_what_was_parked_is_retried_by_its_group_and_each_order_is_confirmed_once(
@@ -79,7 +79,7 @@ async def test_everything_told_again_to_everybody_doubles_no_effect(
     other = await a_customer(client)
     cancelled = await other.ordered(await a_product(staff), wait=10)
     await other.cancel(cancelled)
-    await other.reaches(cancelled, within=45, status="cancelled")
+    await other.reaches(cancelled, within=60, status="cancelled")
     sku = await a_product(staff, stock=100)
     orders = [await customer.ordered(sku) for _ in range(5)]
     first = await _after_another(shop, customer, orders, sku)
@@ -107,10 +107,10 @@ async def _after_another(shop: RunningShop, customer: Person, orders: list[dict[
         tasks = "SELECT 1 FROM inventory_service.tasks WHERE order_id = $1"
         return await shop.rows(WAITING) == [] and len(await shop.rows(tasks, uuid_of(orders[-1]))) == 1
 
-    await eventually(lambda: _is_told(shop), within=45)
+    await eventually(lambda: _is_told(shop))
     orders.append(await customer.ordered(sku))
     await confirmed_once(shop, customer, orders, sku)
-    await eventually(is_over, within=45)
+    await eventually(is_over)
     return [(await shop.rows(statement))[0]["count"] for statement in EFFECTS]
 
 
@@ -121,7 +121,7 @@ async def _is_told(shop: RunningShop) -> bool:
 async def test_the_story_of_an_order_is_exported_over_all_services(shop: RunningShop, customer: Person, sku: str):
     # given
     order = await customer.ordered(sku, wait=10)
-    await eventually(lambda: _is_told(shop), within=45)
+    await eventually(lambda: _is_told(shop))
 
     # when
     exported = await shop.command("events", "export", "--order", order["id"])

@@ -126,7 +126,7 @@ async def test_an_edge_answers_whoever_has_asked_and_ends_streams_in_good_order(
         streaming = asyncio.create_task(_stream(replica.url, onlooker, unpaid))
         waiting = asyncio.create_task(_waits_for_an_order(replica.url, onlooker, sku))
         half_sent = asyncio.create_task(_half_sent(replica.port))
-        await eventually(lambda: len(traffic.orders) > 3 * CUSTOMERS, within=30)
+        await eventually(lambda: len(traffic.orders) > 3 * CUSTOMERS)
 
         # when
         replica.terminate()
@@ -141,7 +141,7 @@ async def test_an_edge_answers_whoever_has_asked_and_ends_streams_in_good_order(
         answer = await waiting
         assert answer.status_code == 201 or (answer.status_code == 503 and "Retry-After" in answer.headers)
         assert await half_sent == b""
-    await confirmed_once(shop, customer, traffic.orders, plenty, within=60)
+    await confirmed_once(shop, customer, traffic.orders, plenty)
 
 
 @pytest.mark.parametrize("words", [WORKERS, ("payment_service", "--role", "worker")], ids=["packed", "payment"])
@@ -153,7 +153,7 @@ async def test_a_worker_finishes_what_it_has_taken_and_the_others_go_on(
         await replica.ready()
         traffic = Traffic(shop.url, customer, plenty)
         flowing = asyncio.create_task(traffic.flow())
-        await eventually(lambda: len(traffic.orders) > 3 * CUSTOMERS, within=30)
+        await eventually(lambda: len(traffic.orders) > 3 * CUSTOMERS)
 
         # when
         replica.terminate()
@@ -164,7 +164,7 @@ async def test_a_worker_finishes_what_it_has_taken_and_the_others_go_on(
         traffic.is_open = False
         await flowing
         assert traffic.refused + traffic.cut == []
-    await confirmed_once(shop, customer, traffic.orders, plenty, within=60)
+    await confirmed_once(shop, customer, traffic.orders, plenty)
 
 
 async def _broker_frozen(replica: Replica) -> None:
@@ -173,7 +173,7 @@ async def _broker_frozen(replica: Replica) -> None:
 
 async def _broker_down(replica: Replica) -> None:
     replica.broker.unplug()
-    await eventually(lambda: _is_unready(replica), within=20)
+    await eventually(lambda: _is_unready(replica))
 
 
 async def _database_frozen(replica: Replica) -> None:
@@ -182,7 +182,7 @@ async def _database_frozen(replica: Replica) -> None:
 
 async def _database_down(replica: Replica) -> None:
     replica.database.unplug()
-    await eventually(lambda: _is_unready(replica), within=20)
+    await eventually(lambda: _is_unready(replica))
 
 
 async def _is_unready(replica: Replica) -> bool:
@@ -215,8 +215,8 @@ async def test_a_worker_that_hangs_in_a_handshake_ends_in_time(shop: RunningShop
     # given
     async with a_replica(shop, *WORKERS) as replica:
         replica.broker.freeze()
-        await eventually(replica.is_alive, within=60)
-        await eventually(lambda: replica.broker.carried > 0, within=20)
+        await eventually(replica.is_alive)
+        await eventually(lambda: replica.broker.carried > 0)
 
         # when
         replica.terminate()
@@ -235,7 +235,7 @@ async def test_an_edge_whose_database_is_away_or_frozen_tells_whoever_asks_and_e
         await replica.ready()
         traffic = Traffic(replica.url, customer, plenty)
         flowing = asyncio.create_task(traffic.flow())
-        await eventually(lambda: len(traffic.orders) > CUSTOMERS, within=30)
+        await eventually(lambda: len(traffic.orders) > CUSTOMERS)
         await harm(replica)
 
         # when

@@ -120,7 +120,7 @@ async def test_put_back_to_the_end_it_has_lost_nothing_that_was_told(shop: Runni
 async def _accepted(crowd: Crowd, more: int) -> None:
     """Returns when so many more orders were accepted."""
     enough = len(crowd.answered()) + more
-    await eventually(lambda: len(crowd.answered()) >= enough, within=60)
+    await eventually(lambda: len(crowd.answered()) >= enough)
 
 
 async def _stored(shop: RunningShop) -> set[UUID]:

@@ -68,7 +68,7 @@ async def test_a_lost_answer_over_http_is_looked_up_and_charged_once(split: Runn
     order = await customer.ordered(sku, token="tok_timeout")
 
     # then
-    await customer.reaches(order, status="confirmed", within=20)
+    await customer.reaches(order, status="confirmed")
     assert await split.charged(uuid_of(order)) == [1000]
 
 
@@ -86,7 +86,7 @@ async def test_the_providers_webhooks_come_over_http_signed_and_are_stored_once(
         return told == [3] and stored == ["applied"]
 
     # then
-    await eventually(is_told, within=25)
+    await eventually(is_told)
     assert (await customer.seen(order))["status"] == "confirmed"
 
     # and
@@ -103,7 +103,7 @@ async def test_cancelling_gives_stock_and_money_back(split: RunningShop, custome
     await customer.cancel(order)
 
     # then
-    await customer.reaches(order, status="cancelled", payment_status="refunded", within=15)
+    await customer.reaches(order, status="cancelled", payment_status="refunded")
     assert await split.net(uuid_of(order)) == 0
     assert await staff.stock_of(sku) == (10, 0)
 
@@ -123,7 +123,7 @@ async def test_whichever_process_is_killed_is_back_and_no_order_is_lost_or_doubl
         await split.back(name, killed, within=BACK_WITHIN)
 
     # then
-    await confirmed_once(split, customer, orders, sku, within=60)
+    await confirmed_once(split, customer, orders, sku)
     assert await staff.stock_of(sku) == (100, len(orders))
 
 

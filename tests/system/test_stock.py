@@ -31,7 +31,7 @@ async def test_two_hundred_orders_at_once_for_fifty_confirm_exactly_fifty(shop: 
 
     # then
     ids = [uuid_of(order) for order in orders]
-    await eventually(lambda: _none_is_open(shop, ids), within=40)
+    await eventually(lambda: _none_is_open(shop, ids))
     assert await _counted(shop, ids) == {"confirmed": 50, "rejected": 150}
     assert await staff.stock_of(sku) == (50, 50)
 

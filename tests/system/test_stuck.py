@@ -41,7 +41,7 @@ async def test_a_process_in_which_something_is_stuck_is_ended_and_comes_back(hur
         orders = [await customer.ordered(sku) for _ in range(5)]
         await hurt.back("shop.worker", before["pid"], within=60)
         assert (await hurt.processes())["shop.worker"]["restarts"] == before["restarts"] + 1
-        await confirmed_once(hurt, customer, orders, sku, within=60)
+        await confirmed_once(hurt, customer, orders, sku)
 
 
 async def _ages(replica: Replica) -> dict[str, float]:
@@ -69,7 +69,7 @@ async def test_while_broker_and_database_are_away_every_loop_comes_round_and_the
             last.update(ages)
             return all(rounds[name] for name in last)
 
-        await eventually(each_has_come_round, within=45)
+        await eventually(each_has_come_round)
 
         # then
         assert {name for name in last if name.endswith((" relay", " consumer"))} == {
@@ -81,4 +81,4 @@ async def test_while_broker_and_database_are_away_every_loop_comes_round_and_the
         # and
         for cable in (replica.broker, replica.database):
             (cable.thaw if how == "frozen" else cable.plug)()
-        await eventually(replica.is_ready, within=60)
+        await eventually(replica.is_ready)

@@ -64,11 +64,11 @@ async def test_the_process_shows_what_is_broken_until_it_is_mended(shop, monkeyp
 
     async with client, app.router.lifespan_context(app):
         # when
-        await eventually(is_broken, within=20)
+        await eventually(is_broken)
         ready = await client.get("/readyz")
         await shop.sql("UPDATE inventory_service.stock SET on_hand = on_hand - 1 WHERE sku = 'MUG-RED'")
-        await eventually(is_mended, within=20)
-        await eventually(all_are_shown, within=20)
+        await eventually(is_mended)
+        await eventually(all_are_shown)
         shown = await gauges(client)
 
     # then
@@ -104,7 +104,7 @@ async def test_everything_is_audited_once_a_day(shop):
 
     # when
     async with auditor.running():
-        await eventually(is_seen, within=20)
+        await eventually(is_seen)
 
     # then
     # What was parked on purpose is parked: nobody told the auditor.
@@ -178,7 +178,7 @@ async def test_it_looks_at_one_promise_after_the_other_and_passes_by_one_that_ca
     always = [each.id for each in INVARIANTS.values() if each.kind is Kind.ALWAYS]
 
     async with Auditor(told).running():
-        await eventually(lambda: len(looks) > len(always), within=20)
+        await eventually(lambda: len(looks) > len(always))
 
     assert looks[: len(always) + 1] == [(id_, timedelta(minutes=1), 7) for id_ in [*always, always[0]]]
 

@@ -182,7 +182,7 @@ async def test_ctrl_c_leaves_the_rest_parked_and_says_how_far_it_came(told, park
     async def are_under_way():
         return await ask(STATES) == [("deferred", 200), ("parked", 50)]
 
-    await eventually(are_under_way, within=30)
+    await eventually(are_under_way)
     process.send_signal(signal.SIGINT)
     out, err = await process.communicate()
 

@@ -33,7 +33,7 @@ async def _jwks() -> dict[str, object]:
     return {"keys": [dict(PAIR.public_jwk)]}
 
 
-async def comes_to(ask, expected, within: float = 30.0):
+async def comes_to(ask, expected, within: float = 60.0):
     """Returns as soon as the answer is what is expected."""
 
     async def is_so() -> bool:
@@ -93,7 +93,7 @@ class Payments:
         [payment] = listed.json()["data"]
         return payment
 
-    async def reaches(self, order_id: UUID, status: str, within: float = 30.0) -> dict:
+    async def reaches(self, order_id: UUID, status: str, within: float = 60.0) -> dict:
         async def ask():
             return (await self.of_order(order_id))["status"]
 

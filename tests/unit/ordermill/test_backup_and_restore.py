@@ -41,7 +41,7 @@ class Cluster:
             # Nobody cuts the power here, and a kill of the process loses nothing that it has written.
             argv = [*spec.argv, "-c", "fsync=off"]
             self._server = subprocess.Popen(argv, env=spec.env, cwd="/", stdout=log, stderr=log, **user)
-        asyncio.run(eventually(spec.ready, within=30))
+        asyncio.run(eventually(spec.ready))
 
     def end(self, number: signal.Signals = signal.SIGINT) -> None:
         if self._server:
@@ -69,7 +69,7 @@ class Cluster:
     def archive_now(self) -> None:
         """Returns when all that was committed is in the archive."""
         [segment] = self.execute("SELECT pg_walfile_name(pg_switch_wal())")
-        asyncio.run(eventually((archive.folder_of(self.state.archive, self.data) / segment).exists, within=20))
+        asyncio.run(eventually((archive.folder_of(self.state.archive, self.data) / segment).exists))
 
 
 @pytest.fixture
@@ -273,7 +273,7 @@ def test_a_restore_that_is_killed_changes_nothing_and_the_next_one_succeeds(clus
     argv = [sys.executable, "-m", "ordermill", "restore"]
     killed = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     log = cluster.state.log("restore")
-    asyncio.run(eventually(lambda: log.exists() and "redo starts" in log.read_text(), within=30))
+    asyncio.run(eventually(lambda: log.exists() and "redo starts" in log.read_text()))
     killed.kill()
     killed.wait()
 
@@ -493,7 +493,7 @@ def test_an_archive_that_takes_nothing_is_told_with_the_backup(cluster, archived
     async def stuck():
         return await backup.archiving_trouble(cluster.state.database_url) is not None
 
-    asyncio.run(eventually(stuck, within=20))
+    asyncio.run(eventually(stuck))
 
 
 def test_the_log_of_an_older_timeline_counts_only_up_to_where_the_next_one_began():

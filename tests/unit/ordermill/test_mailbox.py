@@ -158,7 +158,7 @@ async def test_the_process_keeps_mails_when_it_is_killed_and_ends_in_good_order_
         mails = (await client.get("/messages")).json()
     sender = aiosmtplib.SMTP(hostname=HOST, port=smtp)
     await sender.connect()
-    await asyncio.wait_for(supervisor.stop(), 10)
+    await asyncio.wait_for(supervisor.stop(), 60)
     sender.close()
 
     assert running.child.returncode == 0

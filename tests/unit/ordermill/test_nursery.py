@@ -66,7 +66,7 @@ async def test_what_was_forked_ends_with_the_nursery_and_comes_back_the_long_way
     running = await supervisor.start_ready(a_mailbox(state))
 
     os.kill(keeper.pid, signal.SIGKILL)
-    await eventually(lambda: running.restarts == 1 and running.status == "ready", within=10)
+    await eventually(lambda: running.restarts == 1 and running.status == "ready")
 
     assert psutil.Process(running.pid).ppid() == os.getpid()
     assert psutil.Process(running.pid).cmdline()[0] == sys.executable

@@ -164,4 +164,4 @@ def _directory_is_written(root):
 
 async def _kill(running):
     os.kill(running.pid, signal.SIGKILL)
-    await eventually(lambda: running.restarts == 1 and running.status == "ready", within=12)
+    await eventually(lambda: running.restarts == 1 and running.status == "ready")

