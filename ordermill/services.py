@@ -4,8 +4,6 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from ordermill.errors import Failure
-
 if TYPE_CHECKING:
     from chassis.app import Service
 
@@ -13,10 +11,7 @@ SERVICES = ("auth_service", "inventory_service", "order_service", "payment_servi
 
 
 def chosen(service: str | None) -> tuple[str, ...]:
-    """The one service that a person named, or all of them. Raises Failure when there is no such service."""
-    if service is not None and service not in SERVICES:
-        message = f"There is no service named {service}."
-        raise Failure(message, f"Choose from: {', '.join(SERVICES)}")
+    """The one service that a person named, or all of them."""
     return SERVICES if service is None else (service,)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from ordermill.options import service as a_service
 from ordermill.services import chosen
 
 if TYPE_CHECKING:
@@ -15,8 +16,10 @@ if TYPE_CHECKING:
 
 OWNER = "Give its owner's address: ORDERMILL_DATABASE_URL"
 _progress = Console(stderr=True)
-OneService = Annotated[str, typer.Option("--service", "-s", help="Whose schema.")]
-AnyService = Annotated[str | None, typer.Option("--service", "-s", help="Whose schema; all of them by default.")]
+OneService = Annotated[Any, typer.Option("--service", "-s", parser=a_service, metavar="NAME", help="Whose schema.")]
+AnyService = Annotated[
+    Any, typer.Option("--service", "-s", parser=a_service, metavar="NAME", help="Whose schema; all of them by default.")
+]
 
 
 def _state() -> "State":
@@ -73,8 +76,7 @@ def migrate(
     message: Annotated[str, typer.Option("--message", "-m", help="What the revision does.")], service: OneService
 ) -> None:
     """Write a new revision from the difference between the tables in code and the running database."""
-    [name] = chosen(service)
-    _run(_revised(name, message))
+    _run(_revised(service, message))
 
 
 def upgrade(service: AnyService = None, revision: Annotated[str, typer.Argument()] = "heads") -> None:
@@ -86,7 +88,7 @@ def downgrade(
     service: OneService, revision: Annotated[str, typer.Argument(help="For example -1, or base.")] = "-1"
 ) -> None:
     """Take one service's schema back by a revision."""
-    _run(_alembic(chosen(service), "downgrade", revision=revision), "The schema is back.")
+    _run(_alembic((service,), "downgrade", revision=revision), "The schema is back.")
 
 
 def history(service: AnyService = None) -> None:

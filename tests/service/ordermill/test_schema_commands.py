@@ -88,6 +88,16 @@ async def test_the_history_says_whose_revisions_they_are(ordermill, at, shop_dat
     assert [line for line in said.out.splitlines() if line in SERVICES] == list(SERVICES)
 
 
+@pytest.mark.parametrize("command", ["upgrade", "downgrade", "history", "migrate"])
+async def test_a_service_that_is_not_there_is_refused_and_those_that_are_are_named(ordermill, command):
+    refused = await ordermill(command, "--service", "nobody", *(("-m", "x") if command == "migrate" else ()))
+
+    assert refused.code == 2
+    assert "There is no service named nobody. Choose from: auth_service" in " ".join(
+        refused.err.replace("│", " ").split()
+    )
+
+
 @pytest.mark.parametrize("command", ["initdb", "upgrade"])
 async def test_a_wrong_password_of_the_database_is_told(ordermill, at, shop_database, command):
     at("DATABASE", shop_database, password="wrong")
