@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from httpx2 import AsyncClient
 from loguru import logger
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import from_json
 
 from auth_service.schemas import canonical
 from chassis.http import is_unwanted
@@ -17,11 +18,12 @@ _ALGORITHMS = frozenset({ES256, "RS256"})
 _OLDEST = 600.0  # seconds since it was issued: it is exchanged right after the sign-in, not kept
 _CLOCKS = 60.0
 _LONGEST_NAME = 200
+_LONGEST_DOCUMENT = 1 << 20  # bytes
 _WELL_KNOWN = "/.well-known/openid-configuration"
 
 
 class WrongIssuer(Exception):
-    """The document of the OpenID issuer is another issuer's, or names keys that are not behind https."""
+    """The document of the OpenID issuer is another's or too long, or names keys that are not behind https."""
 
 
 class Person(BaseModel):
@@ -112,7 +114,14 @@ def _is_guarded(where: str, issuer: str) -> bool:
 
 
 async def _json(client: AsyncClient, url: str) -> Mapping[str, Any]:
-    answer = await client.get(url)
-    answer.raise_for_status()
-    told: Mapping[str, Any] = answer.json()
+    """A document of the issuer. Raises WrongIssuer when it is longer than any that says where keys are."""
+    read = bytearray()
+    async with client.stream("GET", url) as answer:
+        answer.raise_for_status()
+        async for part in answer.aiter_bytes():
+            read += part
+            if len(read) > _LONGEST_DOCUMENT:
+                logger.error("the document of the OpenID issuer at {} has more than {} bytes", url, _LONGEST_DOCUMENT)
+                raise WrongIssuer
+    told: Mapping[str, Any] = from_json(bytes(read))
     return told

@@ -15,7 +15,7 @@ from starlette.types import Scope
 from chassis import context
 from chassis.database import Transaction
 from chassis.idempotency import Answer, Claim, fingerprint
-from chassis.paging import Listing, Page, Paging, listing, listing_json
+from chassis.paging import Listing, Page, Paging, TimelessPaging, listing, listing_json
 from chassis.parameters import refuse_unknown
 from chassis.problems import Problem
 from chassis.scopes import needed
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Admin", "Answer", "Body", "Caller", "Customer", "Edge", "IdempotencyKey", "IfMatch", "Listing", "Page",
-    "Paging", "ServiceCaller", "Staff", "View", "etag", "found", "listing", "listing_json",
+    "Paging", "ServiceCaller", "Staff", "TimelessPaging", "View", "etag", "found", "listing", "listing_json",
 ]  # fmt: skip
 
 Found = TypeVar("Found")

@@ -1,6 +1,7 @@
 """Logs with loguru: flat JSON for machines or a line for people; every line knows service, request, trace and order."""
 
 import logging
+import re
 import sys
 from collections.abc import Callable, Iterable
 from traceback import format_tb
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 _LEVELS = {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | {0x2028: "\\u2028", 0x2029: "\\u2029"}
+_CONTROLS_IN_JSON = re.compile(rb"\x7f|\xc2[\x80-\x9f]")  # those that JSON lets stand, in UTF-8
 _UNTOLD = {"service", "trace_id"}
 
 Line = tuple[str, dict[str, Any]]
@@ -68,7 +70,12 @@ def _write_json(message: "Message") -> None:
     head |= _failure(record)
     if told := [{**head, "message": text, **fields} for text, fields in lines(record)]:
         # All at once; the quotes show where a line begins, since within a text they would be escaped.
-        _write(to_json(told, fallback=str)[1:-1].replace(b'},{"time":', b'}\n{"time":') + b"\n")
+        text = to_json(told, fallback=str)[1:-1].replace(b'},{"time":', b'}\n{"time":') + b"\n"
+        _write(_CONTROLS_IN_JSON.sub(_escaped, text) if b"\xc2" in text or b"\x7f" in text else text)
+
+
+def _escaped(control: re.Match[bytes]) -> bytes:
+    return b"\\u00%02x" % control[0][-1]
 
 
 def _write_text(message: "Message") -> None:

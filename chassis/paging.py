@@ -3,7 +3,7 @@
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as NotBase64
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from typing import Annotated, Any, Generic, TypeVar
@@ -31,8 +31,8 @@ class Page:
 
     limit: int
     after: list[Any] | None
-    created_after: datetime | None
-    created_before: datetime | None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
 
     def seen(self, *kinds: type) -> tuple[Any, ...] | None:
         """The values of the last row seen as these types, None on the first page.
@@ -79,13 +79,19 @@ def _decode(cursor: str) -> list[Any]:
 async def _page(
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     cursor: Annotated[str | None, Query(max_length=512)] = None,
-    created_after: Moment | None = None,
-    created_before: Moment | None = None,
 ) -> Page:
-    return Page(limit, _decode(cursor) if cursor is not None else None, created_after, created_before)
+    return Page(limit, _decode(cursor) if cursor is not None else None)
 
 
-Paging = Annotated[Page, Depends(_page)]
+async def _page_of_a_time(
+    page: Annotated[Page, Depends(_page)], created_after: Moment | None = None, created_before: Moment | None = None
+) -> Page:
+    return replace(page, created_after=created_after, created_before=created_before)
+
+
+Paging = Annotated[Page, Depends(_page_of_a_time)]
+# Of a list whose rows have no time of their creation, or come as they happened.
+TimelessPaging = Annotated[Page, Depends(_page)]
 
 
 def listing(

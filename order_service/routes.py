@@ -20,6 +20,7 @@ from chassis.http import (
     Paging,
     ServiceCaller,
     Staff,
+    TimelessPaging,
     etag,
     found,
     listing,
@@ -211,7 +212,7 @@ def _refunding(order: Order) -> Answer:
     responses=problems("token_missing", "not_found", "cursor_invalid"),
 )
 async def list_order_events(
-    order_id: OrderNamed, caller: Customer, edge: Edge, page: Paging
+    order_id: OrderNamed, caller: Customer, edge: Edge, page: TimelessPaging
 ) -> Listing[schemas.OrderEvent]:
     (after,) = page.seen(int) or (0,)
     async with edge.read() as tx:

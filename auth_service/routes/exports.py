@@ -16,7 +16,7 @@ from chassis.problems import problems
 router = APIRouter(tags=["accounts"])
 
 _TOKEN = ("token_missing", "token_invalid", "token_expired")
-_EVERYTHING = Page(10_000, None, None, None)
+_EVERYTHING = Page(10_000, None)
 
 
 @router.get(

@@ -4,7 +4,18 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from chassis.http import Answer, Edge, IdempotencyKey, Listing, Paging, ServiceCaller, Staff, found, listing
+from chassis.http import (
+    Answer,
+    Edge,
+    IdempotencyKey,
+    Listing,
+    Paging,
+    ServiceCaller,
+    Staff,
+    TimelessPaging,
+    found,
+    listing,
+)
 from chassis.ids import OrderRef
 from chassis.problems import problems
 from contracts.types import OrderId, Sku
@@ -28,7 +39,7 @@ internal = APIRouter()
 
 
 @router.get("/stock", operation_id="listStock", responses=problems("token_missing", "forbidden", "cursor_invalid"))
-async def list_all(_caller: Staff, edge: Edge, page: Paging, *, low: bool | None = None) -> Listing[StockView]:
+async def list_all(_caller: Staff, edge: Edge, page: TimelessPaging, *, low: bool | None = None) -> Listing[StockView]:
     """Stock by sku; with ``low=true`` what has run low in some warehouse."""
     async with edge.read() as tx:
         rows = await list_stock(tx, page, low=low)

@@ -75,6 +75,12 @@ async def test_the_catalogue_is_read_page_by_page_without_a_token(inventory):
     assert skus == ["BOTTLE-RED", "CAP-RED", "MUG-RED", "NOTEBOOK-RED", "SHIRT-RED"]
 
 
+async def test_a_list_of_what_has_no_time_of_its_creation_takes_none(inventory):
+    refused = await inventory.call("GET", "/stock?created_after=2100-01-01T00:00:00Z", status=422)
+
+    assert "created_after" in refused.json()["detail"]
+
+
 @pytest.mark.parametrize("path", ["/products", "/stock", "/tasks", "/reservations", "/stock/MUG-RED/movements"])
 async def test_a_cursor_that_was_made_up_is_refused(inventory, path):
     await inventory.stocked()

@@ -179,3 +179,19 @@ async def test_the_issuer_says_where_its_keys_are(issuer):
 async def test_where_its_document_is_wrong_nobody_can_say_who_somebody_is(told):
     with pytest.raises(KeysUnavailable):
         await discovering(told).person(a_token())
+
+
+async def test_a_document_without_end_is_not_read_to_its_end():
+    sent = []
+
+    async def endless():
+        while True:
+            sent.append(1)
+            yield b" " * 65_536
+
+    client = httpx2.AsyncClient(transport=httpx2.MockTransport(lambda _: httpx2.Response(200, content=endless())))
+
+    with pytest.raises(KeysUnavailable):
+        await OpenIdIssuer.behind(client, ISSUER, "shop").person(a_token())
+
+    assert len(sent) <= 20

@@ -161,3 +161,14 @@ def test_what_a_client_chose_cannot_write_a_line_of_its_own(stderr):
 
     [line] = "".join(stderr.lines).split("\n")
     assert line.endswith(r" request\x0d path=/orders\x0a12:00:00.000 I order_service paid\x1b[2J\x85\u2028")
+
+
+@pytest.mark.parametrize("code", [*range(0x20), *range(0x7F, 0xA0)])
+def test_no_control_character_is_written_as_it_is(stderr, code):
+    set_up("order_service")
+
+    logger.bind(path=f"é{chr(code)}ü").info("request")
+
+    [line] = stderr.lines
+    assert chr(code) not in line
+    assert json.loads(line)["path"] == f"é{chr(code)}ü"

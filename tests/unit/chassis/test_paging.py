@@ -20,7 +20,7 @@ class Seen(BaseModel):
 
 
 def a_page(limit=2, after=None):
-    return Page(limit, after, None, None)
+    return Page(limit, after)
 
 
 def shown(rows, limit=2):
@@ -52,14 +52,14 @@ def test_a_page_that_is_written_in_one_go_says_what_its_model_says(rows):
 async def test_the_next_page_begins_behind_the_last_row_that_was_shown():
     cursor = shown([1, 2, 3]).next_cursor
 
-    page = await _page(2, cursor, None, None)
+    page = await _page(2, cursor)
 
     assert page.seen(datetime, UUID, int) == (AT, ID, 2)
 
 
 async def test_the_first_page_has_seen_nothing():
     assert (await _page()).seen(datetime) is None
-    assert await _page() == Page(20, None, None, None)
+    assert await _page() == Page(20, None)
 
 
 @pytest.mark.parametrize(
