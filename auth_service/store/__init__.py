@@ -17,11 +17,13 @@ __all__ = [
     "list_open_sessions", "list_security_events", "list_users", "rotate_signing_keys", "take_signing_keys",
 ]  # fmt: skip
 
+# Claims before identities: an account that is opened between the two looks is recognised, not refused for its address.
 # Tries last: a place's row is locked for as short as can be, whoever comes from there.
 STORE = SqlStore(
     api_keys.KEYS,
+    accounts.CLAIMS,
     identities.IDENTITIES,
-    *accounts.ROWS,
+    accounts.USERS,
     api_keys.RINGS,
     *sessions.ROWS,
     *tries.ROWS,

@@ -53,10 +53,8 @@ async def save_users(tx: Transaction, changes: Sequence[Change]) -> None:
     await tx.run(_SAVE_USERS, [_SAVE_USERS.row(c.after) for c in changes if c.before is not None])
 
 
-ROWS: tuple[Rows[Any], ...] = (
-    Rows(EmailClaim, save=save_claims, load=find_claims),
-    Rows(User, save=save_users, load=lock_users),
-)
+CLAIMS: Rows[Any] = Rows(EmailClaim, save=save_claims, load=find_claims)
+USERS: Rows[Any] = Rows(User, save=save_users, load=lock_users)
 
 
 async def find_user(tx: Transaction, user_id: UUID) -> User | None:

@@ -2,11 +2,15 @@
 
 import asyncio
 import time
+from dataclasses import replace
 
 import pytest
 
+from auth_service.domain.identity import Identity
+from auth_service.domain.user import EmailClaim
 from auth_service.openid import OpenIdIssuer
 from auth_service.settings import Settings
+from auth_service.store import STORE
 from chassis.keys import KeyPair, PublishedKeys
 from tests.service.auth_service.conftest import SERVICE_TOKEN, a_service
 
@@ -93,6 +97,27 @@ async def test_two_first_sign_ins_at_once_open_one_account(shop, another_shop):
 
     assert [answer.status_code for answer in answers] == [200, 200]
     assert await shop.sql("SELECT count(*) FROM auth_service.users") == [(1,)]
+
+
+@pytest.mark.parametrize("kind", [EmailClaim, Identity])
+async def test_an_account_that_is_opened_between_two_looks_is_recognised(shop, another_shop, monkeypatch, kind):
+    trusting(another_shop)
+    elsewhere = []
+
+    async def load(tx, keys):
+        found = await rows.load(tx, keys)
+        if not elsewhere:
+            elsewhere.append(None)
+            elsewhere[0] = await exchange(another_shop, an_id_token(nonce="elsewhere"))
+        return found
+
+    rows = STORE.rows[kind]
+    monkeypatch.setitem(STORE.rows, kind, replace(rows, load=load))
+
+    answer = await exchange(shop, an_id_token())
+
+    assert (answer.status_code, elsewhere[0].status_code) == (200, 200)
+    assert await me(shop, answer.json()) == await me(shop, elsewhere[0].json())
 
 
 async def test_our_own_tokens_and_old_ones_are_no_id_tokens(shop):
