@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 from re import compile as pattern
 
 import httpx2
@@ -53,7 +54,8 @@ class ApiKeys:
             finally:
                 self._asking.pop(key, None)
         if isinstance(known, Problem):
-            raise known
+            # One of its own for each: what is raised keeps the frames that it passed, and all that the request sent.
+            raise replace(known)
         return known
 
     def _still(self, key: str) -> bytes | Problem | None:

@@ -1,6 +1,8 @@
 """At the door an API key becomes a short access token, asked for once."""
 
 import asyncio
+import gc
+from weakref import ref
 
 import httpx2
 import pytest
@@ -22,6 +24,10 @@ class Auth:
         self.asked.append(request.read().decode())
         await asyncio.sleep(0)
         return httpx2.Response(self.status, json=self.told)
+
+
+class Sent(list):
+    """Headers that can be seen to be gone."""
 
 
 class Clock:
@@ -88,6 +94,21 @@ async def test_what_is_said_against_a_key_holds_for_five_seconds(keys, auth, clo
         assert (refused.value.code, refused.value.detail) == (code, "No.")
 
     assert len(auth.asked) == 2
+
+
+async def test_nothing_is_kept_of_a_request_whose_key_was_refused(keys, auth):
+    auth.status, auth.told = 401, {"code": "token_invalid", "detail": "No."}
+    requests = []
+
+    for _ in range(3):
+        sent = Sent(headers(f"Bearer {KEY}".encode()))
+        requests.append(ref(sent))
+        with pytest.raises(Problem):
+            await keys.exchanged(sent)
+    del sent
+    gc.collect()
+
+    assert [request() for request in requests] == [None, None, None]
 
 
 @pytest.mark.parametrize(
