@@ -1,11 +1,16 @@
-"""What the shop keeps of a user (GDPR, articles 15 and 20): asked from the other services as the user would ask."""
+"""What the shop keeps of a user (GDPR, articles 15 and 20): asked from the other services as the user would ask.
+
+It is told page by page, as it is read: of somebody with thousands of orders no process holds more than a page.
+"""
 
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from httpx2 import AsyncClient, HTTPError
+from pydantic_core import from_json, to_json
 
 from auth_service.own import Own
 from chassis.app import Parts
@@ -13,6 +18,7 @@ from chassis.ids import new_id
 from chassis.scopes import Scope
 from chassis.tokens import Caller, Role, issue
 
+PAGE = 20  # what a page of the largest orders costs holds up everybody else for a moment
 _LISTS = {
     "orders": ("order_service", "/api/v1/orders"),
     "payments": ("payment_service", "/api/v1/payments"),
@@ -21,41 +27,67 @@ _LISTS = {
 _PREFERENCES = ("notification_service", "/api/v1/notification-preferences")
 _MAY = frozenset({Scope.ORDERS_READ.value, Scope.PAYMENTS_READ.value, Scope.NOTIFICATIONS_READ.value})
 
+Page = Mapping[str, Any]
+
 
 class ExportUnavailable(Exception):
     """A service does not answer now, and without it the export is not whole. Try again."""
 
 
-async def gathered(parts: Parts, user_id: UUID) -> dict[str, Any]:
-    """By noun: what the services show the user, whole.
+class Gathered(NamedTuple):
+    """The user's preferences, and by noun each list: JSON of some items, as they are wanted."""
+
+    preferences: Mapping[str, Any]
+    lists: Mapping[str, AsyncIterator[bytes]]
+
+
+async def gathered(parts: Parts, user_id: UUID) -> Gathered:
+    """What the services show the user; the first page of each list is here, the others are asked for in their turn.
 
     Raises:
-        ExportUnavailable: when one of them does not answer.
+        ExportUnavailable: when one of them does not answer; from a list, when it does so later.
     """
     own: Own = parts.own
     # What it may do is to read these lists, as any customer reads their own.
     caller = Caller(user_id, Role.CUSTOMER, new_id(), _MAY)
     token = issue(await own.keys.signer(), caller, issuer=parts.settings.issuer, now=time.time())
-    headers = {"Authorization": f"Bearer {token}"}
-    try:
-        told = {noun: await _all(parts.peers[name], path, headers) for noun, (name, path) in _LISTS.items()}
-        service, path = _PREFERENCES
-        return told | {"notification_preferences": await _ask(parts.peers[service], path, headers)}
-    except (HTTPError, OSError, ValueError, KeyError) as failure:
-        raise ExportUnavailable from failure
+    ask = partial(_ask, own, {"Authorization": f"Bearer {token}"})
+    lists = {}
+    for noun, (name, path) in _LISTS.items():
+        following = partial(ask, parts.peers[name], path, limit=str(PAGE))
+        lists[noun] = _items(await following(), following)
+    service, path = _PREFERENCES
+    return Gathered(await ask(parts.peers[service], path), lists)
 
 
-async def _all(service: AsyncClient, path: str, headers: Mapping[str, str]) -> list[Any]:
-    """Every page of a list."""
-    page = await _ask(service, path, headers, limit="100")
-    told: list[Any] = page["data"]
+async def _items(page: Page, following: Callable[..., Awaitable[Page]]) -> AsyncIterator[bytes]:
+    yield to_json(page["data"])[1:-1]
     while page["has_more"]:
-        page = await _ask(service, path, headers, limit="100", cursor=page["next_cursor"])
-        told += page["data"]
-    return told
+        page = await following(cursor=page["next_cursor"])
+        yield to_json(page["data"])[1:-1]
 
 
-async def _ask(service: AsyncClient, path: str, headers: Mapping[str, str], **query: str) -> Any:
-    answer = await service.get(path, params=query, headers=headers)
-    answer.raise_for_status()
-    return answer.json()
+async def _ask(own: Own, headers: Mapping[str, str], service: AsyncClient, path: str, **query: str) -> Page:
+    """One page. All exports of a process take turns, so that however many there are, one page is worked on."""
+    try:
+        async with own.export_turn:
+            answer = await service.get(path, params=query, headers=headers)
+            answer.raise_for_status()
+            page: Page = from_json(answer.content)
+    except (HTTPError, OSError, ValueError) as failure:
+        raise ExportUnavailable from failure
+    return page
+
+
+async def written(view: bytes, lists: Mapping[str, AsyncIterator[bytes]]) -> AsyncIterator[bytes]:
+    """A JSON object with these lists behind what it has. One that fails half-way has no end, nor has its answer."""
+    yield view[:-1]
+    for noun, pages in lists.items():
+        yield f',"{noun}":['.encode()
+        between = b""
+        async for items in pages:
+            if items:
+                yield between + items
+                between = b","
+        yield b"]"
+    yield b"}"

@@ -10,11 +10,13 @@ from auth_service import store
 from auth_service.openid import OpenIdIssuer
 from auth_service.passwords import Passwords
 from auth_service.settings import Settings
+from chassis.admission import Admission
 from chassis.app import Parts
 from chassis.database import OUTAGE, Database
 from chassis.tokens import KeyPair
 
 _READ_EVERY = 30.0
+_EXPORTS = 8
 
 
 class SigningKeys:
@@ -53,13 +55,18 @@ class SigningKeys:
 
 
 class Own:
-    """``refreshing`` holds the digests of the refresh tokens whose rotation is under way in this process."""
+    """``refreshing`` holds the digests of the refresh tokens whose rotation is under way in this process.
+
+    ``exports`` bounds those that are told at once, of one user to one; their pages are asked for by ``export_turn``.
+    """
 
     def __init__(self, parts: Parts) -> None:
         self.keys = SigningKeys(parts.database)
         self.passwords = Passwords(parts.settings.password_threads)
         self.refreshing: set[bytes] = set()
         self.openid: OpenIdIssuer | None = None
+        self.exports = Admission(waiting=_EXPORTS, of_one=1)
+        self.export_turn = Lock()
 
 
 @asynccontextmanager

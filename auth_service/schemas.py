@@ -186,17 +186,22 @@ class KeyTokenView(View):
     scope: str
 
 
-class ExportView(View):
-    """Everything that is kept of a user; orders, payments and notifications as the other services show them."""
+class OwnView(View):
+    """Of an export, all but the long lists."""
 
     exported_at: Timestamp
     user: UserView
     sessions: list[SessionView]
     api_keys: list[ApiKeyView]
+    notification_preferences: dict[str, Any]
+
+
+class ExportView(OwnView):
+    """Everything that is kept of a user; orders, payments and notifications as the other services show them."""
+
     orders: list[dict[str, Any]]
     payments: list[dict[str, Any]]
     notifications: list[dict[str, Any]]
-    notification_preferences: dict[str, Any]
 
 
 def _shortened(place: bytes | None) -> str | None:

@@ -1,12 +1,14 @@
 """What a user gets of what is kept of them: all of it, and nothing of anybody else."""
 
+import json
 import time
 
 import httpx2
 import pytest
 from jose import jwt
 
-from chassis.ids import new_id, typeid
+from auth_service.exporting import ExportUnavailable, gathered, written
+from chassis.ids import new_id, parse_typeid, typeid
 
 
 class Neighbours:
@@ -14,6 +16,7 @@ class Neighbours:
 
     def __init__(self):
         self.tokens = set()
+        self.pages = []
         self.away = False
 
     async def __call__(self, request):
@@ -23,6 +26,7 @@ class Neighbours:
         noun = request.url.path.rpartition("/")[2]
         if noun == "notification-preferences":
             return httpx2.Response(200, json={"opted_out": []})
+        self.pages.append(noun)
         page = int(request.url.params.get("cursor", "1"))
         more = noun == "orders" and page < 3
         told = {"data": [{"id": f"{noun} {page}"}], "has_more": more, "next_cursor": str(page + 1) if more else None}
@@ -78,6 +82,57 @@ async def test_an_export_that_is_not_whole_is_none(shop, neighbours):
     answer = await shop.http.get("/api/v1/auth/me/export", headers=ann.headers)
 
     assert (answer.status_code, answer.json()["code"], answer.headers["Retry-After"]) == (503, "unavailable", "1")
+
+
+async def test_an_export_is_told_page_by_page_and_nothing_is_asked_for_ahead(shop, neighbours):
+    ann = await shop.customer()
+
+    told = await gathered(shop.parts, parse_typeid("usr", ann.user["id"]))
+    pieces = written(b'{"a":1}', told.lists)
+    assert [await anext(pieces) for _ in range(3)] == [b'{"a":1', b',"orders":[', b'{"id":"orders 1"}']
+
+    assert neighbours.pages == ["orders", "payments", "notifications"]
+    assert [await anext(pieces) for _ in range(2)] == [b',{"id":"orders 2"}', b',{"id":"orders 3"}']
+    assert neighbours.pages[3:] == ["orders", "orders"]
+
+
+async def test_an_export_that_fails_half_way_has_no_end(shop, neighbours):
+    ann = await shop.customer()
+    told = await gathered(shop.parts, parse_typeid("usr", ann.user["id"]))
+    pieces = written(b"{}", told.lists)
+    assert [await anext(pieces) for _ in range(3)] == [b"{", b',"orders":[', b'{"id":"orders 1"}']
+
+    neighbours.away = True
+
+    with pytest.raises(ExportUnavailable):
+        await anext(pieces)
+    with pytest.raises(StopAsyncIteration):
+        await anext(pieces)
+
+
+async def test_a_list_without_items_is_an_empty_one(shop):
+    async def pages(*items):
+        for each in items:
+            yield each
+
+    whole = [piece async for piece in written(b'{"a":1}', {"x": pages(b""), "y": pages(b"", b"1", b"", b"2")})]
+
+    assert json.loads(b"".join(whole)) == {"a": 1, "x": [], "y": [1, 2]}
+
+
+async def test_of_one_user_one_export_is_told_at_once_and_of_all_a_few(shop, neighbours):
+    ann, bob = await shop.customer(), await shop.customer("bob@shop.test")
+    path, exports = "/api/v1/auth/me/export", shop.parts.own.exports
+
+    with exports.looking_on_as(parse_typeid("usr", ann.user["id"])):
+        refused = await shop.http.get(path, headers=ann.headers)
+        assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
+        assert (await shop.http.get(path, headers=bob.headers)).status_code == 200
+        exports.waiting = 1
+        assert (await shop.http.get(path, headers=bob.headers)).status_code == 503
+
+    assert (await shop.http.get(path, headers=ann.headers)).status_code == 200
+    assert exports.onlookers == 0
 
 
 async def test_nobody_gets_what_is_kept_of_somebody_else(shop, neighbours):
