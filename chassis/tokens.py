@@ -4,10 +4,11 @@ python-jose alone accepts tokens without ``exp`` or ``aud`` (6-facts.md, 32): he
 """
 
 import asyncio
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Literal
 from uuid import UUID
@@ -56,12 +57,14 @@ class Caller:
     """Who asks: the user behind a checked access token. A session has no scopes: it may do whatever its role may.
 
     An API key has some, and may do within them what its owner's role may; ``session_id`` is the key's id then.
+    Whether it has ended can be known until the token expires, ``good_until`` (Unix time), and no longer.
     """
 
     user_id: UUID
     role: Role
     session_id: UUID
     scopes: frozenset[str] = frozenset()
+    good_until: float = field(default=math.inf, compare=False)
 
     @property
     def is_staff(self) -> bool:
@@ -190,7 +193,7 @@ class Verifier:
             raise TokenExpired
         if self.revocations and await self.revocations.has(claims.sid):
             raise TokenRevoked
-        caller = Caller(claims.sub, claims.role, claims.sid, frozenset(claims.scope.split()))
+        caller = Caller(claims.sub, claims.role, claims.sid, frozenset(claims.scope.split()), claims.exp)
         self._checked[token] = caller, claims.exp
         if len(self._checked) > self._size:
             self._checked.popitem(last=False)

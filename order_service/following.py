@@ -10,6 +10,7 @@ from uuid import UUID
 from chassis.admission import HERE, Crowded
 from chassis.app import Parts
 from chassis.database import OUTAGE
+from chassis.tokens import Caller
 from order_service.domain.history import HistoryEntry
 from order_service.domain.order import Order
 from order_service.domain.status import TERMINAL
@@ -49,20 +50,20 @@ async def _settled(parts: Parts, order_id: UUID, until: float) -> Order | None:
             await change
 
 
-async def steps(parts: Parts, order: Order, after: int, session_id: UUID) -> AsyncIterator[HistoryEntry]:
+async def steps(parts: Parts, order: Order, after: int, caller: Caller) -> AsyncIterator[HistoryEntry]:
     """What happens to an order after a version, until its state is terminal or somebody leaves: the database, or we.
 
-    It ends before it tells anything to a session that has ended.
+    It ends before it tells anything to a session that has ended, and with the token that it was asked for with.
     """
     ended = order.is_terminal and after >= order.version
-    while not (ended or HERE.is_ending):
-        async with _woken(parts, order.id, QUIET) as change:
+    while not (ended or HERE.is_ending) and (left := caller.good_until - time.time()) > 0:
+        async with _woken(parts, order.id, min(QUIET, left)) as change:
             try:
                 async with parts.database.transaction(read_only=True) as tx:
                     entries = await list_history(tx, order.id, after, AT_ONCE)
             except OUTAGE:
                 return
-            if entries and await parts.verifier.has_ended(session_id):
+            if entries and await parts.verifier.has_ended(caller.session_id):
                 return
             for entry in entries:
                 yield entry

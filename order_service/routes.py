@@ -237,8 +237,7 @@ async def _followed(order_id: OrderNamed, caller: Customer, edge: Edge) -> Async
 async def stream_order(
     order: Annotated[Order, Depends(_followed)], edge: Edge, last_event_id: Annotated[int, Header(ge=0, le=_NEWEST)] = 0
 ) -> AsyncIterator[ServerSentEvent]:
-    session_id = edge.scope["caller"].session_id
-    async for entry in following.steps(edge.parts, order, last_event_id, session_id):
+    async for entry in following.steps(edge.parts, order, last_event_id, edge.scope["caller"]):
         data = schemas.OrderEvent.model_validate(entry).model_dump_json(by_alias=True)
         yield ServerSentEvent(event="order", id=str(entry.version), raw_data=data)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from datetime import timedelta
 
 import asyncpg
@@ -294,6 +295,27 @@ async def test_a_stream_tells_nothing_more_to_a_session_that_has_ended(orders, m
     stream = await asyncio.wait_for(following, 10)
 
     assert _events(stream.text) in ([("1", "pending")], [])
+
+
+async def test_a_stream_tells_nothing_more_once_its_token_has_expired(orders, monkeypatch):
+    order_id = await orders.place()
+    path = f"/api/v1/orders/{ref(order_id)}/stream"
+    following = asyncio.create_task(orders.http.get(path, headers=orders.headers()))
+    await eventually(lambda: bool(orders.parts.watch._waiting))
+    monkeypatch.setattr("order_service.following.time", TenMinutesLater)
+    await orders.hear(reserved(order_id=order_id))
+
+    stream = await asyncio.wait_for(following, 10)
+
+    assert _events(stream.text) in ([("1", "pending")], [])
+
+
+class TenMinutesLater:
+    monotonic = time.monotonic
+
+    @staticmethod
+    def time():
+        return time.time() + 601
 
 
 async def test_a_stream_ends_when_the_database_goes_away_so_that_its_client_comes_again(orders):
