@@ -45,7 +45,7 @@ def reachable_folder(wanted: Path, user: User | None) -> Path:
     Without that link the one in /var/tmp is what a deleted checkout has left at the same place: nobody has its secrets.
     """
     if wanted.is_symlink() and wanted.exists():
-        return wanted.resolve()
+        return _still_theirs(wanted.resolve(), user)
     if wanted.is_symlink():
         wanted.unlink()
     wanted.mkdir(parents=True, exist_ok=True)
@@ -60,6 +60,15 @@ def reachable_folder(wanted: Path, user: User | None) -> Path:
     wanted.rmdir()
     wanted.symlink_to(elsewhere)
     return elsewhere
+
+
+def _still_theirs(folder: Path, user: User | None) -> Path:
+    """The folder that is linked to. What was cleaned away where all may write, anybody may have put there again."""
+    seen = folder.stat()
+    if seen.st_uid != (user[0] if user else os.geteuid()) or seen.st_mode & 0o022:
+        cause = f"{folder} is not the server's user's alone: somebody else may have put it there."
+        raise Failure(cause, "See whose it is and what is in it; remove it, and the shop begins with an empty one.")
+    return folder
 
 
 def remove(folder: Path) -> None:

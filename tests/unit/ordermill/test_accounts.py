@@ -1,11 +1,13 @@
 """Where a server that must not run as root keeps its data."""
 
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
 from ordermill.accounts import reachable_folder, remove, unprivileged
+from ordermill.errors import Failure
 
 
 @pytest.fixture
@@ -38,3 +40,34 @@ def test_a_checkout_that_was_deleted_and_is_made_again_begins_with_nothing(check
 
     # then
     assert list(again.iterdir()) == []
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o777])
+def test_a_folder_that_somebody_else_has_put_in_its_place_is_not_used(checkout: Path, tmp_path: Path, mode: int):
+    # given
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    theirs.chmod(mode)
+    (checkout / "postgres").symlink_to(theirs)
+    somebody_else = os.geteuid() + 1
+
+    # when
+    with pytest.raises(Failure, match="somebody else may have put it there"):
+        reachable_folder(checkout / "postgres", (somebody_else, somebody_else) if mode == 0o700 else None)
+
+    # then
+    assert (checkout / "postgres").readlink() == theirs
+    theirs.rmdir()
+
+
+def test_a_folder_that_is_linked_to_and_the_servers_own_is_used(checkout: Path, tmp_path: Path):
+    # given
+    ours = tmp_path / "ours"
+    ours.mkdir(mode=0o755)
+    (checkout / "postgres").symlink_to(ours)
+
+    # when
+    found = reachable_folder(checkout / "postgres", None)
+
+    # then
+    assert found == ours
