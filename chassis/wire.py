@@ -89,7 +89,7 @@ class Wire(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header."""
         super().on_header(name, value)
-        self._count(len(name) + len(value))
+        self._count(len(name) + len(value) + len(": \r\n"))
 
     def on_headers_complete(self) -> None:
         """The head is whole, the request can be answered."""
