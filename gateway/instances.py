@@ -16,6 +16,7 @@ from gateway.connections import Connections
 AT_MOST = 1000
 PATIENCE = 3  # failures in a row
 FIRST_REST, LONGEST_REST = 1.0, 30.0
+TRIAL = 1.0  # seconds that others leave to the one that tries: its client may have asked for something long
 
 
 class Full(Exception):
@@ -41,27 +42,28 @@ class Instance:
         self._clock = clock
         self._failures = 0
         self._rests = 0
-        self._is_tried = False
+        self._tried_until = 0.0
 
     @property
     def is_able(self) -> bool:
-        """Whether it may be asked. After a rest it is asked by one request, and by more when that one was answered."""
-        return not self._rests or (not self._is_tried and self._clock() >= self.out_until)
+        """Whether it may be asked. After a rest by one request each second, by more when one of them was answered."""
+        return not self._rests or self._clock() >= max(self.out_until, self._tried_until)
 
     @contextmanager
     def asked(self) -> Iterator[None]:
         """Around one request."""
         self.pending += 1
-        trial = self._is_tried = self._rests > 0
+        if trial := self._rests > 0:
+            self._tried_until = self._clock() + TRIAL
         try:
             yield
         finally:
             self.pending -= 1
             if trial:
-                self._is_tried = False
+                self._tried_until = 0.0
 
     def answered(self) -> None:
-        """It answered, whatever it said."""
+        """Its answer has begun, whatever it says and however long it takes its client to read it."""
         if self._rests:
             logger.info("{} answers again", self.connections.name)
         self._failures = self._rests = 0

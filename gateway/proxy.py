@@ -71,16 +71,16 @@ class Proxy:
             connection = await self._connected(instance, scope, is_last=is_last)
             try:
                 answer = connection.ask(scope["method"], request_head(scope, instance.connections.base) + body.so_far)
+                passed.told_by = instance
                 await self._pass_on(answer, connection, body, passed)
-                instance.answered()
             except Lost as failure:
                 is_stale = connection.was_used and not answer.has_begun
                 if is_stale and _may_be_repeated(scope) and not is_last:
                     raise _Again(failure, even_here=True) from failure
-                instance.failed()
+                passed.fails()
                 raise
             except (Broken, TimeoutError):
-                instance.failed()
+                passed.fails()
                 raise
             finally:
                 if not body.is_read:
@@ -146,14 +146,25 @@ def _may_be_repeated(scope: Scope) -> bool:
 
 
 class _Passed:
-    """What the client has of the answer."""
+    """What the client has of the answer, and who tells it.
+
+    Once an answer has begun its instance is a good one: what ends it early may be its client, who reads it slowly.
+    """
+
+    told_by: Instance
 
     def __init__(self, send: Send, silence_within: float) -> None:
         self._send = send
         self._silence_within = silence_within
         self.has_begun = False
 
+    def fails(self) -> None:
+        """The answer ends before it is whole."""
+        if not self.has_begun:
+            self.told_by.failed()
+
     async def pass_on(self, answer: Answer) -> None:
+        self.told_by.answered()
         is_endless = any(
             name == b"content-type" and value.startswith(b"text/event-stream") for name, value in answer.headers
         )

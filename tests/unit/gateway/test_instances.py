@@ -79,6 +79,18 @@ def test_after_its_rest_one_request_tries_it_before_others_do(clock):
         assert one.is_able
 
 
+def test_a_trial_that_takes_its_time_is_followed_by_another_after_a_second(clock):
+    one = these(clock)._all[0]
+    fail(one)
+    clock.now += 1
+
+    with one.asked():
+        clock.now += instances.TRIAL
+        assert one.is_able
+        with one.asked():
+            assert not one.is_able
+
+
 def test_a_trial_that_told_nothing_is_followed_by_another(clock):
     one = these(clock)._all[0]
     fail(one)

@@ -3,16 +3,19 @@
 import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
 
+import httpx2
 import pytest
 
 from chassis.boundary import Boundary
 from gateway import instances
+from gateway.app import gateway
 from gateway.proxy import Proxy
 from tests.support.eventually import eventually
 from tests.support.gateway import a_client, a_service, served, talking
 
 NOBODY = "http://127.0.0.1:1"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n9\r\ndata: 1\n\n\r\n"
 KEY = {"Idempotency-Key": "one"}
 
 
@@ -20,6 +23,16 @@ KEY = {"Idempotency-Key": "one"}
 async def a_client_of(*urls):
     proxy = Proxy(*urls)
     async with a_client(Boundary(proxy, "gateway")) as client:
+        yield client
+    await proxy.aclose()
+
+
+@asynccontextmanager
+async def a_door_to(url):
+    """As a client of this URL, with the gateway on a socket: what it is told, it is told piece by piece."""
+    proxy = Proxy(url)
+    door = gateway({"order_service": Boundary(proxy, "gateway")})
+    async with served(door) as address, httpx2.AsyncClient(base_url=address) as client:
         yield client
     await proxy.aclose()
 
@@ -179,3 +192,40 @@ async def test_beyond_a_thousand_requests_to_one_service_a_client_is_told_to_com
         answer = await client.get("/api/v1/orders")
 
     assert [answer.status_code, answer.json()["code"], answer.headers["retry-after"]] == [503, "unavailable", "1"]
+
+
+async def test_whoever_is_told_without_end_does_not_keep_a_service_that_is_back_from_the_others(monkeypatch):
+    """The first who came after a failure was the trial until the end of their stream, and nobody else was let in."""
+    monkeypatch.setattr(instances, "FIRST_REST", 0.01)
+    is_back = asyncio.Event()
+
+    async def converse(reader, writer):
+        while (head := await reader.readuntil(b"\r\n\r\n")) and is_back.is_set():
+            writer.write(STREAM if b"/stream " in head else OK)
+
+    async with talking(converse) as url, a_door_to(url) as client:
+        for _ in range(3):
+            assert (await client.post("/api/v1/orders")).status_code == 502
+        is_back.set()
+
+        async def listens():
+            async with client.stream("GET", "/api/v1/orders/1/stream") as stream:
+                if stream.status_code == 200:
+                    assert await anext(stream.aiter_text()) == "data: 1\n\n"
+                    assert (await client.get("/api/v1/orders")).status_code == 200
+                return stream.status_code == 200
+
+        await eventually(listens)
+
+
+async def test_an_answer_that_ends_early_says_nothing_against_a_service_that_began_it():
+    """A service cuts off who reads too slowly: three such clients at once, and it was left alone."""
+
+    async def converse(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(OK[:-1])
+
+    async with talking(converse) as url, a_door_to(url) as client:
+        for _ in range(4):
+            with pytest.raises(httpx2.RemoteProtocolError):
+                await client.get("/api/v1/orders")
