@@ -26,7 +26,6 @@ __all__ = [
 ]  # fmt: skip
 
 _AUDIENCE = "ordermill"
-_NOBODY: tuple[None, int] = (None, 0)
 _KEYS_EVERY = 60.0
 _CLOCKS = 60.0  # seconds by which that of auth_service may be ahead of ours
 
@@ -139,7 +138,7 @@ class Verifier:
         self._issuer = issuer
         self._now = now
         self._size = size
-        self._checked: OrderedDict[str, tuple[Caller, int]] = OrderedDict()
+        self._checked: OrderedDict[str, Caller] = OrderedDict()
         self._keys = PublishedKeys(fetch_jwks, now=now, lost=self._checked.clear)
         self._keys_due_at = 0.0
         self.revocations = Revocations(fetch_ended, self._drop) if fetch_ended else None
@@ -158,13 +157,13 @@ class Verifier:
 
     def known(self, token: str) -> Caller | None:
         """The caller behind a token that was checked before and is still good."""
-        caller, expires = self._checked.get(token, _NOBODY)
-        if caller is not None:
-            if expires > self._now():
-                self._checked.move_to_end(token)
-            else:
-                del self._checked[token]
-                caller = None
+        caller = self._checked.get(token)
+        if caller is None:
+            return None
+        if caller.good_until <= self._now():
+            del self._checked[token]
+            return None
+        self._checked.move_to_end(token)
         return caller
 
     async def has_ended(self, session_id: UUID) -> bool:
@@ -194,7 +193,7 @@ class Verifier:
         if self.revocations and await self.revocations.has(claims.sid):
             raise TokenRevoked
         caller = Caller(claims.sub, claims.role, claims.sid, frozenset(claims.scope.split()), claims.exp)
-        self._checked[token] = caller, claims.exp
+        self._checked[token] = caller
         if len(self._checked) > self._size:
             self._checked.popitem(last=False)
         return caller
@@ -204,7 +203,7 @@ class Verifier:
         if ended is None:
             self._checked.clear()
         elif ended:
-            gone = [token for token, (caller, _) in self._checked.items() if caller.session_id in ended]
+            gone = [token for token, caller in self._checked.items() if caller.session_id in ended]
             for token in gone:
                 del self._checked[token]
 

@@ -50,10 +50,12 @@ def service(text: str) -> str:
     return known("service", text, SERVICES)
 
 
-Service = Annotated[
-    Any,
-    typer.Option("--service", "-s", parser=service, metavar="NAME", help="Only of this service; of all by default."),
-]
+def service_option(what: str) -> Any:
+    """`--service`; ``what`` is its help."""
+    return typer.Option("--service", "-s", parser=service, metavar="NAME", help=what)
+
+
+Service = Annotated[Any, service_option("Only of this service; of all by default.")]
 
 
 def broker_nodes(text: str) -> int:

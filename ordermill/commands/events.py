@@ -193,9 +193,9 @@ async def _replayed(to: str, selection: "Selection", note: str, *, handled: bool
 
     from chassis.acts import Why
     from ordermill import inside, retelling
-    from ordermill.services import chosen, load
+    from ordermill.services import load
 
-    heard = load(*chosen(to)).decisions.topics
+    heard = load(to).decisions.topics
     if strangers := sorted({*(selection.topics or ())} - {*heard}):
         message = f"{to} does not listen to {strangers[0]}."
         raise Failure(message, f"It listens to: {', '.join(heard) or 'nothing'}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from ordermill.options import service as a_service
+from ordermill.options import service_option
 from ordermill.services import chosen
 
 if TYPE_CHECKING:
@@ -16,10 +16,8 @@ if TYPE_CHECKING:
 
 OWNER = "Give its owner's address: ORDERMILL_DATABASE_URL"
 _progress = Console(stderr=True)
-OneService = Annotated[Any, typer.Option("--service", "-s", parser=a_service, metavar="NAME", help="Whose schema.")]
-AnyService = Annotated[
-    Any, typer.Option("--service", "-s", parser=a_service, metavar="NAME", help="Whose schema; all of them by default.")
-]
+OneService = Annotated[Any, service_option("Whose schema.")]
+AnyService = Annotated[Any, service_option("Whose schema; all of them by default.")]
 
 
 def _state() -> "State":

@@ -55,11 +55,11 @@ async def nothing_waits(broker):
 def sees(rows):
     """Waits until a statement has these rows."""
 
-    async def sees(statement, *expected, within=60):
+    async def sees(statement, *expected):
         async def so():
             return await rows(statement) == list(expected)
 
-        await eventually(so, within=within)
+        await eventually(so)
 
     return sees
 

@@ -37,11 +37,11 @@ async def is_ready(worker):
 
 @pytest.fixture
 def sees(rows):
-    async def sees(statement, *expected, within=60):
+    async def sees(statement, *expected):
         async def so():
             return await rows(statement) == list(expected)
 
-        await eventually(so, within=within)
+        await eventually(so)
 
     return sees
 

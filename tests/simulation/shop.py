@@ -237,9 +237,10 @@ class Shop:
         if slot is None:
             return
         world, faults = self.world, self.world.faults
-        self.counts.seen[point] = times = self.counts.seen[point] + 1
+        killed = faults.killed if point in self.counts.seen else faults.killed_at_first
+        self.counts.seen[point] += 1
         is_target = bool(self.targets) and str(point) in self.targets
-        if world.happens(faults.killed_at_first if times == 1 else faults.killed) or is_target:
+        if world.happens(killed) or is_target:
             self.targets.discard(str(point))
             self.counts.crashed[point] += 1
             self.counts.faults["killed"] += 1

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 import httpx2
 import uvicorn
@@ -10,6 +11,8 @@ from fastapi import FastAPI, Request
 
 from chassis.boundary import Boundary
 from chassis.openapi import DocumentedAPI
+from gateway.app import gateway
+from gateway.proxy import Proxy
 from tests.support.eventually import eventually
 
 Conversation = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -29,6 +32,16 @@ async def served(app) -> AsyncIterator[str]:
     finally:
         server.should_exit = True
         await serving
+
+
+@asynccontextmanager
+async def a_door_to(url: str, **patience: timedelta) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client of a gateway on a socket, which forwards to this URL."""
+    proxy = Proxy(url, **patience)
+    door = gateway({"order_service": Boundary(proxy, "gateway")})
+    async with served(door) as address, httpx2.AsyncClient(base_url=address) as client:
+        yield client
+    await proxy.aclose()
 
 
 @asynccontextmanager

@@ -67,7 +67,7 @@ class Person:
         now: dict[str, Any] = await self.get(f"/orders/{order['id']}")
         return now
 
-    async def reaches(self, order: dict[str, Any], within: float = 60.0, **expected: Any) -> dict[str, Any]:
+    async def reaches(self, order: dict[str, Any], **expected: Any) -> dict[str, Any]:
         """The order, once these fields have these values. Raises AssertionError with what it is instead."""
         last: dict[str, Any] = {}
 
@@ -76,10 +76,10 @@ class Person:
             return all(last[name] == value for name, value in expected.items())
 
         try:
-            await eventually(is_so, within=within)
+            await eventually(is_so)
         except TimeoutError:
             is_now = {name: last.get(name) for name in ("status", "payment_status", *expected)}
-            message = f"{order['id']} is {is_now} after {within} s, not {expected}"
+            message = f"{order['id']} is still {is_now}, not {expected}"
             raise AssertionError(message) from None
         return last
 
@@ -108,7 +108,7 @@ class Insistent:
         self.refused: list[httpx2.Response] = []
         self.cut = 0
 
-    async def order(self, body: dict[str, Any], within: float = 60.0) -> dict[str, Any]:
+    async def order(self, body: dict[str, Any]) -> dict[str, Any]:
         key, accepted = a_key(), []
 
         async def is_accepted() -> bool:
@@ -123,11 +123,11 @@ class Insistent:
             accepted.append(response.raise_for_status().json())
             return True
 
-        await eventually(is_accepted, within=within)
+        await eventually(is_accepted)
         return accepted[0]
 
-    async def orders(self, count: int, sku: str, within: float = 60.0) -> list[dict[str, Any]]:
-        return await asyncio.gather(*(self.order(an_order_for(sku), within) for _ in range(count)))
+    async def orders(self, count: int, sku: str) -> list[dict[str, Any]]:
+        return await asyncio.gather(*(self.order(an_order_for(sku)) for _ in range(count)))
 
 
 async def logged_in(client: httpx2.AsyncClient, email: str, password: str) -> Person:

@@ -288,7 +288,7 @@ async def test_a_stream_tells_nothing_more_to_a_session_that_has_ended(orders, m
     path = f"/api/v1/orders/{ref(order_id)}/stream"
     following = asyncio.create_task(orders.http.get(path, headers=orders.headers()))
     await eventually(lambda: bool(orders.parts.watch._waiting))
-    ended += [caller.session_id for caller, _ in orders.parts.verifier._checked.values()]
+    ended += [caller.session_id for caller in orders.parts.verifier._checked.values()]
     await revocations.read()
     await orders.hear(reserved(order_id=order_id))
 

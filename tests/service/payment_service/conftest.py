@@ -33,13 +33,13 @@ async def _jwks() -> dict[str, object]:
     return {"keys": [dict(PAIR.public_jwk)]}
 
 
-async def comes_to(ask, expected, within: float = 60.0):
+async def comes_to(ask, expected):
     """Returns as soon as the answer is what is expected."""
 
     async def is_so() -> bool:
         return await ask() == expected
 
-    await eventually(is_so, within=within)
+    await eventually(is_so)
 
 
 @dataclass(frozen=True)
@@ -93,11 +93,11 @@ class Payments:
         [payment] = listed.json()["data"]
         return payment
 
-    async def reaches(self, order_id: UUID, status: str, within: float = 60.0) -> dict:
+    async def reaches(self, order_id: UUID, status: str) -> dict:
         async def ask():
             return (await self.of_order(order_id))["status"]
 
-        await comes_to(ask, status, within)
+        await comes_to(ask, status)
         return await self.of_order(order_id)
 
     async def rows(self, sql: str, *arguments) -> list[tuple]:

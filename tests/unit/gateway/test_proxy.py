@@ -10,24 +10,12 @@ from fastapi import FastAPI, Request
 from starlette.responses import StreamingResponse
 
 from chassis.admission import Admission
-from chassis.boundary import Boundary
 from gateway import proxy as gateway_proxy
-from gateway.app import gateway
 from gateway.proxy import Proxy
 from tests.support.eventually import eventually
-from tests.support.gateway import a_service, served, talking
+from tests.support.gateway import a_door_to, a_service, served, talking
 
 NOBODY = "http://127.0.0.1:1"
-
-
-@contextlib.asynccontextmanager
-async def a_door_to(url, **patience):
-    """A client of a gateway on a socket, which forwards to this URL."""
-    proxy = Proxy(url, **patience)
-    door = gateway({"order_service": Boundary(proxy, "gateway")})
-    async with served(door) as address, httpx2.AsyncClient(base_url=address) as client:
-        yield client
-    await proxy.aclose()
 
 
 async def test_a_request_passes_with_path_query_body_and_headers():

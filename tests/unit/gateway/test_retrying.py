@@ -8,10 +8,9 @@ import pytest
 
 from chassis.boundary import Boundary
 from gateway import instances
-from gateway.app import gateway
 from gateway.proxy import Proxy
 from tests.support.eventually import eventually
-from tests.support.gateway import a_client, a_service, served, talking
+from tests.support.gateway import a_client, a_door_to, a_service, served, talking
 
 NOBODY = "http://127.0.0.1:1"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -23,16 +22,6 @@ KEY = {"Idempotency-Key": "one"}
 async def a_client_of(*urls):
     proxy = Proxy(*urls)
     async with a_client(Boundary(proxy, "gateway")) as client:
-        yield client
-    await proxy.aclose()
-
-
-@asynccontextmanager
-async def a_door_to(url):
-    """As a client of this URL, with the gateway on a socket: what it is told, it is told piece by piece."""
-    proxy = Proxy(url)
-    door = gateway({"order_service": Boundary(proxy, "gateway")})
-    async with served(door) as address, httpx2.AsyncClient(base_url=address) as client:
         yield client
     await proxy.aclose()
 
