@@ -91,9 +91,7 @@ class _Proof:
         self._note("no more faults; waiting until everything is back and drained")
         async with asyncio.timeout(READY_WITHIN):
             await self._stage.until_all_ready()
-        drained = await self._watch.drained(self._evidence)
-        await self._watch.everything(self._evidence)
-        return await self._report(drained)
+        return await self._report(await self._watch.at_rest(self._evidence))
 
     async def _hurt(self, customers: Sequence[Customer], clerks: Sequence[Clerk]) -> None:
         run, began = self._run, time.monotonic()

@@ -69,21 +69,24 @@ class Watch:
                 self.slowest = max(self.slowest, time.monotonic() - began)
             await asyncio.sleep(began + EACH - time.monotonic())
 
-    async def drained(self, evidence: Callable[[], Awaitable[Evidence]]) -> float | None:
-        """Seconds until all holds that has to hold at rest; None when that takes more than a minute."""
-        began = time.monotonic()
-        while (waited := time.monotonic() - began) < DRAINS_WITHIN:
-            question = (await evidence()).question(Kind.DRAINED)
-            if not any(verdict.broken for verdict in await audit(self.url, question)):
-                return waited
-            await asyncio.sleep(EACH)
-        return None
+    async def at_rest(self, evidence: Callable[[], Awaitable[Evidence]]) -> float | None:
+        """Asks for all promises, of everything, until all holds that has to hold at rest; keeps the last look.
 
-    async def everything(self, evidence: Callable[[], Awaitable[Evidence]]) -> None:
-        """Asks for all promises, of everything that there is."""
-        verdicts = await audit(self.url, (await evidence()).question(*Kind))
+        One look decides: a moment after it an order may be past its time to pay, and the shop at work again.
+
+        Returns the seconds that it took; None when it is more than a minute.
+        """
+        began = time.monotonic()
+        while True:
+            verdicts = await audit(self.url, (await evidence()).question(*Kind))
+            waited = time.monotonic() - began
+            drained = not any(verdict.broken for verdict in verdicts if verdict.invariant.kind is Kind.DRAINED)
+            if drained or waited >= DRAINS_WITHIN:
+                break
+            await asyncio.sleep(EACH)
         self.promises = len(verdicts)
         self._keep(verdicts, "at the end")
+        return waited if drained else None
 
     def _keep(self, verdicts: Sequence[Verdict], seen: str) -> None:
         for verdict in verdicts:
