@@ -18,7 +18,7 @@ from chassis.batch import Work
 from chassis.broker import dead_letters_of, in_turn
 from chassis.database import Database, Transaction
 from chassis.deferred import Deferred
-from chassis.parcels import Death, careful, dead, read, unreadable
+from chassis.parcels import Death, careful, dead, identity, read, unreadable
 from chassis.pipeline import Pipeline
 
 PREFETCH = 16  # parcels: each holds up to a hundred events, and what is here is in memory
@@ -111,7 +111,7 @@ class Consumer:
     async def settle(self, message_id: str, topic: str, body: bytes, *, redelivered: bool) -> None:
         """Returns when the parcel is handled, deferred or parked, and that is committed."""
         try:
-            parcel = UUID(message_id)
+            parcel = identity(message_id, topic)
             envelopes = read(topic, body) if topic in self._topics else []
         except (ValueError, KeyError) as failure:
             logger.error("a parcel of {} cannot be read and is parked: {}", topic, type(failure).__name__)
@@ -125,7 +125,8 @@ class Consumer:
     async def settle_dead(self, message_id: str, death: Death, body: bytes) -> None:
         """Returns when what the broker gave up is parked, and that is committed. What was handled changes nothing."""
         try:
-            parcel, rows = UUID(message_id), dead(UUID(message_id), read(death.topic, body), death)
+            parcel = identity(message_id, death.topic)
+            rows = dead(parcel, read(death.topic, body), death)
         except (ValueError, KeyError) as failure:
             await self._outlast([unreadable(message_id, death.topic, body, f"{death.cause}\n{failure!r}")], None)
         else:

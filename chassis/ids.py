@@ -4,7 +4,7 @@ import os
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from hashlib import sha256
 from typing import Annotated
 from uuid import UUID
@@ -34,10 +34,21 @@ def derived_id(cause: UUID, *labels: object) -> UUID:
     return _uuid7(origin[:6], sha256(origin + "\0".join(map(str, labels)).encode()).digest())
 
 
-def unforeseen_id(origin: UUID) -> UUID:
-    """A new id with the first 48 bits of another one, which nobody knows before, not even whoever knows the other."""
+def marked_id(origin: UUID, owner: str) -> UUID:
+    """A new id with the first 48 bits of another one, which does not tell it, and with the mark of its owner."""
     known = origin.bytes
-    return _uuid7(known[:6], sha256(known + os.urandom(16)).digest())
+    return _uuid7(known[:6], sha256(known + os.urandom(16)).digest()[:6] + mark(owner))
+
+
+@cache
+def mark(owner: str) -> bytes:
+    """What the ids that somebody makes for others to know end with."""
+    return sha256(owner.encode()).digest()[:4]
+
+
+def marked_as(value: UUID) -> bytes:
+    """The mark of an id; of one that was made without, bytes that are nobody's."""
+    return value.bytes[-4:]
 
 
 def made_at(value: UUID) -> datetime:

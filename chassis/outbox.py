@@ -8,7 +8,7 @@ from pydantic_core import to_json
 
 from chassis.database import Transaction
 from chassis.decisions import Cause
-from chassis.ids import unforeseen_id
+from chassis.ids import marked_id
 from chassis.statements import Bulk
 from contracts.envelope import PARCEL_BYTES, PARCEL_EVENTS, dataschema
 from contracts.event import Event
@@ -68,8 +68,8 @@ class Outbox:
         for start in range(0, len(waiting), PARCEL_EVENTS):
             for chunk, body in _halve(waiting[start : start + PARCEL_EVENTS]):
                 # Not the id of its first event, which whoever knows its cause can tell: they would tell a parcel of
-                # their own under it, and the inboxes know this one already (record 0047).
-                yield unforeseen_id(UUID(chunk[0]["id"])), topic, body.decode(), len(chunk)
+                # their own under it, and the inboxes know this one already (records 0047 and 0067).
+                yield marked_id(UUID(chunk[0]["id"]), self.service), topic, body.decode(), len(chunk)
 
     def _envelope(self, told: Told) -> dict[str, Any]:
         """What ``contracts.envelope.Envelope`` reads: a model of it for each event would take longer than its JSON."""

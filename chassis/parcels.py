@@ -6,11 +6,13 @@ from typing import Any
 from uuid import NAMESPACE_OID, UUID, uuid5
 
 from chassis.deferred import UNREADABLE, Deferred
-from contracts.catalogue import teller
+from chassis.ids import mark, marked_as
+from contracts.catalogue import TELLERS, teller
 from contracts.envelope import MESSAGE_BYTES, Envelope, decode, encode
 
 _LARGEST = MESSAGE_BYTES // 2  # what is told on of it has room
 _MOST = 2**31 - 1  # that the column of attempts holds
+_MARKED = {mark(service): service for service in TELLERS.values()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,21 @@ def _newest(deaths: Any) -> Mapping[str, Any]:
     return newest if isinstance(newest, Mapping) else {}
 
 
+def identity(message_id: str, topic: str) -> UUID:
+    """The id that the inbox knows a parcel by.
+
+    Raises:
+        ValueError: when it is no id, or has the mark of a service that does not tell this topic: it is one of that
+            service's parcels, or of those to come, which would be taken for known.
+    """
+    parcel = UUID(message_id)
+    told_by = TELLERS.get(topic.partition(".")[0])  # by the broker's rules: what nobody tells, a person has put there
+    if told_by and _MARKED.get(marked_as(parcel), told_by) != told_by:
+        message = "a parcel bears the id of another service's"
+        raise ValueError(message)
+    return parcel
+
+
 def read(topic: str, body: bytes) -> list[Envelope[Any]]:
     """The events of a parcel.
 
@@ -70,7 +87,7 @@ def read(topic: str, body: bytes) -> list[Envelope[Any]]:
 def unreadable(message_id: str, topic: str, body: bytes, error: str) -> Deferred:
     """A parcel that cannot be read, parked as a whole."""
     name = _text(topic)
-    return Deferred(_identity(message_id, body), UNREADABLE, name, name, _text(body), 0, error, parked=True)
+    return Deferred(_kept_as(message_id, topic, body), UNREADABLE, name, name, _text(body), 0, error, parked=True)
 
 
 def careful(parcel: UUID, envelopes: Sequence[Envelope[Any]]) -> list[Deferred]:
@@ -101,9 +118,9 @@ def _row(parcel: UUID, index: int, envelope: Envelope[Any], error: str, **given:
     return Deferred(parcel, index, envelope.type, envelope.subject, body, error=error, **{"attempts": 0} | given)
 
 
-def _identity(message_id: str, body: bytes) -> UUID:
+def _kept_as(message_id: str, topic: str, body: bytes) -> UUID:
     try:
-        return UUID(message_id)
+        return identity(message_id, topic)
     except ValueError:
         return uuid5(NAMESPACE_OID, f"{message_id}\0{body!r}")
 

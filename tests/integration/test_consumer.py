@@ -13,6 +13,7 @@ from chassis import consumer as chassis_consumer
 from chassis.app import opened
 from chassis.broker import exchange_of
 from chassis.consumer import Consumer
+from chassis.ids import marked_id, new_id
 from chassis.tasks import forever, running
 from tests.support.eventually import eventually
 from tests.support.ledger import SERVICE, not_refunded, refunded
@@ -228,6 +229,25 @@ async def test_a_message_whose_properties_cannot_be_read_keeps_nobody_from_the_q
 
         await sees(BALANCES, (1,))
         await sees("SELECT index, state, body FROM $S.deferred", (-1, "parked", "hello"))
+
+
+@pytest.mark.parametrize("body", [b"[]", b"{"])
+async def test_a_parcel_under_the_id_of_one_that_another_service_told_takes_nothing_from_that_one(
+    broker, working, sees, body
+):
+    await broker.queue.bind(exchange_of("payment_service"), "user.erased")
+    heard = marked_id(new_id(), "payment_service")
+
+    async with working():
+        await broker.tell(body=body, topic="user.erased", parcel=heard)
+        await eventually(lambda: nothing_waits(broker))
+        for _ in range(2):
+            await broker.tell(refunded(amount=1), parcel=heard)
+
+        await sees(BALANCES, (1,))
+        await sees("SELECT message_id FROM $S.inbox", (heard,))
+        await sees("SELECT state, topic FROM $S.deferred", ("parked", "user.erased"))
+    assert await broker.waiting() == 0
 
 
 async def test_a_topic_that_is_bound_but_not_decided_upon_is_acknowledged(broker, working, sees):

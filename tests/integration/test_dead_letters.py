@@ -13,9 +13,11 @@ from chassis.app import opened
 from chassis.broker import dead_letters_of, exchange_of, given_up_of
 from chassis.consumer import Consumer
 from chassis.dead_letters import DeadLetters
-from chassis.ids import new_id
+from chassis.ids import marked_id, new_id
 from chassis.tasks import forever, running
+from contracts.accounts import UserErased
 from contracts.envelope import encode
+from contracts.types import UserId
 from tests.integration.conftest import TOPICS
 from tests.support.dying_worker import DEADLY
 from tests.support.envelopes import enveloped
@@ -108,6 +110,17 @@ async def test_what_was_given_up_and_cannot_be_read_is_parked_as_a_whole(strict,
     [(cause,)] = await rows("SELECT last_error FROM $S.deferred")
     assert cause.splitlines()[0] == GIVEN_UP
     assert "Invalid JSON" in cause
+
+
+async def test_what_was_given_up_under_another_services_id_takes_nothing_from_that_one(strict, working, sees):
+    heard = marked_id(new_id(), "payment_service")
+    await strict.queue.bind(exchange_of("payment_service"), "user.erased")
+    await given_up(strict, UserErased(user_id=UserId(new_id()), locale="en"), parcel=heard)
+
+    async with working():
+        await sees("SELECT topic FROM $S.deferred", ("user.erased",))
+        await strict.tell(refunded(amount=1), parcel=heard)
+        await sees(BALANCES, (1,))
 
 
 async def test_what_was_handled_and_then_given_up_changes_nothing(strict, working, sees):

@@ -10,7 +10,19 @@ from hypothesis import given
 from hypothesis.strategies import uuids
 from pydantic import BaseModel, ValidationError
 
-from chassis.ids import OrderRef, TypeId, derived_id, made_at, new_id, parse_typeid, typeid, unforeseen_id
+from chassis.ids import (
+    OrderRef,
+    TypeId,
+    derived_id,
+    made_at,
+    mark,
+    marked_as,
+    marked_id,
+    new_id,
+    parse_typeid,
+    typeid,
+)
+from contracts.catalogue import TELLERS
 
 ORDER = UUID("019a0000-0000-7000-8000-000000000001")
 AS_TEXT = "ord_01k8000000e008000000000001"
@@ -48,14 +60,21 @@ def test_a_derived_id_is_the_same_for_the_same_cause_and_labels_and_sorts_with_i
     assert derived.int >> 80 == cause.int >> 80
 
 
-def test_an_unforeseen_id_sorts_with_its_origin_and_is_another_each_time():
+def test_a_marked_id_sorts_with_its_origin_has_its_owners_mark_and_is_another_each_time():
     origin = new_id()
 
-    made = {unforeseen_id(origin) for _ in range(100)}
+    made = {marked_id(origin, "order_service") for _ in range(100)}
 
     assert len(made) == 100
     assert {each.int >> 80 for each in made} == {origin.int >> 80}
     assert {each.version for each in made} == {7}
+    assert {marked_as(each) for each in made} == {mark("order_service")}
+
+
+def test_each_teller_has_a_mark_of_its_own():
+    tellers = set(TELLERS.values())
+
+    assert len({mark(teller) for teller in tellers}) == len(tellers) == 5
 
 
 def test_derived_ids_of_other_causes_and_labels_differ():

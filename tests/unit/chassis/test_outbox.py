@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from chassis.decisions import Cause
-from chassis.ids import made_at, new_id
+from chassis.ids import made_at, mark, marked_as, new_id
 from chassis.outbox import Outbox, Told
 from contracts.envelope import PARCEL_BYTES, decode
 from contracts.orders import OrderShipped
@@ -46,13 +46,14 @@ def test_each_topic_has_parcels_of_its_own_in_the_order_of_telling():
     assert [e.data.amount.amount for e in decode("refund.succeeded", rows[0][2].encode())] == [1, 2]
 
 
-def test_a_parcel_is_as_old_as_its_first_event_and_nobody_who_knows_that_knows_its_id():
+def test_a_parcel_is_as_old_as_its_first_event_has_its_tellers_mark_and_an_id_that_nobody_foresees():
     event = told(refunded())
     [(parcel, topic, body, _)], [(again, *_)] = parcels(event, told(refunded())), parcels(event, told(refunded()))
     first = decode(topic, body.encode())[0].id
 
     assert made_at(parcel) == made_at(again) == made_at(first)
     assert len({parcel, again, first}) == 3
+    assert marked_as(parcel) == marked_as(again) == mark("payment_service")
 
 
 @pytest.mark.parametrize(("events", "cut"), [(1, [1]), (100, [100]), (101, [100, 1]), (250, [100, 100, 50])])

@@ -2,13 +2,38 @@
 
 import pytest
 
-from chassis.parcels import Death, read
+from chassis.ids import marked_id, new_id
+from chassis.parcels import Death, identity, read, unreadable
 from contracts.envelope import MESSAGE_BYTES, encode
 from tests.support.envelopes import enveloped
 from tests.support.ledger import refunded
 
 DEAD = "ledger_service.dead"
 BROUGHT = {"queue": "ledger_service", "reason": "expired", "count": 3, "routing-keys": ["user.erased"]}
+
+
+HEARD = marked_id(new_id(), "payment_service")
+
+
+@pytest.mark.parametrize("topic", ["refund.succeeded", "payment.failed", "payment.\\xff", "ledger_service.dead"])
+def test_a_parcels_id_is_believed_of_its_teller_and_of_a_person(topic):
+    assert identity(str(HEARD), topic) == HEARD
+
+
+@pytest.mark.parametrize("topic", ["user.erased", "notification.sent", "stock.nothing"])
+def test_a_parcel_under_the_id_of_another_tellers_is_none_and_is_kept_under_an_id_of_its_own(topic):
+    with pytest.raises(ValueError, match="another service's"):
+        identity(str(HEARD), topic)
+
+    kept = unreadable(str(HEARD), topic, b"[]", "why").message_id
+    assert kept != HEARD
+    assert kept == unreadable(str(HEARD), topic, b"[]", "why").message_id
+
+
+def test_an_id_without_a_mark_is_one_of_the_release_before():
+    parcel = new_id()
+
+    assert {identity(str(parcel), topic) for topic in ("refund.succeeded", "user.erased")} == {parcel}
 
 
 @pytest.mark.parametrize("lie", [{"source": "/auth_service"}, {"source": "/usr_1"}, {"type": "user.erased"}])
