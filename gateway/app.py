@@ -95,8 +95,7 @@ class Door:
         app = self._services[service] if service else self._own
         if self._guard is not None:
             try:
-                passed["headers"], said = await self._guard.admit(scope, passed["headers"])
-                told += said
+                told += await self._guard.admit(passed)
             except Problem as refusal:
                 app = self._refusals
                 passed["refusal"] = refusal

@@ -45,8 +45,8 @@ class Guard:
         self._limited = limited
         self._keys = keys
 
-    async def admit(self, scope: Scope, headers: Headers) -> tuple[Headers, Headers]:
-        """The headers to hand on, with a token where an API key was, and what the answer tells of the limits.
+    async def admit(self, scope: Scope) -> Headers:
+        """What the answer tells of the limits. The scope gets a token where an API key was, and who has shown it.
 
         Raises:
             Problem: when the request may not pass: too many of them, or a key or a token that is none of ours.
@@ -58,12 +58,14 @@ class Guard:
             spent.append(await limits.spend(self._address, place_of(address)))
             refuse_too_many(spent)
         if self._keys is not None:
-            headers = await self._keys.exchanged(headers)
-        caller = await self._caller(scope["path"], _first(headers, b"authorization"))
-        if limits is not None and caller is not None:
-            spent.append(await limits.spend(self._principal, caller.user_id.hex))
-            refuse_too_many(spent)
-        return headers, told_raw(spent)
+            scope["headers"] = await self._keys.exchanged(scope["headers"])
+        caller = await self._caller(scope["path"], _first(scope["headers"], b"authorization"))
+        if caller is not None:
+            scope["asker"] = caller.user_id
+            if limits is not None:
+                spent.append(await limits.spend(self._principal, caller.user_id.hex))
+                refuse_too_many(spent)
+        return told_raw(spent)
 
     async def aclose(self) -> None:
         """Closes what it counts with."""

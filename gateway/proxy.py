@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, nullcontext, suppress
 from datetime import timedelta
 
 from loguru import logger
@@ -190,20 +190,19 @@ class _Passed:
             await self._send({"type": "http.response.body", "body": piece, "more_body": True})
 
 
-def _place(scope: Scope) -> AbstractContextManager[None]:
-    """Where a request counts: among those at work, or among those who look on until something happens.
+def _place(scope: Scope) -> AbstractContextManager[object, bool | None]:
+    """Where a request counts: among those at work, or, of somebody whom we know, among those who wait for news.
 
-    When too many look on, it is not made to wait: nobody has to honour a preference (RFC 7240).
+    When too many do, it is not made to wait: nobody has to honour a preference (RFC 7240).
     """
     others = [pair for pair in scope["headers"] if pair[0] != b"prefer"]
-    if len(others) == len(scope["headers"]):
+    if len(others) == len(scope["headers"]) or "asker" not in scope:
         return nullcontext()
-    try:
-        HERE.check()
-    except Crowded:
-        scope["headers"] = others
-        return nullcontext()
-    return HERE.looking_on()
+    with ExitStack() as waiting, suppress(Crowded):
+        waiting.enter_context(HERE.looking_on_as(scope["asker"]))
+        return waiting.pop_all()
+    scope["headers"] = others
+    return nullcontext()
 
 
 def _problem(failure: Exception) -> Problem:

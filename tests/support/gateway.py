@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request
 from chassis.boundary import Boundary
 from chassis.openapi import DocumentedAPI
 from gateway.app import gateway
+from gateway.guard import Guard
 from gateway.proxy import Proxy
 from tests.support.eventually import eventually
 
@@ -35,10 +36,10 @@ async def served(app) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def a_door_to(url: str, **patience: timedelta) -> AsyncIterator[httpx2.AsyncClient]:
+async def a_door_to(url: str, guard: Guard | None = None, **patience: timedelta) -> AsyncIterator[httpx2.AsyncClient]:
     """A client of a gateway on a socket, which forwards to this URL."""
     proxy = Proxy(url, **patience)
-    door = gateway({"order_service": Boundary(proxy, "gateway")})
+    door = gateway({"order_service": Boundary(proxy, "gateway")}, guard=guard)
     async with served(door) as address, httpx2.AsyncClient(base_url=address) as client:
         yield client
     await proxy.aclose()

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from datetime import timedelta
+from uuid import NAMESPACE_OID, uuid5
 
 import httpx2
 import pytest
@@ -10,7 +11,11 @@ from fastapi import FastAPI, Request
 from starlette.responses import StreamingResponse
 
 from chassis.admission import Admission
+from chassis.ids import new_id
+from chassis.tokens import Caller, Role
 from gateway import proxy as gateway_proxy
+from gateway.guard import Guard
+from gateway.limits import Quota
 from gateway.proxy import Proxy
 from tests.support.eventually import eventually
 from tests.support.gateway import a_door_to, a_service, served, talking
@@ -271,13 +276,52 @@ async def test_a_stream_ends_in_good_order_with_the_process_and_one_too_many_is_
     assert here.onlookers == 0
 
 
-async def test_who_prefers_to_wait_is_no_load_and_beyond_the_bound_is_not_made_to_wait(here):
-    async with served(a_service()) as url, a_door_to(url) as client:
-        prefers = {"Prefer": "wait=5"}
-        alone = await client.get("/api/v1/orders", headers=prefers)
-        with here.looking_on():
-            crowded = await client.get("/api/v1/orders", headers=prefers)
+@pytest.fixture
+def whose():
+    """A guard that knows the user by their token, which is their name."""
 
-    assert dict(alone.json()["headers"])["prefer"] == "wait=5"
-    assert "prefer" not in dict(crowded.json()["headers"])
+    async def check(token):
+        return Caller(uuid5(NAMESPACE_OID, token), Role.CUSTOMER, new_id())
+
+    return Guard(check, None, quotas=(Quota.of("address", "1/second"), Quota.of("principal", "1/second")))
+
+
+def who_waits(here):
+    """A service that tells how many wait for news, and what of it has reached it."""
+    app = FastAPI()
+
+    @app.get("/api/v1/orders")
+    async def asked(request: Request) -> tuple[int, str | None]:
+        return here.onlookers, request.headers.get("prefer")
+
+    return app
+
+
+async def prefer(client, token=None):
+    headers = {"Prefer": "wait=5", **({"Authorization": f"Bearer {token}"} if token else {})}
+    return (await client.get("/api/v1/orders", headers=headers)).json()
+
+
+async def test_who_prefers_to_wait_is_no_load_and_beyond_the_bound_is_not_made_to_wait(here, whose):
+    async with served(who_waits(here)) as url, a_door_to(url, whose) as client:
+        alone = await prefer(client, "ann")
+        with here.looking_on():
+            crowded = await prefer(client, "ann")
+
+    assert (alone, crowded) == ([1, "wait=5"], [1, None])
     assert here.onlookers == 0
+
+
+async def test_one_user_does_not_have_all_the_places_of_those_who_prefer_to_wait(here, whose):
+    here.waiting, here.of_one = 9, 1
+
+    async with served(who_waits(here)) as url, a_door_to(url, whose) as client:
+        with here.looking_on_as(uuid5(NAMESPACE_OID, "ann")):
+            asked = [await prefer(client, name) for name in ("ann", "bob")]
+
+    assert asked == [[1, None], [2, "wait=5"]]
+
+
+async def test_a_stranger_who_prefers_to_wait_is_at_work_like_everybody(here, whose):
+    async with served(who_waits(here)) as url, a_door_to(url, whose) as client:
+        assert await prefer(client) == [0, "wait=5"]
