@@ -7,7 +7,7 @@ from auth_service.domain import identity as identities
 from auth_service.domain import session as sessions
 from auth_service.domain import user as users
 from auth_service.domain.api_key import ApiKey, CreateApiKey, KeyRing, RevokeApiKey, UseApiKey
-from auth_service.domain.attempt import TakeBack, Tries, TrySignIn
+from auth_service.domain.attempt import TakeBack, Tries, TryRegister, TrySignIn
 from auth_service.domain.erasing import EraseUser, TellErasedAgain
 from auth_service.domain.identity import Identity, SignInWith, TokenUsed
 from auth_service.domain.security_event import NoteExport, NoteRefusal, SecurityEvent, What
@@ -28,18 +28,23 @@ from chassis.ids import typeid
 decisions = Decisions("auth_service")
 
 
-def _tries(tried: TrySignIn) -> tuple[Key, ...]:
+def _tries(tried: TrySignIn | TryRegister) -> tuple[Key, ...]:
     return tuple((Tries, key) for key in tried.keys)
 
 
-def _known(state: State, tried: TrySignIn) -> attempt.Known:
-    at_home, everywhere, of_place = (state.find(Tries, key) for key in tried.keys)
-    return at_home, everywhere, of_place
+def _known(state: State, tried: TrySignIn | TryRegister) -> attempt.Known:
+    return tuple(state.find(Tries, key) for key in tried.keys)
 
 
 @decisions.on(names=_tries)
 def try_sign_in(state: State, command: TrySignIn, cause: Cause) -> Decision:
     return Decision(changes=attempt.count(_known(state, command), command, cause.now))
+
+
+@decisions.on(names=_tries)
+def try_register(state: State, command: TryRegister, cause: Cause) -> Decision:
+    [known] = _known(state, command)
+    return Decision(changes=(attempt.count_registration(known, command, cause.now),))
 
 
 @decisions.on(names=lambda command: _tries(command.tried))

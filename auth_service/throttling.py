@@ -1,4 +1,4 @@
-"""Whose failed sign-ins a request adds to: those of the account that it names, and of the place that it comes from."""
+"""What a request adds to: a sign-in to the tries of its account and of its place, a registration to its place's."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -6,12 +6,13 @@ from hmac import digest
 from uuid import UUID
 
 from auth_service.digests import digest_of
-from auth_service.domain.attempt import TakeBack, TrySignIn
+from auth_service.domain.attempt import TakeBack, TryRegister, TrySignIn
 from auth_service.domain.identity import TokenUsed
 from auth_service.domain.security_event import NoteRefusal
 from auth_service.domain.user import AccountDisabled, CredentialsWrong
 from auth_service.own import Own
 from auth_service.passwords import TooManySignIn
+from auth_service.settings import Settings
 from chassis.http import Answer, Edge
 from chassis.places import place_of
 
@@ -24,11 +25,16 @@ def trying(edge: Edge, email: str) -> TrySignIn:
     return TrySignIn(account=account_of(email), place=where(edge))
 
 
-def where(edge: Edge) -> bytes:
+def registering(edge: Edge) -> TryRegister:
+    settings: Settings = edge.parts.settings
+    return TryRegister(place=where(edge, "registers from "), free=settings.registrations_at_once)
+
+
+def where(edge: Edge, what: str = "") -> bytes:
     """A keyed digest stands for the place: there are so few addresses that a plain one would name them."""
     host = (edge.scope.get("client") or ("", 0))[0]
     key = edge.parts.settings.service_token.get_secret_value().encode()
-    return digest(key, place_of(host).encode(), "sha256")
+    return digest(key, f"{what}{place_of(host)}".encode(), "sha256")
 
 
 @asynccontextmanager
@@ -43,16 +49,23 @@ async def noting_refusals(edge: Edge, user_id: UUID | None) -> AsyncIterator[Non
 
 
 async def matches(edge: Edge, tried: TrySignIn, password: str, password_hash: str | None) -> bool:
-    """Whether the password is the one behind the hash, which is looked at once this try is counted.
+    """Whether the password is the one behind the hash, which is looked at once this try is counted."""
+    own: Own = edge.parts.own
+    async with counted(edge, tried):
+        return await own.passwords.match(password, password_hash, tried.place)
+
+
+@asynccontextmanager
+async def counted(edge: Edge, tried: TrySignIn | TryRegister) -> AsyncIterator[None]:
+    """Around work that costs: the try counts beforehand, so that many at once are as many.
 
     Raises:
-        auth_service.domain.attempt.TooManyTries: when it comes too early; then nothing is looked at.
-        auth_service.passwords.TooManySignIn: when too many wait for their turn.
+        auth_service.domain.attempt.TooManyTries: when it comes too early; then nothing is done.
+        auth_service.passwords.TooManySignIn: when too many wait for their turn. It has not counted then.
     """
-    own: Own = edge.parts.own
     await edge.parts.pipeline.submit(tried, render=lambda _reply: Answer(None))
     try:
-        return await own.passwords.match(password, password_hash, tried.place)
+        yield
     except TooManySignIn:
         await edge.parts.pipeline.submit(TakeBack(tried=tried))
         raise

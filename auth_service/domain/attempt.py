@@ -1,5 +1,7 @@
 """Tried sign-ins, counted by account and by place: after some that failed each next one has to wait twice as long.
 
+Registrations count by place alone, whatever becomes of them: one that is refused has told that an address is taken.
+
 A place where somebody has signed in to an account has a count of its own there: strangers who guess elsewhere do not
 keep the owner out, nor do those of an office who share its address. Each try counts as failed until it has succeeded,
 so that many at once are as many tries.
@@ -17,7 +19,7 @@ _DOUBLINGS = 6
 
 
 class TooManyTries(Exception):
-    """Too many sign-ins have failed. Try again later."""
+    """Too many tries. Try again later."""
 
     def __init__(self, wait: timedelta) -> None:
         super().__init__()
@@ -68,13 +70,25 @@ class TrySignIn:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TryRegister:
+    """Somebody at a place is about to open an account; ``free`` may at once. The place is no place of sign-ins."""
+
+    place: bytes = field(repr=False)
+    free: int
+
+    @property
+    def keys(self) -> tuple[tuple[bytes, bytes], ...]:
+        return ((b"", self.place),)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TakeBack:
     """The password was not even looked at."""
 
-    tried: TrySignIn
+    tried: TrySignIn | TryRegister
 
 
-Known = tuple[Tries | None, Tries | None, Tries | None]
+Known = tuple[Tries | None, ...]
 
 
 def count(known: Known, tried: TrySignIn, now: datetime) -> tuple[Tries, ...]:
@@ -91,9 +105,17 @@ def count(known: Known, tried: TrySignIn, now: datetime) -> tuple[Tries, ...]:
     return account.another(now, FREE), place.another(now, FREE_OF_A_PLACE)
 
 
+def count_registration(known: Tries | None, tried: TryRegister, now: datetime) -> Tries:
+    """One more of this place.
+
+    Raises:
+        TooManyTries: when it comes too early.
+    """
+    return (known or _none(b"", tried.place, now)).another(now, tried.free)
+
+
 def take_back(known: Known, now: datetime) -> tuple[Tries, ...]:
-    at_home, everywhere, of_place = known
-    counted = (at_home,) if at_home else (everywhere, of_place)
+    counted = known[:1] if known[0] else known[1:]
     return tuple(tries.one_less(now) for tries in counted if tries)
 
 

@@ -19,7 +19,7 @@ from auth_service.schemas import (
     UserUpdate,
     UserView,
 )
-from auth_service.throttling import matches, noting_refusals, trying, where
+from auth_service.throttling import counted, matches, noting_refusals, registering, trying, where
 from chassis.http import Admin, Answer, Customer, Edge, IfMatch, Listing, Paging, etag, found, listing
 from chassis.ids import UserRef
 from chassis.problems import problems
@@ -37,13 +37,15 @@ _NOT_THE_CURRENT = "The current password is wrong."
     operation_id="registerUser",
     status_code=201,
     response_model=UserView,
-    responses=problems("email_taken", "validation_failed", "unknown_field"),
+    responses=problems("email_taken", "validation_failed", "unknown_field", "rate_limited"),
 )
 async def register_user(edge: Edge, body: Registration) -> Response:
     own: Own = edge.parts.own
+    async with counted(edge, registering(edge)):
+        password_hash = await own.passwords.hash(body.password.get_secret_value(), where(edge))
     command = RegisterUser(
         email=body.email,
-        password_hash=await own.passwords.hash(body.password.get_secret_value(), where(edge)),
+        password_hash=password_hash,
         full_name=body.full_name,
         phone_number=body.phone_number,
         locale=body.locale,

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from auth_service.domain.attempt import FREE, FREE_OF_A_PLACE, TakeBack, TooManyTries, Tries, TrySignIn
+from auth_service.domain.attempt import FREE, FREE_OF_A_PLACE, TakeBack, TooManyTries, Tries, TryRegister, TrySignIn
 from auth_service.domain.session import StartSession
 from tests.support.auth_service import DAY, FIRST, NOW, TRIED, USER, Accounts, a_user
 
@@ -158,11 +158,40 @@ def test_a_try_whose_password_was_not_looked_at_is_taken_back():
     assert [accounts.store.things[Tries, key].failures for key in ((b"ann", b""), (b"", ABROAD))] == [3, 4]
 
 
+def registering(place=ABROAD):
+    return TryRegister(place=place, free=3)
+
+
+def test_some_may_register_from_one_place_at_once_and_then_each_waits_twice_as_long_up_to_a_minute():
+    accounts = Accounts()
+    for _ in range(3):
+        accounts.decide(registering())
+
+    waited = []
+    for _ in range(8):
+        waited.append(waits(accounts, registering()))
+        accounts.now += timedelta(seconds=waited[-1])
+        accounts.decide(registering())
+
+    assert waited == [1, 2, 4, 8, 16, 32, 60, 60]
+    assert waits(accounts, registering(b"elsewhere")) == 0
+
+
+def test_a_registration_whose_password_was_not_hashed_is_taken_back():
+    accounts = Accounts()
+    accounts.decide(registering())
+
+    accounts.decide(TakeBack(tried=registering()))
+
+    assert accounts.store.things[Tries, (b"", ABROAD)].failures == 0
+
+
 def test_what_nobody_counted_cannot_be_taken_back():
-    assert Accounts().decide(TakeBack(tried=TRIED)).changes == ()
+    for tried in (TRIED, registering()):
+        assert Accounts().decide(TakeBack(tried=tried)).changes == ()
 
 
-@pytest.mark.parametrize("thing", [TRIED, a_count()])
+@pytest.mark.parametrize("thing", [TRIED, a_count(), registering(HOME)])
 def test_nobody_reads_in_a_log_who_tries_from_where(thing):
     assert "ann" not in repr(thing)
     assert "home" not in repr(thing)
