@@ -35,7 +35,10 @@ from ordermill.ports import HOST
 from ordermill.serving import Server
 
 KEEPS = 10_000
-LARGEST_MAIL = 10 * 1024 * 1024
+LARGEST_MAIL = 1024 * 1024
+MOST_PARTS = 20
+# What a part cannot begin without. Each line of a mail is compared with the end of every part that it is nested in.
+_PARTS = re.compile(rb"(?i)(?:^|[\r\n])(?:--|content-type:)")
 
 Mail = Mapping[str, Any]
 
@@ -93,6 +96,8 @@ class Mailbox:
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802  aiosmtpd's name
         content = envelope.content or b""
         raw = content.encode() if isinstance(content, str) else content
+        if len(_PARTS.findall(raw)) > MOST_PARTS:
+            return "554 5.6.0 Too many parts"
         self.add(read_mail(raw, envelope.mail_from or "", envelope.rcpt_tos))
         return "250 OK"
 

@@ -10,6 +10,7 @@ from email.message import EmailMessage
 import aiosmtplib
 import httpx2
 import pytest
+from aiosmtpd.smtp import Envelope
 
 from ordermill.mailbox import Mailbox, application, read_mail
 from ordermill.ports import HOST, find_free
@@ -77,6 +78,29 @@ async def test_a_mail_is_shown_with_all_its_parts(client, mailbox):
         "html": "<p>Grüße</p>\n",
         "message_id": "<1@shop>",
     }
+
+
+def nested(head, depth):
+    """So many parts, each in the one before."""
+    return b"Subject: x\r\n" + b"".join(head.replace(b"?", b"%d" % number) for number in range(depth)) + b"\r\nx\r\n"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"Content-Type: multipart/mixed; boundary=b?\r\n\r\n--b?\r\n",
+        b"content-type: message/rfc822\r\n\r\n",
+        b"--b\n\nx\n",
+    ],
+)
+async def test_a_mail_of_very_many_parts_is_refused_unread(mailbox, head):
+    few, many = (Envelope() for _ in range(2))
+    few.content, many.content = nested(head, 10), nested(head, 1000)
+
+    answers = [await mailbox.handle_DATA(None, None, envelope) for envelope in (few, many)]
+
+    assert [answer[:3] for answer in answers] == ["250", "554"]
+    assert len(mailbox.mails) == 1
 
 
 async def test_mails_are_listed_newest_first_and_by_address(client, mailbox):
