@@ -85,15 +85,23 @@ def tell_erased_again(state: State, command: TellErasedAgain, cause: Cause) -> D
     return Decision(changes=(user,) if user else (), events=events, sequence=user.version if user else 1)
 
 
-@decisions.on(names=lambda command: ((User, command.user_id), (Session, command.keep), *_tries(command.tried)))
+@decisions.on(
+    names=lambda command: (
+        (User, command.user_id),
+        (KeyRing, command.user_id),
+        (Session, command.keep),
+        *_tries(command.tried),
+    )
+)
 def change_password(state: State, command: ChangePassword, cause: Cause) -> Decision:
     known = users.proven(state.find(User, command.user_id), command.proved)
     user = users.change_password(known, command, now=cause.now)
     kept = state.find(Session, command.keep)
     carried = () if kept is None else sessions.carry_along(kept, known, user)
     tries = attempt.succeed(_known(state, command.tried), command.tried, cause.now)
-    noted = _noted(cause, What.PASSWORD_CHANGED, user.id, command.tried.place)
-    return Decision(changes=(user, *carried, *tries, noted), sequence=user.version, reply=user)
+    ended, note = api_key.end_all(None if command.keep_api_keys else state.find(KeyRing, user.id))
+    noted = _noted(cause, What.PASSWORD_CHANGED, user.id, command.tried.place, note)
+    return Decision(changes=(user, *carried, *ended, *tries, noted), sequence=user.version, reply=user)
 
 
 @decisions.on(names=lambda command: ((User, command.user_id), *_tries(command.tried)))

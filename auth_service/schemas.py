@@ -110,8 +110,11 @@ class UserUpdate(Profile):
 
 
 class PasswordChange(Body):
+    """All other sessions end, and so do the API keys, unless ``keep_api_keys`` says otherwise."""
+
     current_password: Password
     new_password: NewPassword
+    keep_api_keys: bool = False
 
 
 class UserView(View):
@@ -204,10 +207,6 @@ class ExportView(OwnView):
     notifications: list[dict[str, Any]]
 
 
-def _shortened(place: bytes | None) -> str | None:
-    return None if place is None else place[:6].hex()
-
-
 class SecurityEventView(View):
     """Something that happened to an account; ``actor`` did it, ``place`` is the same word for the same place.
 
@@ -218,7 +217,7 @@ class SecurityEventView(View):
     what: What
     user_id: UserRef | None
     actor: str
-    place: Annotated[str | None, BeforeValidator(_shortened)]
+    place: Annotated[str | None, BeforeValidator(lambda place: place and place[:6].hex())]
     note: str
     request_id: str
     created_at: Timestamp

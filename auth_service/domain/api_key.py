@@ -55,6 +55,17 @@ class KeyRing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeysEnded:
+    """The order to end all keys of a user; saving it does so."""
+
+    user_id: UUID
+
+    @property
+    def key(self) -> UUID:
+        return self.user_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CreateApiKey:
     user_id: UUID
     digest: bytes = field(repr=False)
@@ -112,3 +123,8 @@ def revoke(key: ApiKey | None, command: RevokeApiKey, *, now: datetime) -> ApiKe
     if key is None or key.user_id != command.user_id or key.revoked_at is not None:
         raise ApiKeyUnknown
     return replace(key, revoked_at=now)
+
+
+def end_all(ring: KeyRing | None) -> tuple[tuple[KeysEnded, ...], str]:
+    """What ends a user's keys, and how the record tells it; nothing where there are none."""
+    return ((KeysEnded(user_id=ring.user_id),), f"API keys ended: {ring.count}") if ring else ((), "")

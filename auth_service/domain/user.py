@@ -115,6 +115,7 @@ class ChangePassword:
     proved: str = field(repr=False)
     password_hash: str = field(repr=False)
     keep: UUID
+    keep_api_keys: bool = False
 
 
 def normalised(email: str) -> str:

@@ -100,6 +100,7 @@ async def change_password(caller: Customer, edge: Edge, body: PasswordChange) ->
             proved=user.password_hash,
             password_hash=await own.passwords.hash(body.new_password.get_secret_value(), tried.place),
             keep=caller.session_id,
+            keep_api_keys=body.keep_api_keys,
         )
         return await edge.submit(command, lambda _user: Answer(None, 204))
 

@@ -25,6 +25,7 @@ STORE = SqlStore(
     identities.IDENTITIES,
     accounts.USERS,
     api_keys.RINGS,
+    api_keys.ENDED,
     *sessions.ROWS,
     *tries.ROWS,
     *erasures.ROWS,

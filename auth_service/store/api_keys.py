@@ -8,7 +8,7 @@ from uuid import UUID
 from asyncpg import Record
 from sqlalchemy import ARRAY, Integer, Interval, LargeBinary, Uuid, any_, bindparam, delete, func, select
 
-from auth_service.domain.api_key import ApiKey, KeyRing
+from auth_service.domain.api_key import ApiKey, KeyRing, KeysEnded
 from auth_service.domain.user import User
 from auth_service.tables import api_keys
 from chassis.database import Transaction
@@ -52,6 +52,7 @@ _FORGET = Statement(
     )
     .returning(api_keys.c.id)
 )
+_END = "UPDATE auth_service.api_keys SET revoked_at = now() WHERE user_id = ANY($1::uuid[]) AND revoked_at IS NULL"
 _ADD = Bulk.insert(api_keys)
 _SAVE = Bulk.update(api_keys, "digest", "last_used_at", "revoked_at")
 
@@ -73,9 +74,15 @@ async def save_nothing(_tx: Transaction, _changes: Sequence[Change]) -> None:
     """A ring is what its keys are."""
 
 
+async def end_keys(tx: Transaction, changes: Sequence[Change]) -> None:
+    """Those too that were made or used in the same batch: they are saved by then."""
+    await tx.sql(_END, [change.after.user_id for change in changes])
+
+
 # A key names its owner, whose row is locked before the ring is counted: of two keys at once the second one sees both.
 KEYS: Rows[Any] = Rows(ApiKey, save=save_keys, load=lock_keys, names=lambda key: ((User, key.user_id),))
 RINGS: Rows[Any] = Rows(KeyRing, save=save_nothing, load=count_keys)
+ENDED: Rows[Any] = Rows(KeysEnded, save=end_keys)
 
 
 async def find_api_key(tx: Transaction, key_id: UUID, user_id: UUID) -> ApiKey | None:

@@ -1,10 +1,17 @@
 """API keys over HTTP, on a real PostgreSQL: shown once, kept as digests, exchanged for short tokens."""
 
+import asyncio
+from uuid import UUID
+
 import pytest
 from jose import jwt
 
 from auth_service import forgetting
-from tests.support.auth_service import PASSWORD
+from auth_service.digests import digest_of
+from auth_service.domain.api_key import CreateApiKey, UseApiKey
+from auth_service.domain.user import ChangePassword
+from chassis.ids import new_id, typeid
+from tests.support.auth_service import DAY, PASSWORD, TRIED
 
 BODY = {"name": "till 3", "scopes": ["orders:write", "orders:read", "orders:read"]}
 
@@ -159,10 +166,59 @@ async def test_an_expired_key_and_one_of_a_disabled_account_are_refused(shop, an
     assert len(ended) == 3
 
 
-async def test_a_new_password_leaves_the_keys_alone(shop, ann):
+async def change_password(shop, signed_in, **given):
+    body = {"current_password": PASSWORD, "new_password": "another horse", **given}
+    return await shop.http.post("/api/v1/auth/password", json=body, headers=signed_in.headers)
+
+
+async def noted(shop):
+    return await shop.sql("SELECT note FROM auth_service.security_events WHERE what = 'password_changed'")
+
+
+async def test_a_new_password_ends_the_keys_and_nobody_elses(shop, ann):
+    bob = await shop.customer("bob@shop.test")
+    keys = [(await create(shop, ann)).json() for _ in range(2)]
+    others = (await create(shop, bob)).json()
+
+    assert (await change_password(shop, ann)).status_code == 204
+
+    assert [await refused(shop, key["api_key"]) for key in keys] == [(401, "token_invalid")] * 2
+    assert await listed(shop, ann) == []
+    ended = (await shop.parts.peers["auth_service"].get("/internal/revocations")).json()["ended"]
+    assert {key["id"] for key in keys} <= {typeid("key", UUID(id_)) for id_ in ended}
+    assert (await exchange(shop, others["api_key"])).status_code == 200
+    assert await noted(shop) == [("API keys ended: 2",)]
+
+
+async def test_a_new_password_leaves_the_keys_alone_where_their_owner_says_so(shop, ann):
     key = (await create(shop, ann)).json()
-    body = {"current_password": PASSWORD, "new_password": "another horse"}
-    await shop.http.post("/api/v1/auth/password", json=body, headers=ann.headers)
+
+    await change_password(shop, ann, keep_api_keys=True)
+
+    assert (await exchange(shop, key["api_key"])).status_code == 200
+    assert await noted(shop) == [("",)]
+
+
+async def test_a_key_that_is_made_or_used_in_the_batch_of_a_new_password_ends_with_it(shop, ann):
+    key = (await create(shop, ann)).json()["api_key"]
+    [(user_id, proved)] = await shop.sql("SELECT id, password_hash FROM auth_service.users")
+    change = {"user_id": user_id, "proved": proved, "password_hash": "new hash", "keep": new_id()}
+    asked = [
+        CreateApiKey(user_id=user_id, digest=b"made", hint="sk_", name="x", scopes=("orders:read",), lasts=DAY),
+        UseApiKey(digest=digest_of(key)),
+        ChangePassword(tried=TRIED, **change),
+    ]
+
+    await asyncio.gather(*map(shop.parts.pipeline.submit, asked))
+
+    assert await shop.sql("SELECT count(*) FROM auth_service.api_keys WHERE revoked_at IS NULL") == [(0,)]
+    assert await noted(shop) == [("API keys ended: 2",)]
+
+
+async def test_a_password_that_is_not_believed_ends_no_key(shop, ann):
+    key = (await create(shop, ann)).json()
+
+    assert (await change_password(shop, ann, current_password="wrong horse")).status_code == 401
 
     assert (await exchange(shop, key["api_key"])).status_code == 200
 

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from auth_service.domain.api_key import KeyRing, KeysEnded
 from auth_service.domain.user import (
     AccountDisabled,
     ChangePassword,
@@ -154,6 +155,23 @@ def test_a_new_password_ends_every_session_but_the_one_that_sets_it():
     )
     assert accounts.session() == a_session(generation=2)
     assert [type(changed).__name__ for changed in decision.changes] == ["User", "Session", "Tries", "SecurityEvent"]
+
+
+@pytest.mark.parametrize(
+    ("ring", "keep", "ended", "note"),
+    [
+        (KeyRing(user_id=USER, count=2), False, [KeysEnded(user_id=USER)], "API keys ended: 2"),
+        (KeyRing(user_id=USER, count=2), True, [], ""),
+        (None, False, [], ""),
+    ],
+)
+def test_a_new_password_ends_the_api_keys_unless_their_owner_keeps_them(ring, keep, ended, note):
+    accounts = Accounts(a_user(), *((ring,) if ring else ()))
+
+    *changes, noted = accounts.decide(a_change(keep_api_keys=keep)).changes
+
+    assert [change for change in changes if isinstance(change, KeysEnded)] == ended
+    assert (noted.what, noted.note) == ("password_changed", note)
 
 
 def test_a_session_that_had_ended_is_not_carried_along_by_a_new_password():
