@@ -1,12 +1,13 @@
 """Who somebody is by an OpenID issuer that the shop trusts: its ID tokens, checked against its published keys."""
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 from httpx2 import AsyncClient
 from loguru import logger
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 from pydantic_core import from_json
 
 from auth_service.schemas import canonical
@@ -19,6 +20,8 @@ _OLDEST = 600.0  # seconds since it was issued: it is exchanged right after the 
 _CLOCKS = 60.0
 _LONGEST_NAME = 200
 _LONGEST_DOCUMENT = 1 << 20  # bytes
+_READ_WITHIN = 5.0  # both documents: one that comes drop by drop would keep all who wait for it
+_KEYS_EVERY = 300.0  # so that a key that the issuer has withdrawn is not believed for longer
 _WELL_KNOWN = "/.well-known/openid-configuration"
 
 
@@ -35,8 +38,9 @@ class Person(BaseModel):
     sub: Annotated[str, Field(min_length=1, max_length=255)]
     aud: str | list[str]
     azp: str | None = None
-    exp: float
-    iat: float
+    exp: FiniteFloat
+    iat: FiniteFloat
+    nbf: FiniteFloat = 0.0
     email: str | None = Field(default=None, repr=False)
     email_verified: bool = False
     name: str | None = Field(default=None, repr=False)
@@ -72,14 +76,15 @@ class OpenIdIssuer:
         """The issuer at its URL; its keys are where its own document says."""
 
         async def fetch() -> Jwks:
-            told = await _json(client, issuer.rstrip("/") + _WELL_KNOWN)
-            where = str(told["jwks_uri"])
-            if told["issuer"] != issuer or not _is_guarded(where, issuer):
-                logger.error("the document of the OpenID issuer {} is another one's, or its keys are unguarded", issuer)
-                raise WrongIssuer
-            return await _json(client, where)
+            async with asyncio.timeout(_READ_WITHIN):
+                told = await _json(client, issuer.rstrip("/") + _WELL_KNOWN)
+                where = str(told["jwks_uri"])
+                if told["issuer"] != issuer or not _is_guarded(where, issuer):
+                    logger.error("the OpenID issuer {} has another one's document, or its keys are unguarded", issuer)
+                    raise WrongIssuer
+                return await _json(client, where)
 
-        keys = PublishedKeys(fetch, now=time.time, algorithms=_ALGORITHMS, shape=ANY)
+        keys = PublishedKeys(fetch, now=time.time, algorithms=_ALGORITHMS, shape=ANY, every=_KEYS_EVERY)
         return cls(issuer, audience, keys)
 
     async def person(self, token: str) -> Person:
@@ -95,7 +100,7 @@ class OpenIdIssuer:
         except ValidationError as wrong:
             raise TokenInvalid from wrong
         now = self._now()
-        if not self._is_for_us(person) or person.iat > now + _CLOCKS:
+        if not self._is_for_us(person) or max(person.iat, person.nbf) > now + _CLOCKS:
             raise TokenInvalid
         if person.exp <= now or person.iat < now - _OLDEST:
             raise TokenExpired

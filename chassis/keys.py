@@ -4,6 +4,7 @@ python-jose alone lets a token choose its algorithm (6-facts.md, 32): here it is
 own by its ``kid``.
 """
 
+import math
 from asyncio import Lock
 from base64 import urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Mapping
@@ -84,9 +85,10 @@ class PublishedKeys:
         algorithms: keys of other ones are left alone. A key without ``alg`` is for RS256 or ES256, by its kind.
         shape: what its tokens look like.
         lost: called when a key is not published any more: what was checked with it is not to be believed.
+        every: seconds after which keys that are known are asked for again; never, where somebody calls ``refresh``.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- what an issuer may differ in
         self,
         fetch: Callable[[], Awaitable[Jwks]],
         *,
@@ -94,14 +96,16 @@ class PublishedKeys:
         algorithms: frozenset[str] = frozenset({ES256}),
         shape: Pattern[str] = OURS,
         lost: Callable[[], None] = lambda: None,
+        every: float = math.inf,
     ) -> None:
         self._fetch = fetch
         self._now = now
         self._algorithms = algorithms
         self._shape = shape
         self._lost = lost
+        self._every = every
         self._keys: dict[str, tuple[Key, str]] = {}
-        self._ask_at = 0.0
+        self._ask_at = self._read_at = 0.0
         self._failed = False
         self._asking = Lock()
 
@@ -130,18 +134,22 @@ class PublishedKeys:
             self._failed, self._ask_at = True, self._now() + _ASK_AGAIN_AFTER_FAILURE
         else:
             gone, self._keys = self._keys.keys() - keys_now.keys(), keys_now
-            self._failed, self._ask_at = False, self._now() + _ASK_AGAIN
+            self._failed, self._read_at = False, self._now()
+            self._ask_at = self._read_at + _ASK_AGAIN
             if gone:
                 self._lost()
 
     async def _key(self, kid: str) -> tuple[Key, str]:
-        if kid not in self._keys:
+        if self._is_to_ask(kid):
             async with self._asking:
-                if kid not in self._keys and self._now() >= self._ask_at:
+                if self._is_to_ask(kid) and self._now() >= self._ask_at:
                     await self.refresh()
         if kid in self._keys:
             return self._keys[kid]
         raise KeysUnavailable if self._failed else TokenInvalid
+
+    def _is_to_ask(self, kid: str) -> bool:
+        return kid not in self._keys or self._now() - self._read_at >= self._every
 
 
 def _algorithm(key: Mapping[str, Any]) -> str:

@@ -1,9 +1,11 @@
 """ID tokens: which ones are taken for whom, and which are refused."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
 import json
+import math
 
 import httpx2
 import pytest
@@ -11,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from jose import jwk, jws
 
+from auth_service import openid
 from auth_service.openid import OpenIdIssuer
 from chassis.keys import ANY, KeyPair, KeysUnavailable, PublishedKeys, TokenInvalid
 from chassis.tokens import TokenExpired
@@ -95,7 +98,9 @@ FORGED = {
     "with an empty sub": a_token(sub=""),
     "with a number as sub": a_token(sub=7),
     "with words as exp": a_token(exp="never"),
+    "without end": a_token(exp=math.inf),
     "from the future": a_token(iat=NOW + 61),
+    "for the future": a_token(nbf=NOW + 61),
     "verified by a word": a_token(email_verified="true"),
     "alg none": forged("none"),
     "alg None": forged("None"),
@@ -146,17 +151,17 @@ async def test_a_name_is_kept_where_an_account_can_have_it(issuer, name, kept):
 # --- where the keys are
 
 
-def discovering(told, *, issuer=ISSUER):
+def discovering(told, *, issuer=ISSUER, keys=None, now=lambda: NOW):
     async def answer(request):
         path = str(request.url)
         if path == f"{issuer}/.well-known/openid-configuration":
             return httpx2.Response(200, json=told)
         assert path == told["jwks_uri"]
-        return httpx2.Response(200, json=await published())
+        return httpx2.Response(200, json=keys or await published())
 
     client = httpx2.AsyncClient(transport=httpx2.MockTransport(answer))
     found = OpenIdIssuer.behind(client, issuer, "shop")
-    found._now = lambda: NOW
+    found._now = found._keys._now = now
     return found
 
 
@@ -195,3 +200,49 @@ async def test_a_document_without_end_is_not_read_to_its_end():
         await OpenIdIssuer.behind(client, ISSUER, "shop").person(a_token())
 
     assert len(sent) <= 20
+
+
+async def test_documents_that_come_drop_by_drop_keep_nobody_for_long(monkeypatch):
+    monkeypatch.setattr(openid, "_READ_WITHIN", 0.01)
+
+    async def drops():
+        while True:
+            yield b" "
+            await asyncio.sleep(0.001)
+
+    client = httpx2.AsyncClient(transport=httpx2.MockTransport(lambda _: httpx2.Response(200, content=drops())))
+
+    async with asyncio.timeout(30):
+        with pytest.raises(KeysUnavailable):
+            await OpenIdIssuer.behind(client, ISSUER, "shop").person(a_token())
+
+
+async def test_a_key_that_the_issuer_has_withdrawn_is_believed_for_five_minutes_at_most():
+    # given: an issuer whose first key was used, and is withdrawn while its other one stays
+    seconds = [NOW]
+    keys = {"keys": [dict(PAIR.public_jwk), dict(OTHER.public_jwk)]}
+    told = {"issuer": ISSUER, "jwks_uri": f"{ISSUER}/keys"}
+    issuer = discovering(told, keys=keys, now=lambda: seconds[0])
+    await issuer.person(a_token())
+    del keys["keys"][0]
+
+    # when
+    seconds[0] += 299
+    within = await issuer.person(a_token())
+    seconds[0] += 1
+
+    # then
+    with pytest.raises(TokenInvalid):
+        await issuer.person(a_token(exp=NOW + 900))
+    assert (await issuer.person(a_token(OTHER, exp=NOW + 900))).sub == within.sub == "ann-1"
+
+
+async def test_keys_that_are_known_stay_good_while_the_issuer_cannot_say_which_it_has():
+    seconds, told = [NOW], {"issuer": ISSUER, "jwks_uri": f"{ISSUER}/keys"}
+    issuer = discovering(told, now=lambda: seconds[0])
+    await issuer.person(a_token())
+    told.clear()
+
+    seconds[0] += 301
+
+    assert (await issuer.person(a_token(exp=NOW + 900))).sub == "ann-1"
