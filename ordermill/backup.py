@@ -157,10 +157,13 @@ def _binaries() -> Path:
 
 
 def verify(binaries: Path, data: Path, tell: Tell) -> None:
-    """Compare every file of a copy with the manifest that the server wrote. Raises Failure when one differs."""
+    """Compare every file of a copy with the manifest that the server wrote. Raises Failure when one differs.
+
+    The program hands the path that it is given to a shell, so it is told the last part alone, which is ours.
+    """
     if (binaries / "pg_verifybackup").exists():
         tell("comparing it with its manifest")
-        postgres.run([str(binaries / "pg_verifybackup"), "--quiet", str(data)])
+        postgres.run([str(binaries / "pg_verifybackup"), "--quiet", data.name], cwd=data.parent)
 
 
 def stored_in(folder: Path) -> list[Backup]:

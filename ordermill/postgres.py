@@ -158,13 +158,13 @@ def _initialise(binaries: Path, root: Path, password: str, user: User | None) ->
     draft.rename(root / "data")
 
 
-def run(argv: list[str], user: User | None = None, text: str = "", **environment: str) -> str:
+def run(argv: list[str], user: User | None = None, text: str = "", cwd: Path = Path("/"), **environment: str) -> str:
     """What one of PostgreSQL's programs says on stdout. Raises Failure with what it says against its work."""
     as_user: Any = {"user": user[0], "group": user[1], "extra_groups": []} if user else {}
     done = subprocess.run(  # noqa: S603  the program and its words are ours
         argv,
         input=text,
-        cwd="/",
+        cwd=cwd,
         env={**ENVIRONMENT, **environment},
         text=True,
         capture_output=True,

@@ -387,6 +387,16 @@ def test_a_damaged_backup_is_noticed_before_anything_is_touched(stopped):
     assert not (stopped.data.parent / "restoring").exists()
 
 
+def test_the_name_of_a_folder_is_never_a_command(stopped, tmp_path):
+    [made] = backup.stored_in(stopped.state.root / "backups")
+    named = made.folder.rename(made.folder.with_name("it's $(touch ordered) `touch ordered`"))
+
+    restored = _restored(stopped)
+
+    assert restored.backup == named
+    assert not any(Path(place, "ordered").exists() for place in ("/", named, tmp_path))
+
+
 def test_a_backup_with_a_link_in_it_is_refused_since_it_would_lead_out_of_it(stopped, tmp_path):
     [made] = backup.stored_in(stopped.state.root / "backups")
     (made.data / "recovery.signal").symlink_to(tmp_path / "elsewhere")
