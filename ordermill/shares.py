@@ -12,7 +12,7 @@ from ordermill.rabbitmq import ADMINISTRATOR, configuration
 from ordermill.roles import AUDITOR
 from ordermill.services import SERVICES
 from ordermill.setup import definitions, secret_settings
-from ordermill.state import State
+from ordermill.state import State, own_folder
 
 STEPS = "steps"
 OF_PAYMENT = ("ORDERMILL_WEBHOOK_SECRET", "ORDERMILL_PROVIDER_DATABASE_URL")
@@ -52,13 +52,13 @@ def _of(service: str, told: Mapping[str, str]) -> dict[str, str]:
 
 
 def hand_out(state: State, into: Path, servers: Servers) -> None:
-    """Write the folders, each file at once.
+    """Write the folders, each file at once. Raises Failure when others get into the folder around them.
 
     Users of containers differ, so that each file can be read by all who see it: who does is a matter of where its
     folder is mounted. On this machine nobody but the owner gets into the folder around them.
     """
-    if not into.exists():
-        into.mkdir(mode=0o700, parents=True)
+    into.parent.mkdir(parents=True, exist_ok=True)
+    own_folder(into, "Name one that is not there yet, or one of yours with the mode 700.")
     for folder, files in shares(state, servers).items():
         (into / folder).mkdir(parents=True, exist_ok=True)
         for name, content in files.items():

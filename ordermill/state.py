@@ -165,7 +165,8 @@ class State:
         if len(os.fsencode(beside)) <= SOCKET_PATH_LIMIT:
             return beside
         digest = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:16]
-        return _own_folder(Path(tempfile.gettempdir()) / f"ordermill-{os.getuid()}") / f"{digest}.sock"
+        mend = "The checkout's own path is too long for a socket. Move it, or set TMPDIR to a folder of yours."
+        return own_folder(Path(tempfile.gettempdir()) / f"ordermill-{os.getuid()}", mend) / f"{digest}.sock"
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -185,14 +186,14 @@ class State:
             return True
 
 
-def _own_folder(folder: Path) -> Path:
-    """A folder that nobody else gets into. Raises Failure when somebody else was there first: secrets go through it."""
+def own_folder(folder: Path, mend: str) -> Path:
+    """A folder that nobody else gets into. Raises Failure when others do, or were there first: secrets go into it."""
     with suppress(FileExistsError):
         folder.mkdir(mode=0o700)
     seen = folder.lstat()
     if not stat.S_ISDIR(seen.st_mode) or seen.st_uid != os.getuid() or seen.st_mode & 0o077:
-        cause = f"{folder} is not ours alone, and the checkout's own path is too long for a socket."
-        raise Failure(cause, "Move the checkout to a shorter path, or set TMPDIR to a folder of yours.")
+        cause = f"{folder} is not ours alone."
+        raise Failure(cause, mend)
     return folder
 
 

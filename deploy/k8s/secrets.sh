@@ -7,6 +7,8 @@ folder=${1:?which folder are secrets kept in: deploy/k8s/secrets.sh FOLDER}
 told=$folder/told
 namespace=ordermill
 umask 077
+mkdir -p "$told"
+chmod 700 "$told" # a person may have made it, for what they add
 
 # KEDA reads a service's address of the broker, too, from its own namespace: so they are whole names.
 ORDERMILL_HOME=$folder/home ${ORDERMILL:-.venv/bin/ordermill} secrets --into "$told" \

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from ordermill.cli import main
+from ordermill.errors import Failure
 from ordermill.services import SERVICES
 from ordermill.shares import Servers, hand_out, shares
 from ordermill.state import State
@@ -68,6 +69,18 @@ def test_a_second_time_changes_nobodys_password(tmp_path):
     }
     modes = {stat.S_IMODE(file.stat().st_mode) for file in (tmp_path / "out").rglob("*") if file.is_file()}
     assert modes == {0o444}
+
+
+@pytest.mark.parametrize("taken", ["by a folder that others get into", "by a link"])
+def test_nothing_is_written_where_others_would_read_it(tmp_path, taken):
+    out = tmp_path / "out"
+    (tmp_path / "elsewhere").mkdir(mode=0o700)
+    out.symlink_to(tmp_path / "elsewhere") if taken == "by a link" else out.mkdir(mode=0o755)
+
+    with pytest.raises(Failure, match="out is not ours alone"):
+        hand_out(State.open(tmp_path / "state"), out, SERVERS)
+
+    assert not any(out.iterdir())
 
 
 def test_the_command_writes_the_folders_and_keeps_its_own_counsel(tmp_path, monkeypatch, capsys):
