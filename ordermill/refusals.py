@@ -50,11 +50,16 @@ def refusal(answer: "httpx2.Response") -> Trouble:
         told: Mapping[str, Any] = answer.json()
         problem, cause = str(told["code"]), _cause(told)
     except (ValueError, KeyError, TypeError):
-        cause = f"{answer.request.url} answers {answer.status_code}, not as a gateway of ours does."
-        return Trouble(cause, "Check the address: --url, or ORDERMILL_URL", Exit.FAILED)
+        return stranger(answer)
     mend = _MENDS.get(_LIKE.get(problem, problem), f"Correct the request; the rules are in {answer.url.join('/docs')}")
     code = _EXITS.get(answer.status_code, Exit.FAILED)
     return Trouble(cause, mend, code, problem=problem, retryable=bool(told.get("retryable")))
+
+
+def stranger(answer: "httpx2.Response") -> Trouble:
+    """The trouble of an answer that no gateway of ours gives."""
+    cause = f"{answer.request.url} answers {answer.status_code}, not as a gateway of ours does."
+    return Trouble(cause, "Check the address: --url, or ORDERMILL_URL", Exit.FAILED)
 
 
 def _cause(told: Mapping[str, Any]) -> str:

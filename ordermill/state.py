@@ -199,13 +199,22 @@ def own_folder(folder: Path, mend: str) -> Path:
 
 @contextmanager
 def locked(file: Path, busy: Failure) -> Iterator[None]:
-    """Held by one process; freed by the kernel however that ends. Raises `busy` when another one holds it."""
-    with file.open("a") as handle:
+    """Held by one process; freed by the kernel however that ends. Raises `busy` when another one holds it.
+
+    A link in the file's place is somebody else's: what it leads to is not touched.
+    """
+    if file.is_symlink():
+        raise Failure(f"{file} is a link, and none of ours.", "Look at who made it, and remove it.")
+    with open(file, "a", opener=_of_no_link) as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise busy from None
         yield
+
+
+def _of_no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW, 0o644)
 
 
 def _read(path: Path) -> dict[str, Any]:
