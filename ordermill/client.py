@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ordermill.errors import Failure
-from ordermill.refusals import refusal, silence
+from ordermill.refusals import refusal, silence, stranger
 from ordermill.state import State
 
 if TYPE_CHECKING:
@@ -103,12 +103,15 @@ class Caller:
 
         proof = {"Authorization": f"Bearer {token}"} if token else {}
         try:
-            return await self._http.request(
+            answer = await self._http.request(
                 method, path.lstrip("/"), **{**request, "headers": {**request.get("headers", {}), **proof}}
             )
         except httpx2.TransportError as error:
             late = isinstance(error, httpx2.TimeoutException)
             raise silence(str(self._http.base_url), error, late=late) from None
+        if answer.content and "json" not in answer.headers.get("content-type", ""):
+            raise stranger(answer)
+        return answer
 
 
 @dataclass(frozen=True)

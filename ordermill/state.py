@@ -1,5 +1,6 @@
 """The folder `.ordermill/` of a checkout: secrets, ports, logs, the running state, and the lock of the one `up`."""
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -203,9 +204,7 @@ def locked(file: Path, busy: Failure) -> Iterator[None]:
 
     A link in the file's place is somebody else's: what it leads to is not touched.
     """
-    if file.is_symlink():
-        raise Failure(f"{file} is a link, and none of ours.", "Look at who made it, and remove it.")
-    with open(file, "a", opener=_of_no_link) as handle:
+    with open(file, "a", opener=_no_link) as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -213,8 +212,14 @@ def locked(file: Path, busy: Failure) -> Iterator[None]:
         yield
 
 
-def _of_no_link(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW, 0o644)
+def _no_link(path: str, flags: int) -> int:
+    try:
+        return os.open(path, flags | os.O_NOFOLLOW, 0o644)
+    except OSError as failure:
+        if failure.errno != errno.ELOOP:
+            raise
+        cause = f"{path} is a link, and none of ours."
+        raise Failure(cause, "See who made it, and remove it.") from None
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pytest
 from ordermill.errors import Exit, Failure
 from ordermill.plan import choose_ports
 from ordermill.ports import HIGHEST, HOST, LOWEST, find_free, is_free, start_of
-from ordermill.state import SOCKET_PATH_LIMIT, State, default_root
+from ordermill.state import SOCKET_PATH_LIMIT, State, default_root, locked
 
 
 @pytest.fixture
@@ -176,3 +176,13 @@ def test_the_folder_is_in_the_checkout_unless_the_environment_names_another(monk
 
 def test_what_processes_write_is_its_owners_to_read(state):
     assert (state.root / "log").stat().st_mode & 0o077 == 0
+
+
+def test_what_a_link_in_the_place_of_the_lock_leads_to_is_not_touched(tmp_path):
+    lock, elsewhere = tmp_path / "lock", tmp_path / "elsewhere"
+    lock.symlink_to(elsewhere)
+
+    with pytest.raises(Failure, match="is a link, and none of ours"), locked(lock, Failure("busy", "")):
+        pass
+
+    assert not elsewhere.exists()

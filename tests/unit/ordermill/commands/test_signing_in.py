@@ -3,11 +3,12 @@
 import asyncio
 import json
 
+import httpx2
 import pytest
 
 from contracts.types import Role
 from ordermill import client, refusals, seeds
-from ordermill.errors import Exit
+from ordermill.errors import Exit, Failure
 from tests.support.gateway import talking
 
 
@@ -167,3 +168,12 @@ def test_an_answer_of_somebody_else_is_told(shop, ordermill):
         f"{shop.url}/elsewhere/api/v1/payments/test-tokens answers 404, not as a gateway of ours does.\n"
         "→ Check the address: --url, or ORDERMILL_URL\n"
     )
+
+
+@pytest.mark.parametrize("status", [200, 302, 404])
+async def test_so_is_one_that_is_no_json(status):
+    page = httpx2.Response(status, text="<html>It works!</html>", headers={"content-type": "text/html"})
+
+    async with httpx2.AsyncClient(transport=httpx2.MockTransport(lambda _: page), base_url="http://else") as http:
+        with pytest.raises(Failure, match=f"http://else/orders answers {status}, not as a gateway of ours does"):
+            await client.Caller(http).get("/orders")
