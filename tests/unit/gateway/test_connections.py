@@ -1,6 +1,7 @@
 """Which connection a request gets, and which connections are closed."""
 
 import asyncio
+import time
 from contextlib import asynccontextmanager
 
 import pytest
@@ -174,6 +175,16 @@ async def test_who_does_not_accept_in_time_is_unreached(monkeypatch):
     monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", never)
     with pytest.raises(Unreached):
         await Connections("http://127.0.0.1:1", connect_within=0.01).take()
+
+
+async def test_what_could_not_be_heard_while_this_process_stood_still_was_not_late(clock):
+    async with a_service_that_says(OK) as url:
+        connections = Connections(url, connect_within=0.2, clock=clock)
+        asyncio.get_running_loop().call_soon(time.sleep, 0.4)
+
+        connections.give_back(await connections.take())
+
+        connections.close()
 
 
 def test_the_name_in_the_log_holds_no_password():
