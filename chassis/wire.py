@@ -9,6 +9,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from chassis.admission import HERE, makes_room
+from chassis.corked import Corked
 from chassis.problems import Problem
 from chassis.refusing import NO_OTHER, NO_REQUEST, PROBES, TOO_LONG, at_a_glance, has_body, refusal, spelled_out
 from chassis.telemetry import REFUSED
@@ -30,8 +31,7 @@ class Wire(HttpToolsProtocol):
     _refused: RequestResponseCycle | None = None
     _unstarted: Any = None
     _stalled: TimerHandle | None = None
-    _begun = _between = False
-    _is_surplus = _ends = False
+    _begun = _between = _is_surplus = _ends = False
     _parsed: int = 0
     _pending: int = 0
     _reads_head: bool = True
@@ -137,6 +137,7 @@ class Wire(HttpToolsProtocol):
         if is_welcome and self._waits_for(cycle):
             self._unstarted = app
         elif is_welcome or cycle.scope["raw_path"] in PROBES:
+            cycle.transport = Corked(self.transport, self.loop)  # type: ignore[assignment]
             super()._start_asgi_task(cycle, app)
         elif cycle.more_body and not cycle.waiting_for_100_continue:
             cycle.response_complete = True  # so that uvicorn keeps nothing of its body

@@ -1,0 +1,38 @@
+"""The transport of one answer: its head is written together with what comes right after it, by one system call."""
+
+from asyncio import AbstractEventLoop, Transport
+
+
+class Corked:
+    """What ``RequestResponseCycle`` needs of a transport. A head that nothing follows at once leaves by itself."""
+
+    __slots__ = ("_held", "_is_first", "_loop", "_transport")
+
+    def __init__(self, transport: Transport, loop: AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._held = b""
+        self._is_first = True
+
+    def write(self, data: bytes) -> None:
+        """Holds what comes first until the loop's next turn; the rest takes it along."""
+        if self._is_first:
+            self._is_first, self._held = False, data
+            self._loop.call_soon(self._let_go)
+        else:
+            self._transport.write(self._held + data if self._held else data)
+            self._held = b""
+
+    def is_closing(self) -> bool:
+        """Whether what is written goes nowhere."""
+        return self._transport.is_closing()
+
+    def close(self) -> None:
+        """Closes the connection once everything is written."""
+        self._let_go()
+        self._transport.close()
+
+    def _let_go(self) -> None:
+        held, self._held = self._held, b""
+        if held and not self._transport.is_closing():
+            self._transport.write(held)
