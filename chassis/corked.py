@@ -6,21 +6,20 @@ from asyncio import AbstractEventLoop, Transport
 class Corked:
     """What ``RequestResponseCycle`` needs of a transport. A head that nothing follows at once leaves by itself."""
 
-    __slots__ = ("_held", "_is_first", "_loop", "_transport")
+    __slots__ = ("_held", "_loop", "_transport")
 
     def __init__(self, transport: Transport, loop: AbstractEventLoop) -> None:
         self._transport = transport
         self._loop = loop
-        self._held = b""
-        self._is_first = True
+        self._held: bytes | None = None  # until something is written
 
     def write(self, data: bytes) -> None:
         """Holds what comes first until the loop's next turn; the rest takes it along."""
-        if self._is_first:
-            self._is_first, self._held = False, data
+        if self._held is None:
+            self._held = data
             self._loop.call_soon(self._let_go)
         else:
-            self._transport.write(self._held + data if self._held else data)
+            self._transport.write(self._held + data)
             self._held = b""
 
     def is_closing(self) -> bool:
