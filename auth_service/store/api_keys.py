@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from asyncpg import Record
-from sqlalchemy import ARRAY, Integer, Interval, LargeBinary, Uuid, any_, bindparam, delete, func, select
+from sqlalchemy import ARRAY, Integer, Interval, LargeBinary, Uuid, any_, bindparam, delete, func, select, update
 
 from auth_service.domain.api_key import ApiKey, KeyRing, KeysEnded
 from auth_service.domain.user import User
@@ -52,7 +52,11 @@ _FORGET = Statement(
     )
     .returning(api_keys.c.id)
 )
-_END = "UPDATE auth_service.api_keys SET revoked_at = now() WHERE user_id = ANY($1::uuid[]) AND revoked_at IS NULL"
+_END = Statement(
+    update(api_keys)
+    .where(api_keys.c.user_id == any_(bindparam("ids", type_=ARRAY(Uuid))), api_keys.c.revoked_at.is_(None))
+    .values(revoked_at=func.now())
+)
 _ADD = Bulk.insert(api_keys)
 _SAVE = Bulk.update(api_keys, "digest", "last_used_at", "revoked_at")
 
@@ -76,7 +80,7 @@ async def save_nothing(_tx: Transaction, _changes: Sequence[Change]) -> None:
 
 async def end_keys(tx: Transaction, changes: Sequence[Change]) -> None:
     """Those too that were made or used in the same batch: they are saved by then."""
-    await tx.sql(_END, [change.after.user_id for change in changes])
+    await tx.fetch(_END, ids=[change.after.user_id for change in changes])
 
 
 # A key names its owner, whose row is locked before the ring is counted: of two keys at once the second one sees both.
