@@ -60,7 +60,7 @@ def hand_out(state: State, into: Path, servers: Servers) -> None:
     into.parent.mkdir(parents=True, exist_ok=True)
     own_folder(into, "Name one that is not there yet, or one of yours with the mode 700.")
     for folder, files in shares(state, servers).items():
-        (into / folder).mkdir(parents=True, exist_ok=True)
+        (into / folder).mkdir(exist_ok=True)
         for name, content in files.items():
             draft = into / folder / f".{name}"
             draft.touch(0o600)
