@@ -21,7 +21,7 @@ from auth_service.domain.session import (
     SignedIn,
     StartSession,
 )
-from auth_service.domain.user import ChangePassword, EmailClaim, RegisterUser, UpdateUser, User, normalised
+from auth_service.domain.user import Asker, ChangePassword, EmailClaim, RegisterUser, UpdateUser, User, normalised
 from chassis.decisions import Cause, Decision, Decisions, Key, State
 from chassis.ids import typeid
 
@@ -60,10 +60,18 @@ def register_user(state: State, command: RegisterUser, cause: Cause) -> Decision
     return Decision(changes=(user, claim, noted), events=events, sequence=user.version, reply=user)
 
 
-@decisions.on(names=lambda command: ((User, id_) for id_ in (command.user_id, command.by) if id_))
+def _present(by: Asker) -> tuple[Key, Key]:
+    return (User, by.user_id), (Session, by.session_id)
+
+
+def _asking(state: State, by: Asker) -> User:
+    return sessions.present(state.find(User, by.user_id), state.find(Session, by.session_id))
+
+
+@decisions.on(names=lambda command: ((User, command.user_id), *(_present(command.by) if command.by else ())))
 def update_user(state: State, command: UpdateUser, cause: Cause) -> Decision:
     if command.by:
-        users.administer(state.find(User, command.by), command)
+        users.administer(_asking(state, command.by), command)
     user = users.known(state.find(User, command.user_id))
     updated = users.update(user, command, now=cause.now)
     noted = [_noted(cause, what, updated.id, note=note) for what, note in security_event.of_account(user, updated)]
@@ -71,9 +79,9 @@ def update_user(state: State, command: UpdateUser, cause: Cause) -> Decision:
     return Decision(changes=(*changed, *noted), sequence=updated.version, reply=updated)
 
 
-@decisions.on(names=lambda command: ((User, command.user_id), (User, command.by)))
+@decisions.on(names=lambda command: ((User, command.user_id), *_present(command.by)))
 def erase_user(state: State, command: EraseUser, cause: Cause) -> Decision:
-    users.administer(state.find(User, command.by), UpdateUser(user_id=command.user_id, disabled=True))
+    users.administer(_asking(state, command.by), UpdateUser(user_id=command.user_id, disabled=True))
     user, erasure, events = erasing.erase(users.known(state.find(User, command.user_id)), now=cause.now)
     noted = _noted(cause, What.ERASED, user.id)
     return Decision(changes=(user, erasure, noted), events=events, sequence=user.version)
@@ -163,10 +171,12 @@ def end_session(state: State, command: EndSession, cause: Cause) -> Decision:
     return Decision(changes=(*_flat(family), *_ended(cause, session, family[0])))
 
 
-@decisions.on(names=lambda command: ((User, command.user_id), (KeyRing, command.user_id)))
+@decisions.on(names=lambda command: (*_present(command.by), (KeyRing, command.by.user_id)))
 def create_api_key(state: State, command: CreateApiKey, cause: Cause) -> Decision:
-    user, ring = state.find(User, command.user_id), state.find(KeyRing, command.user_id)
-    key, counted = api_key.create(user, ring, command, key_id=cause.derive("key"), now=cause.now)
+    user = _asking(state, command.by)
+    key, counted = api_key.create(
+        user, state.find(KeyRing, user.id), command, key_id=cause.derive("key"), now=cause.now
+    )
     noted = _noted(cause, What.API_KEY_CREATED, key.user_id, note=f"{typeid('key', key.id)}: {' '.join(key.scopes)}")
     return Decision(changes=(key, counted, noted), reply=key)
 

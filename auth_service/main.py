@@ -32,6 +32,7 @@ service = Service(
         identity.AddressNotVerified: "token_invalid",
         identity.NoIssuer: "not_found",
         session.SessionUnknown: "not_found",
+        session.SessionOver: "token_invalid",
         session.RefreshInvalid: "token_invalid",
         session.RefreshExpired: "token_expired",
         session.RefreshReused: "refresh_reused",

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from auth_service.domain.user import AccountDisabled, User, UserUnknown
+from auth_service.domain.user import AccountDisabled, Asker, User
 
 MOST = 20
 NOTED_EVERY = timedelta(seconds=30)
@@ -67,7 +67,7 @@ class KeysEnded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateApiKey:
-    user_id: UUID
+    by: Asker
     digest: bytes = field(repr=False)
     hint: str
     name: str = field(repr=False)
@@ -87,12 +87,8 @@ class UseApiKey:
 
 
 def create(
-    user: User | None, ring: KeyRing | None, command: CreateApiKey, *, key_id: UUID, now: datetime
+    user: User, ring: KeyRing | None, command: CreateApiKey, *, key_id: UUID, now: datetime
 ) -> tuple[ApiKey, KeyRing]:
-    if user is None:
-        raise UserUnknown
-    if user.disabled:
-        raise AccountDisabled
     known = ring or KeyRing(user_id=user.id, count=0)
     if known.count >= MOST:
         raise TooManyApiKeys

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from auth_service.domain.user import User
+from auth_service.domain.user import Asker, User
 from contracts.accounts import UserErased
 from contracts.types import UserId
 
@@ -20,7 +20,7 @@ class EraseUser:
     """``by`` is the administrator who asks."""
 
     user_id: UUID
-    by: UUID
+    by: Asker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

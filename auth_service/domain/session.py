@@ -32,6 +32,10 @@ class SessionUnknown(Exception):
     """There is no such session."""
 
 
+class SessionOver(Exception):
+    """The session of this access token has ended; sign in again."""
+
+
 class Ending(StrEnum):
     LOGOUT = "logout"
     REVOKED = "revoked"
@@ -169,6 +173,17 @@ def _renewed(user: User, session: Session, token: RefreshToken, command: Rotate,
         raise RefreshExpired
     renewed = replace(session, current=command.successor, refreshed_at=now, expires_at=min(now + command.lasts, over))
     return renewed, (replace(token, state=TokenState.ROTATED), _active(renewed))
+
+
+def present(user: User | None, session: Session | None) -> User:
+    """Whoever asks, in a session that is open at this moment.
+
+    Every edge hears within a minute that a session has ended. In that minute whoever has stolen it must not make a key
+    that is good for a year, nor an administrator.
+    """
+    if user is None or session is None or session.user_id != user.id or _is_over(session, user):
+        raise SessionOver
+    return user
 
 
 def _is_over(session: Session, user: User) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from auth_service.domain.attempt import TrySignIn
@@ -92,6 +92,13 @@ class RegisterUser:
     locale: str = "en"
 
 
+class Asker(NamedTuple):
+    """Who asks, and in which session: what outlasts the session is decided on whether it is open at that moment."""
+
+    user_id: UUID
+    session_id: UUID
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateUser:
     """``fields`` are those of the profile and ``role``; ``seen`` is the version that the caller has read.
@@ -100,7 +107,7 @@ class UpdateUser:
     """
 
     user_id: UUID
-    by: UUID | None = None
+    by: Asker | None = None
     seen: int | None = None
     fields: Mapping[str, Any] = field(default_factory=dict, repr=False)
     disabled: bool | None = None
@@ -143,9 +150,9 @@ def register(
     return user, EmailClaim(email=user.email, user_id=user_id), (event,)
 
 
-def administer(admin: User | None, command: UpdateUser) -> None:
+def administer(admin: User, command: UpdateUser) -> None:
     """Whoever administers is an administrator at this moment, and stays one: so there is always one left."""
-    if admin is None or admin.disabled or admin.role is not Role.ADMIN:
+    if admin.role is not Role.ADMIN:
         raise NotAnAdministrator
     if admin.id == command.user_id and (command.disabled or command.fields.get("role", admin.role) != admin.role):
         raise NotToOneself

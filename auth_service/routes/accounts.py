@@ -7,9 +7,8 @@ from fastapi import APIRouter, Query, Response
 
 from auth_service import store
 from auth_service.domain.erasing import EraseUser
-from auth_service.domain.user import ChangePassword, CredentialsWrong, RegisterUser, UpdateUser, User
+from auth_service.domain.user import Asker, ChangePassword, CredentialsWrong, RegisterUser, UpdateUser, User
 from auth_service.own import Own
-from auth_service.present import PresentAdmin
 from auth_service.schemas import (
     Email,
     KeysView,
@@ -134,10 +133,10 @@ async def get_user(_caller: Admin, edge: Edge, user_id: UserRef, response: Respo
     response_model=UserView,
     responses=problems(*_TOKEN, "forbidden", "not_found", "validation_failed", "unknown_field"),
 )
-async def update_user(caller: PresentAdmin, edge: Edge, user_id: UserRef, body: UserUpdate) -> Response:
+async def update_user(caller: Admin, edge: Edge, user_id: UserRef, body: UserUpdate) -> Response:
     fields = body.model_dump(exclude_unset=True)
     disabled = fields.pop("disabled", None)
-    command = UpdateUser(user_id=user_id, by=caller.user_id, fields=fields, disabled=disabled)
+    command = UpdateUser(user_id=user_id, by=Asker(caller.user_id, caller.session_id), fields=fields, disabled=disabled)
     return await edge.submit(command, _account)
 
 
@@ -148,8 +147,9 @@ async def update_user(caller: PresentAdmin, edge: Edge, user_id: UserRef, body: 
     response_class=Response,
     responses=problems(*_TOKEN, "forbidden", "not_found"),
 )
-async def delete_user(caller: PresentAdmin, edge: Edge, user_id: UserRef) -> Response:
-    return await edge.submit(EraseUser(user_id=user_id, by=caller.user_id), lambda _reply: Answer(None, 204))
+async def delete_user(caller: Admin, edge: Edge, user_id: UserRef) -> Response:
+    command = EraseUser(user_id=user_id, by=Asker(caller.user_id, caller.session_id))
+    return await edge.submit(command, lambda _reply: Answer(None, 204))
 
 
 @unversioned.get("/.well-known/jwks.json", operation_id="getJwks")

@@ -10,9 +10,8 @@ from fastapi import APIRouter, Response
 from auth_service import store
 from auth_service.digests import digest_of
 from auth_service.domain.api_key import ApiKey, CreateApiKey, RevokeApiKey, UseApiKey
-from auth_service.domain.user import User
+from auth_service.domain.user import Asker, User
 from auth_service.own import Own
-from auth_service.present import Present
 from auth_service.schemas import ApiKeyCreate, ApiKeyCreated, ApiKeyShown, ApiKeyView, KeyTokenView
 from auth_service.settings import Settings
 from chassis.http import Answer, Caller, Customer, Edge, Listing, Paging, found, listing
@@ -32,12 +31,12 @@ _HINT = len(_PREFIX) + 4
     operation_id="createApiKey",
     status_code=201,
     response_model=ApiKeyCreated,
-    responses=problems(*_TOKEN, "account_disabled", "too_many_api_keys", "validation_failed", "unknown_field"),
+    responses=problems(*_TOKEN, "too_many_api_keys", "validation_failed", "unknown_field"),
 )
-async def create_api_key(caller: Present, edge: Edge, body: ApiKeyCreate) -> Response:
+async def create_api_key(caller: Customer, edge: Edge, body: ApiKeyCreate) -> Response:
     shown = _PREFIX + token_urlsafe(32)
     command = CreateApiKey(
-        user_id=caller.user_id,
+        by=Asker(caller.user_id, caller.session_id),
         digest=digest_of(shown),
         hint=shown[:_HINT],
         name=body.name,

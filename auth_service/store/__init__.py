@@ -6,14 +6,14 @@ from auth_service.store.api_keys import find_api_key, forget_api_keys, list_api_
 from auth_service.store.erasures import find_erased
 from auth_service.store.revocations import find_ended
 from auth_service.store.security_events import list_security_events
-from auth_service.store.sessions import find_session_of, forget_sessions, is_open, list_open_sessions
+from auth_service.store.sessions import find_session_of, forget_sessions, list_open_sessions
 from auth_service.store.signing_keys import SigningKeys, rotate_signing_keys, take_signing_keys
 from auth_service.store.tries import forget_tries
 from chassis.store import SqlStore
 
 __all__ = [
     "STORE", "SigningKeys", "find_api_key", "find_ended", "find_erased", "find_session_of", "find_user",
-    "find_user_by_email", "forget_api_keys", "forget_sessions", "forget_tries", "is_open", "list_api_keys",
+    "find_user_by_email", "forget_api_keys", "forget_sessions", "forget_tries", "list_api_keys",
     "list_open_sessions", "list_security_events", "list_users", "rotate_signing_keys", "take_signing_keys",
 ]  # fmt: skip
 

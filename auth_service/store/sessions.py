@@ -45,11 +45,6 @@ _OPEN = List(
     {sessions.c.created_at: datetime, sessions.c.id: UUID},
     sessions.c.user_id,
 )
-_IS_OPEN = Statement(
-    select(sessions.c.id)
-    .join(users, (users.c.id == sessions.c.user_id) & (users.c.generation == sessions.c.generation))
-    .where(sessions.c.id == _ID, sessions.c.ended_at.is_(None))
-)
 
 _LONG_AGO = func.now() - bindparam("kept_for", type_=Interval)
 _FORGET_SESSIONS = Statement(
@@ -97,11 +92,6 @@ async def find_session_of(tx: Transaction, digest: bytes) -> tuple[UUID, UUID] |
     """The user and the session of a refresh token, whatever has become of them."""
     row = await tx.fetch_row(_FIND_SESSION_OF, digest=digest)
     return None if row is None else (row["user_id"], row["id"])
-
-
-async def is_open(tx: Transaction, session_id: UUID) -> bool:
-    """Whether a session has not ended, for whatever reason."""
-    return await tx.fetch_row(_IS_OPEN, id=session_id) is not None
 
 
 async def list_open_sessions(tx: Transaction, page: Page, user_id: UUID) -> list[Session]:

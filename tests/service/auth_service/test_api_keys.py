@@ -9,7 +9,8 @@ from jose import jwt
 from auth_service import forgetting
 from auth_service.digests import digest_of
 from auth_service.domain.api_key import CreateApiKey, UseApiKey
-from auth_service.domain.user import ChangePassword
+from auth_service.domain.session import SessionOver
+from auth_service.domain.user import Asker, ChangePassword
 from chassis.ids import new_id, typeid
 from tests.support.auth_service import DAY, PASSWORD, TRIED
 
@@ -199,15 +200,43 @@ async def test_a_new_password_leaves_the_keys_alone_where_their_owner_says_so(sh
     assert await noted(shop) == [("",)]
 
 
+async def asking_and_changing(shop):
+    """Whose session ends with a new password, and the command that brings it."""
+    [(user_id, proved, session_id)] = await shop.sql(
+        "SELECT u.id, password_hash, s.id FROM auth_service.users u JOIN auth_service.sessions s ON user_id = u.id"
+    )
+    change = ChangePassword(user_id=user_id, tried=TRIED, proved=proved, password_hash="new hash", keep=new_id())
+    return Asker(user_id, session_id), change
+
+
+def creation(asker):
+    return CreateApiKey(by=asker, digest=b"made", hint="sk_", name="x", scopes=("orders:read",), lasts=DAY)
+
+
+async def test_a_key_that_comes_right_behind_a_new_password_is_not_made(shop, ann):
+    asker, change = await asking_and_changing(shop)
+
+    asked = map(shop.parts.pipeline.submit, (change, creation(asker)))
+    _changed, made = await asyncio.gather(*asked, return_exceptions=True)
+
+    assert isinstance(made, SessionOver)
+    assert await shop.sql("SELECT count(*) FROM auth_service.api_keys") == [(0,)]
+
+
+async def test_a_session_that_has_ended_makes_no_key_with_a_token_that_looks_good(shop, ann):
+    await shop.http.post("/api/v1/auth/logout", headers=ann.headers)
+
+    answer = await create(shop, ann)
+
+    assert (answer.status_code, answer.json()["code"]) == (401, "token_invalid")
+    assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+    assert await shop.sql("SELECT count(*) FROM auth_service.api_keys") == [(0,)]
+
+
 async def test_a_key_that_is_made_or_used_in_the_batch_of_a_new_password_ends_with_it(shop, ann):
     key = (await create(shop, ann)).json()["api_key"]
-    [(user_id, proved)] = await shop.sql("SELECT id, password_hash FROM auth_service.users")
-    change = {"user_id": user_id, "proved": proved, "password_hash": "new hash", "keep": new_id()}
-    asked = [
-        CreateApiKey(user_id=user_id, digest=b"made", hint="sk_", name="x", scopes=("orders:read",), lasts=DAY),
-        UseApiKey(digest=digest_of(key)),
-        ChangePassword(tried=TRIED, **change),
-    ]
+    asker, change = await asking_and_changing(shop)
+    asked = [creation(asker), UseApiKey(digest=digest_of(key)), change]
 
     await asyncio.gather(*map(shop.parts.pipeline.submit, asked))
 

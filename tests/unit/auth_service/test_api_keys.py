@@ -15,14 +15,15 @@ from auth_service.domain.api_key import (
     TooManyApiKeys,
     UseApiKey,
 )
-from auth_service.domain.user import AccountDisabled, UserUnknown
+from auth_service.domain.session import Ending, EndSession, SessionOver
+from auth_service.domain.user import AccountDisabled, Asker, ChangePassword, UpdateUser
 from chassis.ids import new_id
-from tests.support.auth_service import DAY, NOW, SESSION, USER, Accounts, a_user
+from tests.support.auth_service import DAY, NOW, SESSION, TRIED, USER, Accounts, a_session, a_token, a_user
 
 
 def a_creation(digest=b"digest"):
     return CreateApiKey(
-        user_id=USER, digest=digest, hint="sk_abcd", name="till 3", scopes=("orders:read",), lasts=90 * DAY
+        by=Asker(USER, SESSION), digest=digest, hint="sk_abcd", name="till 3", scopes=("orders:read",), lasts=90 * DAY
     )
 
 
@@ -41,7 +42,7 @@ def a_key(**given):
 
 
 def test_a_key_is_made_for_its_owner():
-    decision = Accounts(a_user()).decide(a_creation())
+    decision = Accounts(a_user(), a_session()).decide(a_creation())
 
     assert decision.reply == a_key(id=decision.reply.id)
     *made, noted = decision.changes
@@ -50,7 +51,7 @@ def test_a_key_is_made_for_its_owner():
 
 
 def test_twenty_keys_are_enough():
-    accounts = Accounts(a_user())
+    accounts = Accounts(a_user(), a_session())
     for number in range(MOST):
         accounts.decide(a_creation(digest=b"%d" % number))
 
@@ -58,10 +59,44 @@ def test_twenty_keys_are_enough():
         accounts.decide(a_creation())
 
 
-@pytest.mark.parametrize(("owner", "refusal"), [((), UserUnknown), ((a_user(disabled_at=NOW),), AccountDisabled)])
-def test_whoever_may_not_act_makes_no_key(owner, refusal):
-    with pytest.raises(refusal):
-        Accounts(*owner).decide(a_creation())
+@pytest.mark.parametrize(
+    "things",
+    [
+        (),
+        (a_user(),),
+        (a_user(), a_session(user_id=new_id())),
+        (a_user(), a_session(ended_at=NOW)),
+        (a_user(generation=2), a_session()),
+    ],
+)
+def test_whose_session_is_over_makes_no_key(things):
+    with pytest.raises(SessionOver):
+        Accounts(*things).decide(a_creation())
+
+
+@pytest.mark.parametrize(
+    "ends",
+    [
+        UpdateUser(user_id=USER, disabled=True),
+        EndSession(user_id=USER, session_id=SESSION, ending=Ending.REVOKED),
+        ChangePassword(user_id=USER, tried=TRIED, proved=a_user().password_hash, password_hash="new", keep=new_id()),
+    ],
+)
+def test_what_ends_a_session_keeps_it_from_making_keys_at_that_moment(ends):
+    accounts = Accounts(a_user(), a_session(), a_token())
+    accounts.decide(ends)
+
+    with pytest.raises(SessionOver):
+        accounts.decide(a_creation())
+
+
+def test_the_session_that_changed_the_password_makes_keys_as_before():
+    accounts = Accounts(a_user(), a_session())
+    accounts.decide(
+        ChangePassword(user_id=USER, tried=TRIED, proved=a_user().password_hash, password_hash="new", keep=SESSION)
+    )
+
+    assert accounts.decide(a_creation()).reply.user_id == USER
 
 
 def test_a_key_that_works_is_noted_as_used_each_half_a_minute():
