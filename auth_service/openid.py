@@ -21,6 +21,7 @@ _CLOCKS = 60.0
 _LONGEST_NAME = 200
 _LONGEST_DOCUMENT = 1 << 20  # bytes
 _READ_WITHIN = 5.0  # both documents: one that comes drop by drop would keep all who wait for it
+_QUEUE = 16  # of those who wait for them: strangers with made-up keys take no more places of the process
 _KEYS_EVERY = 300.0  # so that a key that the issuer has withdrawn is not believed for longer
 _WELL_KNOWN = "/.well-known/openid-configuration"
 
@@ -84,7 +85,7 @@ class OpenIdIssuer:
                     raise WrongIssuer
                 return await _json(client, where)
 
-        keys = PublishedKeys(fetch, now=time.time, algorithms=_ALGORITHMS, shape=ANY, every=_KEYS_EVERY)
+        keys = PublishedKeys(fetch, now=time.time, algorithms=_ALGORITHMS, shape=ANY, every=_KEYS_EVERY, queue=_QUEUE)
         return cls(issuer, audience, keys)
 
     async def person(self, token: str) -> Person:

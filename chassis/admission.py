@@ -55,21 +55,13 @@ class Admission:
         Raises:
             Crowded: when too many do.
         """
-        self.check()
+        if self.onlookers >= self.waiting:
+            raise Crowded
         self.onlookers += 1
         try:
             yield
         finally:
             self.onlookers -= 1
-
-    def check(self) -> None:
-        """Says no before an answer has begun.
-
-        Raises:
-            Crowded: when too many wait for news.
-        """
-        if self.onlookers >= self.waiting:
-            raise Crowded
 
     @contextmanager
     def looking_on_as(self, user: object) -> Iterator[None]:

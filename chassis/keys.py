@@ -8,6 +8,7 @@ import math
 from asyncio import Lock
 from base64 import urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from re import Pattern
@@ -86,6 +87,8 @@ class PublishedKeys:
         shape: what its tokens look like.
         lost: called when a key is not published any more: what was checked with it is not to be believed.
         every: seconds after which keys that are known are asked for again; never, where somebody calls ``refresh``.
+            Whoever names one of them meanwhile does not wait for it.
+        queue: how many wait at once for the issuer's answer; whoever comes beyond is told to come again.
     """
 
     def __init__(  # noqa: PLR0913 -- what an issuer may differ in
@@ -97,6 +100,7 @@ class PublishedKeys:
         shape: Pattern[str] = OURS,
         lost: Callable[[], None] = lambda: None,
         every: float = math.inf,
+        queue: float = math.inf,
     ) -> None:
         self._fetch = fetch
         self._now = now
@@ -104,10 +108,12 @@ class PublishedKeys:
         self._shape = shape
         self._lost = lost
         self._every = every
+        self._queue = queue
         self._keys: dict[str, tuple[Key, str]] = {}
         self._ask_at = self._read_at = 0.0
         self._failed = False
         self._asking = Lock()
+        self._waiting = 0
 
     async def payload(self, token: str) -> bytes:
         """What is signed in a token.
@@ -126,27 +132,44 @@ class PublishedKeys:
 
     async def refresh(self) -> None:
         """Asks for the keys; those that are known stay good when they cannot be had."""
+        async with self._asking:
+            await self._read()
+
+    async def _read(self) -> None:
+        self._failed = True
         try:
-            keys = [(key, _algorithm(key)) for key in (await self._fetch())["keys"]]
-            known = {key["kid"]: (key, name) for key, name in keys if name in self._algorithms}
-            keys_now = {kid: (jwk.construct(dict(key), name), name) for kid, (key, name) in known.items()}
-        except Exception:  # noqa: BLE001 -- whatever stands between us and the keys, those that are known stay good
-            self._failed, self._ask_at = True, self._now() + _ASK_AGAIN_AFTER_FAILURE
-        else:
-            gone, self._keys = self._keys.keys() - keys_now.keys(), keys_now
-            self._failed, self._read_at = False, self._now()
-            self._ask_at = self._read_at + _ASK_AGAIN
-            if gone:
-                self._lost()
+            with suppress(Exception):  # whatever stands between us and the keys, those that are known stay good
+                self._take(await self._fetch())
+        finally:  # also where whoever asks has left meanwhile
+            self._ask_at = self._now() + (_ASK_AGAIN_AFTER_FAILURE if self._failed else _ASK_AGAIN)
+
+    def _take(self, jwks: Jwks) -> None:
+        keys = [(key, _algorithm(key)) for key in jwks["keys"]]
+        known = {key["kid"]: (key, name) for key, name in keys if name in self._algorithms}
+        keys_now = {kid: (jwk.construct(dict(key), name), name) for kid, (key, name) in known.items()}
+        gone, self._keys = self._keys.keys() - keys_now.keys(), keys_now
+        self._failed, self._read_at = False, self._now()
+        if gone:
+            self._lost()
 
     async def _key(self, kid: str) -> tuple[Key, str]:
-        if self._is_to_ask(kid):
-            async with self._asking:
-                if self._is_to_ask(kid) and self._now() >= self._ask_at:
-                    await self.refresh()
+        is_good_meanwhile = kid in self._keys and self._asking.locked()
+        if self._is_to_ask(kid) and not is_good_meanwhile:
+            await self._ask_for(kid)
         if kid in self._keys:
             return self._keys[kid]
         raise KeysUnavailable if self._failed else TokenInvalid
+
+    async def _ask_for(self, kid: str) -> None:
+        if self._waiting >= self._queue:
+            raise KeysUnavailable
+        self._waiting += 1
+        try:
+            async with self._asking:
+                if self._is_to_ask(kid) and self._now() >= self._ask_at:
+                    await self._read()
+        finally:
+            self._waiting -= 1
 
     def _is_to_ask(self, kid: str) -> bool:
         return kid not in self._keys or self._now() - self._read_at >= self._every

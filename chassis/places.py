@@ -1,16 +1,20 @@
 """Where a request comes from, as far as it is counted: the address, and of IPv6 the network that one customer has."""
 
-from ipaddress import IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
 _NETWORK = 64
+_TRANSLATED = IPv6Network("64:ff9b::/96")  # an address of IPv4 behind it, which a translator speaks for (RFC 6052)
+_IPV4 = 0xFFFFFFFF
 
 
 def place_of(host: str) -> str:
-    """An IPv4 address, also one told by a socket of IPv6; the /64 of an IPv6 address; and any other name as it is."""
+    """An IPv4 address, also one that a socket of IPv6 or a translator tells; the /64 of an IPv6 address; or a name."""
     if ":" not in host:
         return host
     try:
         address = IPv6Address(host.partition("%")[0])
     except ValueError:
         return host
+    if address in _TRANSLATED:
+        return str(IPv4Address(int(address) & _IPV4))
     return str(address.ipv4_mapped or IPv6Network((address, _NETWORK), strict=False))

@@ -41,7 +41,7 @@ class Proxy:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Forwards until the answer has passed or the client has left; then the service's side is ended as well."""
-        passed = _Passed(send, self._silence_within)
+        passed = _Passed(scope, send, self._silence_within)
         try:
             with _place(scope):
                 await self._forward(scope, Body(scope, receive), passed)
@@ -153,7 +153,8 @@ class _Passed:
 
     told_by: Instance
 
-    def __init__(self, send: Send, silence_within: float) -> None:
+    def __init__(self, scope: Scope, send: Send, silence_within: float) -> None:
+        self._scope = scope
         self._send = send
         self._silence_within = silence_within
         self.has_begun = False
@@ -165,29 +166,37 @@ class _Passed:
 
     async def pass_on(self, answer: Answer) -> None:
         self.told_by.answered()
-        is_endless = any(
-            name == b"content-type" and value.startswith(b"text/event-stream") for name, value in answer.headers
-        )
-        if is_endless:
-            HERE.check()
+        if answer.is_whole:
+            await self._begin(answer)
+            await self._send({"type": "http.response.body", "body": answer.taken()})
+        elif _is_endless(answer):
+            with _looking_on(self._scope):
+                await self._begin(answer)
+                # It would never end by itself. Its reader comes again, and says what it has seen last.
+                with suppress(TimeoutError):
+                    async with HERE.until_the_end():
+                        await self._pieces(answer)
+                await self._end()
+        else:
+            await self._begin(answer)
+            await self._pieces(answer)
+            await self._end()
+
+    async def _begin(self, answer: Answer) -> None:
         self.has_begun = True
         headers = answer_headers(answer.headers)
         await self._send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        if answer.is_whole:
-            await self._send({"type": "http.response.body", "body": answer.taken()})
-            return
-        if is_endless:
-            # It would never end by itself. Its reader comes again, and says what it has seen last.
-            with suppress(TimeoutError), HERE.looking_on():
-                async with HERE.until_the_end():
-                    await self._pass_on(answer)
-        else:
-            await self._pass_on(answer)
-        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _pass_on(self, answer: Answer) -> None:
+    async def _pieces(self, answer: Answer) -> None:
         async for piece in answer.pieces(self._silence_within):
             await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+
+    async def _end(self) -> None:
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _is_endless(answer: Answer) -> bool:
+    return any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in answer.headers)
 
 
 def _place(scope: Scope) -> AbstractContextManager[object, bool | None]:
@@ -199,10 +208,18 @@ def _place(scope: Scope) -> AbstractContextManager[object, bool | None]:
     if len(others) == len(scope["headers"]) or "asker" not in scope:
         return nullcontext()
     with ExitStack() as waiting, suppress(Crowded):
-        waiting.enter_context(HERE.looking_on_as(scope["asker"]))
+        waiting.enter_context(_looking_on(scope))
+        scope["looks_on"] = True
         return waiting.pop_all()
     scope["headers"] = others
     return nullcontext()
+
+
+def _looking_on(scope: Scope) -> AbstractContextManager[object, bool | None]:
+    """A place among those who wait for news, and among those of its user: one, also for a stream with ``Prefer``."""
+    if "looks_on" in scope:
+        return nullcontext()
+    return HERE.looking_on_as(scope["asker"]) if "asker" in scope else HERE.looking_on()
 
 
 def _problem(failure: Exception) -> Problem:

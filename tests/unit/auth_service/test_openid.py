@@ -17,6 +17,7 @@ from auth_service import openid
 from auth_service.openid import OpenIdIssuer
 from chassis.keys import ANY, KeyPair, KeysUnavailable, PublishedKeys, TokenInvalid
 from chassis.tokens import TokenExpired
+from tests.support.eventually import eventually
 
 NOW = 1_800_000_000.0
 ISSUER = "https://people.example"
@@ -246,3 +247,79 @@ async def test_keys_that_are_known_stay_good_while_the_issuer_cannot_say_which_i
     seconds[0] += 301
 
     assert (await issuer.person(a_token(exp=NOW + 900))).sub == "ann-1"
+
+
+# --- an issuer who is silent
+
+
+class Silent:
+    """An issuer that says its keys, and then nothing until it is told to."""
+
+    def __init__(self):
+        self.asked, self.seconds, self.speaks = 0, NOW, asyncio.Event()
+        self.speaks.set()
+        self.keys = PublishedKeys(self.fetch, now=lambda: self.seconds, every=300.0, queue=2)
+
+    async def fetch(self):
+        self.asked += 1
+        await self.speaks.wait()
+        return {"keys": [dict(PAIR.public_jwk)]}
+
+    async def is_known(self, pair):
+        """Whether its token is good; "later" where nobody can say now."""
+        try:
+            await self.keys.payload(a_token(pair))
+        except (TokenInvalid, KeysUnavailable) as refusal:
+            return "later" if isinstance(refusal, KeysUnavailable) else False
+        return True
+
+    def asking(self, pair=OTHER):
+        return asyncio.ensure_future(self.is_known(pair))
+
+
+@pytest.fixture
+async def silent():
+    """One whose known keys are due, and whom somebody asks."""
+    silent = Silent()
+    assert await silent.is_known(PAIR)
+    silent.speaks.clear()
+    silent.seconds += 301
+    return silent
+
+
+async def until_it_is_asked(silent, times=2):
+    await eventually(lambda: silent.asked == times)
+
+
+async def test_whoever_names_a_known_key_does_not_wait_while_another_one_asks(silent):
+    asking = silent.asking(PAIR)
+    await until_it_is_asked(silent)
+
+    assert await silent.is_known(PAIR)
+
+    silent.speaks.set()
+    assert await asking
+
+
+async def test_few_wait_for_a_silent_issuer_and_the_others_are_told_to_come_again(silent):
+    waiting = [silent.asking(), silent.asking()]
+    await until_it_is_asked(silent)
+
+    assert await silent.is_known(OTHER) == "later"
+
+    silent.speaks.set()
+    assert [await each for each in waiting] == [False, False]
+    assert silent.asked == 2
+
+
+async def test_whoever_asks_and_leaves_leaves_nobody_who_asks_at_once(silent):
+    leaving = silent.asking()
+    await until_it_is_asked(silent)
+    leaving.cancel()
+    await asyncio.gather(leaving, return_exceptions=True)
+
+    assert (await silent.is_known(OTHER), silent.asked) == ("later", 2)
+
+    silent.seconds += 0.5
+    silent.speaks.set()
+    assert (await silent.is_known(OTHER), silent.asked) == (False, 3)

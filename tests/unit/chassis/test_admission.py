@@ -424,7 +424,8 @@ def test_nobody_waits_for_news_where_too_many_do():
         pass
 
     assert admission.onlookers == 0
-    admission.check()
+    with admission.looking_on():
+        pass
 
 
 async def test_what_would_not_end_by_itself_ends_with_the_process():

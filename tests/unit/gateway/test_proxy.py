@@ -276,6 +276,27 @@ async def test_a_stream_ends_in_good_order_with_the_process_and_one_too_many_is_
     assert here.onlookers == 0
 
 
+async def test_a_stream_is_one_place_also_where_it_prefers_to_wait_and_counts_for_its_user(here, whose):
+    here.of_one = 1
+    async with (
+        served(an_endless_service()) as url,
+        a_door_to(url, whose) as client,
+        contextlib.AsyncExitStack() as streams,
+    ):
+
+        async def follow(name, **headers):
+            asked = {"Authorization": f"Bearer {name}", **headers}
+            answer = await streams.enter_async_context(client.stream("GET", "/api/v1/orders/stream", headers=asked))
+            return answer.status_code, here.onlookers
+
+        here.waiting = 9
+        followed = [await follow("ann", Prefer="wait=5"), await follow("ann"), await follow("bob")]
+
+        here.end()
+    assert followed == [(200, 1), (503, 1), (200, 2)]
+    assert here.onlookers == 0
+
+
 @pytest.fixture
 def whose():
     """A guard that knows the user by their token, which is their name."""
