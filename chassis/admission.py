@@ -118,11 +118,14 @@ class Admission:
 
 
 def makes_room(newcomer: object, connections: Iterable[Any]) -> bool:
-    """Closes one that has no request at work, half-open ones first: whoever holds many for nothing keeps nobody out."""
-    idle = [each for each in connections if each is not newcomer and each.is_idle]
-    leaves = next((each for each in idle if each.is_half_open), idle[0] if idle else None)
+    """Ends one that has no request at work: whoever holds many for nothing keeps nobody out.
+
+    Half-open ones go first, and last those whose answer is not read yet: it is cut off.
+    """
+    idle = [each for each in connections if each is not newcomer and each.may_give_way]
+    leaves = min(idle, key=lambda each: (each.is_unread, not each.is_half_open), default=None)
     if leaves is not None:
-        leaves.transport.close()
+        leaves.give_way()
     return leaves is not None
 
 

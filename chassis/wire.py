@@ -1,42 +1,31 @@
-"""How bytes become requests: uvicorn's protocol, with bounds on heads, on times, and on what is taken on at once.
+"""How bytes become requests: uvicorn's protocol, with bounds on times, and on what is taken on at once.
 
-What is no request, or one too many, is refused in problem details, as everything else is.
+What is one request too many is refused in problem details, as everything else is.
 """
 
 from asyncio import TimerHandle, Transport, current_task
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from chassis.admission import HERE, makes_room
+from chassis.admission import makes_room
+from chassis.bounded import Bounded
 from chassis.corked import Corked
-from chassis.problems import Problem
-from chassis.refusing import NO_OTHER, NO_REQUEST, PROBES, TOO_LONG, at_a_glance, has_body, refusal, spelled_out
+from chassis.refusing import PROBES, at_a_glance, refusal
 from chassis.telemetry import REFUSED
 
-HEAD_LIMIT = 32 * 1024
 UNREAD_LIMIT = 64 * 1024
-PATIENCE = 30.0
 LINGER = 0.5  # for what is on its way already when the process ends, and LAST_PATIENCE for what has begun to come
 LAST_PATIENCE = 3.0
 
 
-class Wire(HttpToolsProtocol):
+class Wire(Bounded):
     """A connection. One that brings no whole request in time is closed, so that nobody can hold many for nothing."""
 
-    admission = HERE
-    patience = PATIENCE
-    cycle: RequestResponseCycle | None  # type: ignore[assignment]
     _closing: TimerHandle | None = None
     _refused: RequestResponseCycle | None = None
     _unstarted: Any = None
-    _stalled: TimerHandle | None = None
-    _begun = _between = _is_surplus = _ends = False
-    _parsed: int = 0
-    _pending: int = 0
-    _reads_head: bool = True
-    _refusal: Problem = NO_REQUEST
-    url: bytes = b""
+    _is_surplus = _ends = False
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """From now on a request has to come."""
@@ -45,10 +34,9 @@ class Wire(HttpToolsProtocol):
         self._expect()
 
     @property
-    def is_idle(self) -> bool:
-        """Whether no request of it is at work."""
-        is_free = self.cycle is None or self.cycle.response_complete or self._unstarted is not None
-        return is_free and not self.transport.is_closing()
+    def may_give_way(self) -> bool:
+        """Whether it is there and no request of it is at work."""
+        return super().may_give_way or (self._unstarted is not None and not self.transport.is_closing())
 
     @property
     def is_half_open(self) -> bool:
@@ -58,47 +46,15 @@ class Wire(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing more will come."""
         self._expect_no_more()
-        self._resumed()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Parses what came, unless it is one request too many."""
         if self.admission.is_full(len(self.tasks)) and self._refuses_at_a_glance(data):
             return
-        self._between = False
         super().data_received(data)
         if self._begun or not self._between:  # what came whole, as nearly all does, needs no time
             self._expect()
-        # A header that does not end reaches no callback: what comes of it is counted here.
-        self._pending = 0 if self._between or not self._reads_head else self._pending + len(data)
-        if self._pending > HEAD_LIMIT and not self.transport.is_closing():
-            self._refusal = TOO_LONG
-            self.send_400_response("")
-
-    def on_message_begin(self) -> None:
-        """A request begins."""
-        super().on_message_begin()
-        self._begun = self._between = True
-        self._parsed = 0
-
-    def on_url(self, url: bytes) -> None:
-        """The request's target, or a part of it."""
-        super().on_url(url)
-        self._count(len(url))
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """One header."""
-        super().on_header(name, value)
-        self._count(len(name) + len(value) + len(": \r\n"))
-
-    def on_headers_complete(self) -> None:
-        """The head is whole, the request can be answered."""
-        if self.parser.should_upgrade() and has_body(dict(self.headers)):
-            # The parser takes what follows such a head for another protocol's, or for the next request.
-            self._refusal = NO_OTHER
-            raise ValueError  # so that the parser ends
-        self._reads_head = False
-        super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """A piece of a body; one that is too large is the application's to refuse, and need not be whole."""
@@ -109,8 +65,6 @@ class Wire(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request is whole; what comes now is the head of the next one."""
-        self._between = self._reads_head = True
-        self._begun = False
         self._expect_no_more()
         super().on_message_complete()
         if self._refused is not None:
@@ -124,7 +78,7 @@ class Wire(HttpToolsProtocol):
         # uvicorn does it a turn later, and the answered would count among those at work until then.
         if (task := current_task()) is not None:
             self.tasks.discard(task)
-        super().on_response_complete()
+        self._go_on()
         if self._closing is not None:
             self._expect_no_more()
             self._expect()
@@ -180,7 +134,12 @@ class Wire(HttpToolsProtocol):
             self.transport.abort()
         else:
             self.transport.write(answer)
-            super().on_response_complete()
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """With the next request; and reading, once none waits."""
+        super().on_response_complete()
+        self.flow.resume_reading()
 
     def shutdown(self) -> None:
         """The process ends: what is here or on its way is answered, what has begun to come is waited for a little."""
@@ -198,40 +157,10 @@ class Wire(HttpToolsProtocol):
         if self._begun and (self.cycle is None or self.cycle.response_complete or self.cycle.more_body):
             self.transport.close()
 
-    def pause_writing(self) -> None:
-        """The client does not read what it asked for; it is given as long as for asking."""
-        super().pause_writing()
-        self.admission.stalls(self)
-        self._stalled = self._stalled or self.loop.call_later(self.patience, self.transport.abort)
-
-    def resume_writing(self) -> None:
-        """The client reads again."""
-        super().resume_writing()
-        self._resumed()
-
-    def _resumed(self) -> None:
-        if self._stalled is not None:
-            self.admission.reads(self)
-            self._stalled.cancel()
-            self._stalled = None
-
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 -- uvicorn's words are not ours
-        """Refuses what is no request. While the one before is being answered, the connection can only be cut."""
-        ours = not self._reads_head and self.cycle is not None and not self.cycle.response_started
-        if self.cycle is None or self.cycle.response_complete or ours:
-            self.transport.write(spelled_out(self._refusal, self.url))
-        self.transport.close()
-
     def _unsupported_upgrade_warning(self) -> None:
         """A wish for another protocol is not granted (RFC 9110, 7.8); its connection ends with the answer."""
         if self.cycle is not None:
             self.cycle.keep_alive = False
-
-    def _count(self, size: int) -> None:
-        self._parsed += size
-        if self._parsed > HEAD_LIMIT:
-            self._refusal = TOO_LONG
-            raise ValueError  # so that the parser ends
 
     def _expect(self) -> None:
         if self._closing is None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 
 import pytest
 import uvicorn
@@ -30,6 +31,11 @@ class Edge:
         self.may_answer = asyncio.Event()
         self.server: uvicorn.Server
         self.writers = []
+        self.sockets = []
+
+    @property
+    def address(self):
+        return self.server.servers[0].sockets[0].getsockname()
 
     async def answer(self, request: Request):
         return JSONResponse({"size": len(await request.body())})
@@ -46,9 +52,11 @@ class Edge:
     async def fill(self, request: Request):
         return Response(b"y" * 50_000_000)
 
+    async def tell_little(self, request: Request):
+        return Response(b"y" * 60_000)
+
     async def connect(self):
-        port = self.server.servers[0].sockets[0].getsockname()[1]
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        reader, writer = await asyncio.open_connection(*self.address)
         self.writers.append(writer)
         return reader, writer
 
@@ -73,8 +81,10 @@ async def edge():
         Route("/later", edge.answer_later),
         Route("/news", edge.look_on),
         Route("/much", edge.fill),
+        Route("/little", edge.tell_little),
         Route("/livez", edge.answer),
     ]
+    edge.protocol = Narrow
     config = uvicorn.Config(Starlette(routes=routes), port=0, http=Narrow, ws="none", log_config=None)
     edge.server = uvicorn.Server(config)
     serving = asyncio.create_task(edge.server._serve())
@@ -82,8 +92,8 @@ async def edge():
     yield edge
     edge.may_answer.set()
     edge.server.should_exit = True
-    for writer in edge.writers:
-        writer.close()
+    for each in (*edge.writers, *edge.sockets):
+        each.close()
     await serving
 
 
@@ -315,6 +325,58 @@ async def test_a_client_that_does_not_read_its_answer_is_cut_off(edge):
 
     with pytest.raises(asyncio.IncompleteReadError):
         await reader.readexactly(50_000_000)
+
+
+async def who_does_not_read(edge, more=b""):
+    """The connection of a client whose kernel takes nearly nothing, of an answer that is no large one."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
+    client.connect(edge.address)
+    edge.sockets.append(client)
+    client.send(b"GET /little HTTP/1.1\r\n" + more + b"\r\n")
+    name = client.getsockname()
+
+    def found():
+        return next((each for each in edge.server.server_state.connections if each.client == name), None)
+
+    await eventually(lambda: found() is not None and found().is_unread)
+    return found()
+
+
+@pytest.mark.parametrize("more", [b"", b"connection: close\r\n"])
+async def test_however_little_a_client_does_not_read_it_is_cut_off(edge, more):
+    connection = await who_does_not_read(edge, more)
+    assert 0 < connection.transport.get_write_buffer_size() < 60_000
+
+    await eventually(lambda: not edge.server.server_state.connections)
+
+
+@pytest.mark.parametrize("more", [b"", b"connection: close\r\n"])
+async def test_who_does_not_read_gives_way_to_who_asks(edge, monkeypatch, more):
+    monkeypatch.setattr(edge.protocol, "patience", 600.0)
+    for _ in range(3):
+        await who_does_not_read(edge, more)
+
+    edge.admission.at_work = 9
+
+    for _ in range(3):
+        await edge.busy()
+        edge.asked.clear()
+
+    await eventually(lambda: len(edge.server.server_state.connections) == 3)
+    assert not any(each.is_unread for each in edge.server.server_state.connections)
+
+
+async def test_who_reads_slowly_goes_last(edge, monkeypatch):
+    monkeypatch.setattr(edge.protocol, "patience", 600.0)
+    slow = await who_does_not_read(edge)
+    for _ in range(3):
+        reader, writer = await edge.connect()
+        writer.write(GET)
+        assert (await read(reader))[0] == 200
+
+    assert not slow.transport.is_closing()
 
 
 async def test_at_the_end_what_is_here_or_on_its_way_is_answered(edge, monkeypatch):

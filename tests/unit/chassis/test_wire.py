@@ -10,7 +10,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from chassis.wire import HEAD_LIMIT, Wire
+from chassis.ahead import AHEAD
+from chassis.bounded import HEAD_LIMIT, PIECES
+from chassis.wire import Wire
 from tests.support.eventually import eventually
 
 POST = b"POST /orders HTTP/1.1\r\nhost: x\r\n"
@@ -29,9 +31,13 @@ class Told:
     def __init__(self):
         self.asked = asyncio.Event()
         self.may_answer = asyncio.Event()
+        self.server: uvicorn.Server
+        self.reads = []
 
     async def answer(self, request: Request):
         body = await request.body()
+        [connection] = self.server.server_state.connections
+        self.reads.append(not connection.flow.read_paused)
         return JSONResponse({"size": len(body)})
 
     async def answer_later(self, request: Request):
@@ -56,7 +62,7 @@ async def served(told):
             Route("/later", told.answer_later, methods=["GET"]),
         ]
         config = uvicorn.Config(Starlette(routes=routes), port=0, http=protocol, ws="none", log_config=None)
-        server = uvicorn.Server(config)
+        server = told.server = uvicorn.Server(config)
         serving = asyncio.create_task(server.serve())
         servers.append((server, serving))
         await eventually(lambda: server.started)
@@ -253,5 +259,76 @@ async def test_what_follows_a_request_and_is_none_takes_no_other_answers_place(c
     writer.write(GET.replace(b"/orders", b"/later") + b"\r\n")
     await told.asked.wait()
     writer.write(b"\x00\x00\r\n\r\n")
+
+    assert await reader.read() == b""
+
+
+# --- requests ahead of their turn, and bodies in crumbs
+
+ALATER = GET.replace(b"/orders", b"/later") + b"\r\n"
+
+
+async def test_requests_that_wait_for_their_turn_are_answered_in_order_and_nothing_is_read_meanwhile(connect, told):
+    reader, writer = await connect()
+    writer.write(ALATER + (GET + b"\r\n") * (AHEAD - 1) + POST + b"content-length: 2\r\n\r\na")
+    await told.asked.wait()
+
+    told.may_answer.set()
+    answers = [(await read(reader))[2] for _ in range(AHEAD)]
+    writer.write(b"b" + GET + b"\r\n")
+    answers += [(await read(reader))[2] for _ in range(2)]
+
+    assert answers == [{"late": True}, *[{"size": 0}] * (AHEAD - 1), {"size": 2}, {"size": 0}]
+    assert told.reads == [*[False] * AHEAD, True]
+
+
+async def test_of_requests_that_come_far_ahead_the_first_are_answered_and_then_the_connection_ends(connect, told):
+    reader, writer = await connect()
+    writer.write(ALATER + (GET + b"\r\n") * 5_000)
+    await told.asked.wait()
+    writer.write((GET + b"\r\n") * 5_000)
+
+    told.may_answer.set()
+    answers = [await read(reader) for _ in range(1 + AHEAD)]
+
+    assert [headers.get("connection") for _, headers, _ in answers] == [*[None] * AHEAD, "close"]
+    with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
+        await reader.readexactly(1)
+    assert len(told.reads) == AHEAD
+
+
+async def test_a_body_in_crumbs_is_not_read_to_its_end(connect):
+    reader, writer = await connect()
+
+    writer.write(POST + b"transfer-encoding: chunked\r\n\r\n" + b"1\r\na\r\n" * (PIECES + 1))
+
+    await is_refused(reader, "A body comes in at most 2,048 pieces.")
+
+
+async def test_as_many_pieces_as_a_body_may_have_are_taken(connect):
+    reader, writer = await connect()
+
+    writer.write(POST + b"transfer-encoding: chunked\r\n\r\n" + b"1\r\na\r\n" * PIECES + b"0\r\n\r\n")
+
+    assert (await read(reader))[2] == {"size": PIECES}
+
+
+async def test_a_broken_body_that_waits_for_its_turn_takes_no_other_answers_place(connect, told):
+    reader, writer = await connect()
+
+    writer.write(ALATER + POST + b"transfer-encoding: chunked\r\n\r\nno size\r\n")
+
+    assert await reader.read() == b""
+
+
+async def test_a_body_that_breaks_after_its_answer_is_not_answered_twice(connect):
+    reader, writer = await connect()
+    writer.write(
+        POST.replace(b"/orders", b"/nowhere") + b"transfer-encoding: chunked\r\n\r\n40000\r\n" + b"y" * 0x40000
+    )
+    assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 404")
+    assert await reader.readexactly(9) == b"Not Found"
+
+    writer.write(b"no end")
 
     assert await reader.read() == b""

@@ -1,0 +1,65 @@
+"""Clients who do not read what they asked for: they have as long as for asking, and leave where others come."""
+
+from asyncio import TimerHandle, Transport
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from chassis.admission import HERE
+
+PATIENCE = 30.0
+
+
+class Unread(HttpToolsProtocol):
+    """A connection, as far as its client reads. Whatever is left of an answer, however little, has its time."""
+
+    admission = HERE
+    patience = PATIENCE
+    cycle: RequestResponseCycle | None  # type: ignore[assignment]
+    _stalled: TimerHandle | None = None
+    _gives_way = False
+
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
+        """From now on its client reads, or is known not to."""
+        super().connection_made(transport)
+        transport.set_write_buffer_limits(high=0)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nobody reads any more."""
+        self._resumed()
+        super().connection_lost(exc)
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether a part of an answer is still here."""
+        return self._stalled is not None
+
+    @property
+    def may_give_way(self) -> bool:
+        """Whether it is there and no request of it is at work; one that ends ends only once its answer is read."""
+        is_free = self.cycle is None or self.cycle.response_complete
+        return is_free and not self._gives_way and (self.is_unread or not self.transport.is_closing())
+
+    def give_way(self) -> None:
+        """Ends for a newcomer's sake; what its client has not read by now is lost."""
+        self._gives_way = True
+        if self.is_unread:
+            self.transport.abort()
+        else:
+            self.transport.close()
+
+    def pause_writing(self) -> None:
+        """The client does not read what it asked for; it is given as long as for asking."""
+        super().pause_writing()
+        self._stalled = self._stalled or self.loop.call_later(self.patience, self.transport.abort)
+        self.admission.stalls(self)
+
+    def resume_writing(self) -> None:
+        """The client reads again."""
+        super().resume_writing()
+        self._resumed()
+
+    def _resumed(self) -> None:
+        if self._stalled is not None:
+            self.admission.reads(self)
+            self._stalled.cancel()
+            self._stalled = None
