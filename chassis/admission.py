@@ -45,8 +45,12 @@ class Admission:
     _stalled: dict[Any, None] = field(default_factory=dict)
 
     def is_full(self, requests: int) -> bool:
-        """Whether one request more is one too many, with so many here."""
-        return requests - self.onlookers >= self.at_work
+        """Whether one request more is one too many, with so many here.
+
+        Whose client does not read its answer is no work, and keeps nobody from asking.
+        """
+        left = requests - self.onlookers - self.at_work
+        return left >= 0 and left - sum(each.is_answering for each in self._stalled) >= 0
 
     @contextmanager
     def looking_on(self) -> Iterator[None]:

@@ -34,6 +34,11 @@ class Unread(HttpToolsProtocol):
         return self._stalled is not None
 
     @property
+    def is_answering(self) -> bool:
+        """Whether an answer has begun and is not whole."""
+        return self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
+
+    @property
     def may_give_way(self) -> bool:
         """Whether it is there and no request of it is at work; one that ends ends only once its answer is read."""
         is_free = self.cycle is None or self.cycle.response_complete

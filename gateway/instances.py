@@ -7,7 +7,7 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from loguru import logger
 
@@ -50,17 +50,22 @@ class Instance:
         return not self._rests or self._clock() >= max(self.out_until, self._tried_until)
 
     @contextmanager
-    def asked(self) -> Iterator[None]:
-        """Around one request."""
+    def asked(self) -> Iterator[ExitStack]:
+        """Around one request, which is pending until what this gives is closed: then its answer has begun.
+
+        How long a client takes to read an answer is no load of the instance's, and keeps nobody from asking it.
+        """
         self.pending += 1
         if trial := self._rests > 0:
             self._tried_until = self._clock() + TRIAL
-        try:
-            yield
-        finally:
-            self.pending -= 1
-            if trial:
-                self._tried_until = 0.0
+        with ExitStack() as pending:
+            pending.callback(self._left, trial)
+            yield pending
+
+    def _left(self, trial: bool) -> None:  # noqa: FBT001 -- the one question it answers
+        self.pending -= 1
+        if trial:
+            self._tried_until = 0.0
 
     def answered(self) -> None:
         """Its answer has begun, whatever it says and however long it takes its client to read it."""

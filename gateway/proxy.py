@@ -67,11 +67,11 @@ class Proxy:
     async def _ask(
         self, instance: Instance, scope: Scope, body: Body, passed: "_Passed", *, is_last: bool = False
     ) -> None:
-        with instance.asked():
+        with instance.asked() as pending:
             connection = await self._connected(instance, scope, is_last=is_last)
             try:
                 answer = connection.ask(scope["method"], request_head(scope, instance.connections.base) + body.so_far)
-                passed.told_by = instance
+                passed.told_by(instance, pending)
                 await self._pass_on(answer, connection, body, passed)
             except Lost as failure:
                 is_stale = connection.was_used and not answer.has_begun
@@ -151,7 +151,8 @@ class _Passed:
     Once an answer has begun its instance is a good one: what ends it early may be its client, who reads it slowly.
     """
 
-    told_by: Instance
+    _instance: Instance
+    _pending: ExitStack
 
     def __init__(self, scope: Scope, send: Send, silence_within: float) -> None:
         self._scope = scope
@@ -159,13 +160,18 @@ class _Passed:
         self._silence_within = silence_within
         self.has_begun = False
 
+    def told_by(self, instance: Instance, pending: ExitStack) -> None:
+        """Who is asked for it, and what of that ends as soon as it has begun."""
+        self._instance, self._pending = instance, pending
+
     def fails(self) -> None:
         """The answer ends before it is whole."""
         if not self.has_begun:
-            self.told_by.failed()
+            self._instance.failed()
 
     async def pass_on(self, answer: Answer) -> None:
-        self.told_by.answered()
+        self._instance.answered()
+        self._pending.close()
         if answer.is_whole:
             await self._begin(answer)
             await self._send({"type": "http.response.body", "body": answer.taken()})

@@ -8,7 +8,7 @@ import pytest
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from chassis import wire
@@ -52,6 +52,13 @@ class Edge:
     async def fill(self, request: Request):
         return Response(b"y" * 50_000_000)
 
+    async def tell_in_pieces(self, request: Request):
+        async def pieces():
+            for _ in range(3):
+                yield b"y" * 60_000
+
+        return StreamingResponse(pieces())
+
     async def tell_little(self, request: Request):
         return Response(b"y" * 60_000)
 
@@ -82,6 +89,7 @@ async def edge():
         Route("/news", edge.look_on),
         Route("/much", edge.fill),
         Route("/little", edge.tell_little),
+        Route("/pieces", edge.tell_in_pieces),
         Route("/livez", edge.answer),
     ]
     edge.protocol = Narrow
@@ -327,14 +335,14 @@ async def test_a_client_that_does_not_read_its_answer_is_cut_off(edge):
         await reader.readexactly(50_000_000)
 
 
-async def who_does_not_read(edge, more=b""):
+async def who_does_not_read(edge, more=b"", of=b"/little"):
     """The connection of a client whose kernel takes nearly nothing, of an answer that is no large one."""
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
     client.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
     client.connect(edge.address)
     edge.sockets.append(client)
-    client.send(b"GET /little HTTP/1.1\r\n" + more + b"\r\n")
+    client.send(b"GET %b HTTP/1.1\r\n%b\r\n" % (of, more))
     name = client.getsockname()
 
     def found():
@@ -359,13 +367,27 @@ async def test_who_does_not_read_gives_way_to_who_asks(edge, monkeypatch, more):
         await who_does_not_read(edge, more)
 
     edge.admission.at_work = 9
-
     for _ in range(3):
         await edge.busy()
         edge.asked.clear()
 
     await eventually(lambda: len(edge.server.server_state.connections) == 3)
     assert not any(each.is_unread for each in edge.server.server_state.connections)
+
+
+async def test_who_does_not_read_is_no_work(edge, monkeypatch):
+    monkeypatch.setattr(edge.protocol, "patience", 600.0)
+    slow = await who_does_not_read(edge, of=b"/pieces")
+    assert len(edge.server.server_state.tasks) == edge.admission.at_work
+    reader, writer = await edge.connect()
+
+    writer.write(GET)
+
+    assert (await read(reader))[0] == 200
+    assert slow.is_answering
+    await edge.busy()
+    writer.write(GET)
+    assert (await read(reader))[0] == 503
 
 
 async def test_who_reads_slowly_goes_last(edge, monkeypatch):

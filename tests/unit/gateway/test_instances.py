@@ -39,6 +39,16 @@ def test_the_least_busy_one_is_asked(clock):
     assert [instance.pending for instance in several._all] == [0, 0, 0]
 
 
+def test_a_request_whose_answer_has_begun_is_not_pending_any_more(clock):
+    several = these(clock, 1)
+    one = several._all[0]
+
+    with one.asked() as first, one.asked():
+        first.close()
+        assert one.pending == 1
+    assert one.pending == 0
+
+
 def test_equals_take_turns(clock):
     several = these(clock, 3)
     assert [several._all.index(several.choose()) for _ in range(5)] == [0, 1, 2, 0, 1]
