@@ -55,8 +55,9 @@ class Bounded(Unread):
         self._count(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One header."""
-        super().on_header(name, value)
+        """One header. A trailer is none: nobody who stands before us has looked at it (RFC 9110, 6.5.1)."""
+        if self._reads_head:
+            super().on_header(name, value)
         self._count(len(name) + len(value) + len(": \r\n"))
 
     def on_headers_complete(self) -> None:

@@ -17,7 +17,7 @@ class Corked:
         """Holds what comes first until the loop's next turn; the rest takes it along."""
         if self._held is None:
             self._held = data
-            self._loop.call_soon(self._let_go)
+            self._loop.call_soon(self.let_go)
         else:
             self._transport.write(self._held + data)
             self._held = b""
@@ -28,10 +28,11 @@ class Corked:
 
     def close(self) -> None:
         """Closes the connection once everything is written."""
-        self._let_go()
+        self.let_go()
         self._transport.close()
 
-    def _let_go(self) -> None:
+    def let_go(self) -> None:
+        """Nothing follows: what is held leaves now."""
         held, self._held = self._held, b""
         if held and not self._transport.is_closing():
             self._transport.write(held)

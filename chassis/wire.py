@@ -25,6 +25,7 @@ class Wire(Bounded):
     _closing: TimerHandle | None = None
     _refused: RequestResponseCycle | None = None
     _unstarted: Any = None
+    _corked: Corked | None = None
     _is_surplus = _ends = False
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
@@ -78,6 +79,8 @@ class Wire(Bounded):
         # uvicorn does it a turn later, and the answered would count among those at work until then.
         if (task := current_task()) is not None:
             self.tasks.discard(task)
+        if self._corked is not None:
+            self._corked.let_go()
         self._go_on()
         if self._closing is not None:
             self._expect_no_more()
@@ -91,7 +94,10 @@ class Wire(Bounded):
         if is_welcome and self._waits_for(cycle):
             self._unstarted = app
         elif is_welcome or cycle.scope["raw_path"] in PROBES:
-            cycle.transport = Corked(self.transport, self.loop)  # type: ignore[assignment]
+            if cycle.waiting_for_100_continue:  # its body may come, or not, whatever is answered (RFC 9110, 10.1.1)
+                cycle.keep_alive = False
+            self._corked = Corked(self.transport, self.loop)
+            cycle.transport = self._corked  # type: ignore[assignment]
             super()._start_asgi_task(cycle, app)
         elif cycle.more_body and not cycle.waiting_for_100_continue:
             cycle.response_complete = True  # so that uvicorn keeps nothing of its body

@@ -38,6 +38,7 @@ class Told:
         body = await request.body()
         [connection] = self.server.server_state.connections
         self.reads.append(not connection.flow.read_paused)
+        assert "x-forwarded-for" not in request.headers
         return JSONResponse({"size": len(body)})
 
     async def answer_later(self, request: Request):
@@ -332,3 +333,36 @@ async def test_a_body_that_breaks_after_its_answer_is_not_answered_twice(connect
     writer.write(b"no end")
 
     assert await reader.read() == b""
+
+
+# --- what stands beside a request
+
+
+async def test_a_trailer_is_no_header(connect):
+    reader, writer = await connect()
+
+    writer.write(POST + b"transfer-encoding: chunked\r\n\r\n0\r\nx-forwarded-for: 203.0.113.7\r\n\r\n")
+
+    assert (await read(reader))[2] == {"size": 0}
+
+
+async def test_an_answer_has_left_before_the_next_request_is_told_to_go_on(connect):
+    reader, writer = await connect()
+
+    head = GET.replace(b"GET", b"HEAD") + b"\r\n"
+    writer.write(head + POST + b"content-length: 2\r\nexpect: 100-continue\r\n\r\n")
+
+    assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+    assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+    writer.write(b"ab")
+    assert (await read(reader))[2] == {"size": 2}
+
+
+async def test_whoever_asks_whether_to_send_too_long_a_body_is_answered_and_let_go(connect):
+    reader, writer = await connect()
+
+    writer.write(POST.replace(b"/orders", b"/nowhere") + b"content-length: 70000\r\nexpect: 100-continue\r\n\r\n")
+
+    answer = await reader.read()
+    assert answer.startswith(b"HTTP/1.1 404 ")
+    assert b"connection: close\r\n" in answer
