@@ -70,10 +70,19 @@ def fingerprint(path: str, body: BaseModel) -> bytes:
 Scope = tuple[UUID, str, str]
 _STORED = ("user_id", "operation", "key", "fingerprint", "status", "headers", "body")
 Taken = tuple[Claim, Answer] | KeyInUse | None
+Rewritten = Callable[[bytes], bytes]
 
 
-_OF_USERS = """
-    SELECT user_id, operation, key, body FROM {schema}.idempotency WHERE user_id = ANY($1::uuid[]) FOR UPDATE
+# What was overwritten has no fingerprint.
+_TELLS = "SELECT 1 FROM {schema}.idempotency WHERE user_id = $1 AND fingerprint <> '' LIMIT 1"
+_TELL = """
+    SELECT user_id, operation, key, body FROM {schema}.idempotency WHERE user_id = $1 AND fingerprint <> ''
+    LIMIT $2 FOR UPDATE
+"""
+_TELL_ABOUT = """
+    SELECT i.user_id, i.operation, i.key, i.body FROM {schema}.idempotency i
+    JOIN unnest($1::uuid[], $2::text[]) AS v(u, id) ON i.user_id = v.u
+    WHERE i.fingerprint <> '' AND position(convert_to(v.id, 'UTF8') IN i.body) > 0 FOR UPDATE OF i
 """
 _OVERWRITE = """
     UPDATE {schema}.idempotency i SET body = v.b, fingerprint = ''
@@ -86,7 +95,8 @@ class Claims:
     """The keys of one service: who holds them, and what was answered. Rows live 7 days."""
 
     def __init__(self, schema: str) -> None:
-        self._of_users, self._overwrite = (sql.format(schema=schema) for sql in (_OF_USERS, _OVERWRITE))
+        sqls = (sql.format(schema=schema) for sql in (_TELLS, _TELL, _TELL_ABOUT, _OVERWRITE))
+        self._tells, self._tell, self._tell_about, self._overwrite = sqls
         self._lock = (
             "SELECT n, pg_try_advisory_xact_lock(k) AS held FROM unnest($1::bigint[]) WITH ORDINALITY AS v(k, n)"
         )
@@ -127,16 +137,25 @@ class Claims:
         """Remembers the answers; they are given again to whoever repeats the request."""
         await tx.run(self._store, [(*claim, a.status, dict(a.headers), a.content) for claim, a in answers])
 
-    async def overwrite(
-        self, tx: Transaction, user_ids: Sequence[UUID], rewritten: Callable[[bytes], bytes | None]
-    ) -> None:
-        """Overwrites what was answered to these users where ``rewritten`` says something else, and what they had asked.
+    async def tells(self, tx: Transaction, user_id: UUID) -> bool:
+        """Whether anything is kept of what a user asked and was answered, and was not overwritten."""
+        return bool(await tx.sql(self._tells, user_id))
+
+    async def overwrite_next(self, tx: Transaction, user_id: UUID, limit: int, rewritten: Rewritten) -> None:
+        """Overwrites up to ``limit`` of what was answered to a user, and what they had asked.
 
         Whoever repeats such a request is told that its key was used for another one.
         """
-        rows = [(*row[:3], rewritten(row["body"])) for row in await tx.sql(self._of_users, user_ids)]
-        if changed := [row for row in rows if row[3] is not None]:
-            await tx.sql(self._overwrite, *zip(*changed, strict=True))
+        await self._write(tx, await tx.sql(self._tell, user_id, limit), rewritten)
+
+    async def overwrite_about(self, tx: Transaction, about: Sequence[tuple[UUID, str]], rewritten: Rewritten) -> None:
+        """As ``overwrite_next``, of what was answered to users in which an id stands, for pairs of both."""
+        if about:
+            await self._write(tx, await tx.sql(self._tell_about, *zip(*about, strict=True)), rewritten)
+
+    async def _write(self, tx: Transaction, rows: Sequence[Any], rewritten: Rewritten) -> None:
+        if rows:
+            await tx.sql(self._overwrite, *zip(*((*row[:3], rewritten(row[3])) for row in rows), strict=True))
 
     async def expire(self, tx: Transaction) -> int:
         """Forgets up to a thousand keys that are older than seven days; says how many."""

@@ -9,18 +9,19 @@ from contracts.accounts import UserErased
 from contracts.event import Event
 from contracts.stock import ProductUpserted
 from contracts.types import RefundId
-from order_service.domain import cancellation, life, pricing, refunds
+from order_service.domain import cancellation, erasing, life, pricing, refunds
 from order_service.domain.cancellation import CancelOrder, Expire
+from order_service.domain.erasing import EraseOrders, Erasure
 from order_service.domain.history import HistoryEntry, entry
 from order_service.domain.life import Fact, PayOrder, PlaceOrder
 from order_service.domain.order import Order, OrderNotFound, Outcome
 from order_service.domain.pricing import Product
 from order_service.domain.refunds import RefundOrder
-from order_service.store import Customer, Erasure
+from order_service.store import Answers
 
 decisions = Decisions("order_service")
 
-Command = PlaceOrder | CancelOrder | PayOrder | RefundOrder | Expire
+Command = PlaceOrder | CancelOrder | PayOrder | RefundOrder | Expire | EraseOrders
 
 
 def _the_order(item: Fact | CancelOrder | PayOrder | RefundOrder | Expire) -> Iterable[Key]:
@@ -84,16 +85,23 @@ def keep_product(state: State, fact: ProductUpserted, _cause: Cause) -> Decision
     return Decision(changes=(product,)) if product else Decision(ignored="not newer")
 
 
-@decisions.on(names=lambda fact: ((Customer, fact.user_id),))
-def erase_customer(state: State, fact: UserErased, cause: Cause) -> Decision:
-    customer = state.find(Customer, fact.user_id)
-    orders = [state.find(Order, order_id) for order_id in customer.order_ids] if customer else []
-    erased = [(order, life.erase(order, cause.now)[0]) for order in orders if order]
-    changes = [(before, after) for before, after in erased if after is not before]
-    if not changes:
-        return Decision(ignored="nothing to erase")
-    erasure = Erasure(fact.user_id, tuple(after for _, after in changes))
-    return Decision(changes=(erasure, *(thing for pair in changes for thing in (pair[1], _entry(*pair, fact, cause)))))
+@decisions.on(names=lambda fact: ((Erasure, fact.user_id),))
+def erase_customer(_state: State, fact: UserErased, _cause: Cause) -> Decision:
+    return Decision(changes=(Erasure(customer_id=fact.user_id),))
+
+
+@decisions.on(
+    names=lambda command: ((Erasure, command.customer_id), *((Order, order_id) for order_id in command.order_ids))
+)
+def erase_orders(state: State, command: EraseOrders, cause: Cause) -> Decision:
+    erasure = state.find(Erasure, command.customer_id)
+    if erasure is None or erasure.reached != command.after:  # another process was faster, or it begins anew
+        return Decision(ignored="not there any more")
+    orders = [order for order_id in command.order_ids if (order := state.find(Order, order_id))]
+    erased = [(order, life.erase(order, cause.now)[0]) for order in orders]
+    changes = [(after, _entry(before, after, command, cause)) for before, after in erased if after is not before]
+    answers = Answers(command.customer_id, command.order_ids)
+    return Decision(changes=(erasing.go_on(erasure, command), answers, *(thing for pair in changes for thing in pair)))
 
 
 def _owned(state: State, command: CancelOrder | PayOrder) -> Order:
@@ -111,7 +119,7 @@ def _decided(before: Order | None, outcome: Outcome, item: Command | Fact, cause
     return Decision(changes=changes, events=events, sequence=after.version, reply=after)
 
 
-def _entry(before: Order | None, after: Order, item: Command | Fact | UserErased, cause: Cause) -> HistoryEntry:
+def _entry(before: Order | None, after: Order, item: Command | Fact, cause: Cause) -> HistoryEntry:
     name = item.topic if isinstance(item, Event) else _name(type(item).__name__)
     return entry(before, after, cause.actor, name, cause.id)
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from chassis.app import Hot, Loop, Parts, Service
-from order_service import deadlines, handlers, replica, routes, schemas, store, tables
+from order_service import deadlines, erasing, handlers, replica, routes, schemas, store, tables
 from order_service.availability import Availability
 from order_service.domain.cancellation import NotForTheShop, OrderNotCancellable
 from order_service.domain.life import OrderNotPayable
@@ -39,6 +39,7 @@ service = Service(
     },
     loops=(
         Loop("deadlines", deadlines.step, every=1.0, woken=False),
+        Loop("erasing", erasing.step, every=1.0, woken=False),
         Loop("replica", replica.measure, every=10.0, woken=False),
     ),
     own=_availability,

@@ -1,15 +1,14 @@
 """Every SQL statement of order_service."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from functools import partial
 from uuid import UUID
 
 from asyncpg import Record
 from pydantic import TypeAdapter
 from pydantic_core import from_json, to_json
-from sqlalchemy import Text, Uuid, any_, bindparam, func, select
+from sqlalchemy import Text, Uuid, any_, bindparam, delete, func, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from chassis.database import Transaction
@@ -19,13 +18,17 @@ from chassis.paging import List, Page
 from chassis.statements import Bulk, Statement
 from chassis.store import Change, Rows, SqlStore
 from contracts.types import OrderId, UserId
+from order_service.domain.erasing import EraseOrders, Erasure
 from order_service.domain.history import HistoryEntry
+from order_service.domain.life import erased_address
 from order_service.domain.order import Order
 from order_service.domain.pricing import Product
 from order_service.domain.status import OrderStatus
-from order_service.tables import order_history, orders, products
+from order_service.tables import erasures, order_history, orders, products
 
 DUE_AT_ONCE = 200
+ORDERS_AT_ONCE = 100
+ANSWERS_AT_ONCE = 400
 _NOTIFIED_AT_ONCE = 200  # ids of 36 characters and a space: below the 8000 bytes of a notification
 
 _STORED = tuple(field.name for field in fields(Order))
@@ -47,39 +50,32 @@ _ids = bindparam("ids", type_=ARRAY(Uuid))
 
 
 @dataclass(frozen=True, slots=True)
-class Customer:
-    """Whose orders there are, for what concerns all of them."""
+class Answers:
+    """The order to overwrite stored answers; saving it does so.
 
-    id: UserId
-    order_ids: tuple[OrderId, ...]
-
-    @property
-    def key(self) -> UserId:
-        return self.id
-
-
-@dataclass(frozen=True, slots=True)
-class Erasure:
-    """The order to overwrite the stored answers that tell what these orders say no more; saving it does so."""
+    They are some that were given to the customer, and those to staff who have paid for these orders.
+    """
 
     customer_id: UserId
-    orders: tuple[Order, ...]
+    order_ids: tuple[OrderId, ...]
 
     @property
     def key(self) -> UserId:
         return self.customer_id
 
 
-_customers = Statement(
-    select(orders.c.customer_id, func.array_agg(orders.c.id).label("order_ids"))
-    .where(orders.c.customer_id == any_(_ids))
-    .group_by(orders.c.customer_id)
+_lock_erasures = Statement(
+    select(erasures).where(erasures.c.customer_id == any_(_ids)).order_by(erasures.c.customer_id).with_for_update()
+)
+_save_erasures = Bulk.insert(erasures, conflict="ON CONFLICT (customer_id) DO UPDATE SET reached = excluded.reached")
+_end_erasures = Statement(
+    delete(erasures).where(erasures.c.customer_id == any_(_ids)).returning(erasures.c.customer_id)
 )
 _lock_orders = Statement(
     select(*_order_columns).where(orders.c.id == any_(_ids)).order_by(orders.c.id).with_for_update()
 )
 _payers = Statement(
-    select(order_history.c.actor)
+    select(order_history.c.actor, order_history.c.order_id)
     .distinct()
     .where(order_history.c.order_id == any_(_ids), order_history.c.cause == "pay_order")
 )
@@ -98,8 +94,8 @@ _upsert_products = Bulk.insert(
 )
 
 
-async def find_customers(tx: Transaction, ids: Sequence[UUID]) -> Iterable[Customer]:
-    return [Customer(row[0], tuple(row[1])) for row in await tx.fetch(_customers, ids=ids)]
+async def lock_erasures(tx: Transaction, ids: Sequence[UUID]) -> Iterable[Erasure]:
+    return [Erasure(**row) for row in await tx.fetch(_lock_erasures, ids=ids)]
 
 
 async def lock_orders(tx: Transaction, ids: Sequence[UUID]) -> Iterable[Order]:
@@ -130,24 +126,26 @@ async def save_products(tx: Transaction, changes: Sequence[Change]) -> None:
     await tx.run(_upsert_products, [_upsert_products.row(change.after) for change in changes])
 
 
+async def save_erasures(tx: Transaction, changes: Sequence[Change]) -> None:
+    going_on = [change.after for change in changes if not change.after.is_over]
+    await tx.run(_save_erasures, [_save_erasures.row(erasure) for erasure in going_on])
+    if over := [change.after.customer_id for change in changes if change.after.is_over]:
+        await tx.fetch(_end_erasures, ids=over)
+
+
 async def erase_answers(tx: Transaction, changes: Sequence[Change]) -> None:
-    """A customer's own ones, and those of staff who have paid for them."""
-    for erasure in (change.after for change in changes):
-        actors = await tx.fetch(_payers, ids=[order.id for order in erasure.orders])
-        payers = [parse_typeid("usr", row["actor"]) for row in actors if row["actor"].startswith("usr_")]
-        known = {typeid("ord", order.id): order for order in erasure.orders}
-        await _CLAIMS.overwrite(tx, [erasure.customer_id, *payers], partial(_erased, known))
+    for answers in (change.after for change in changes):
+        paid = await tx.fetch(_payers, ids=answers.order_ids)
+        about = [(parse_typeid("usr", row[0]), typeid("ord", row[1])) for row in paid if row[0].startswith("usr_")]
+        await _CLAIMS.overwrite_about(tx, about, _erased)
+        await _CLAIMS.overwrite_next(tx, answers.customer_id, ANSWERS_AT_ONCE, _erased)
 
 
-def _erased(known: Mapping[str, Order], body: bytes) -> bytes | None:
-    told = from_json(body)
-    if (order := known.get(told["id"])) is None:
-        return None
-    return to_json(told | {name: getattr(order, name) for name in _ERASABLE})
-
-
-async def save_nothing(_tx: Transaction, _changes: Sequence[Change]) -> None:
-    """Customers are read only."""
+def _erased(body: bytes) -> bytes:
+    told = from_json(body) if body else {}
+    if (address := told.get("shipping_address")) is None:
+        return body
+    return to_json(told | {"shipping_address": erased_address(address["country"]), "note": None, "metadata": {}})
 
 
 def _order(row: Record) -> Order:
@@ -155,10 +153,10 @@ def _order(row: Record) -> Order:
 
 
 STORE = SqlStore(
-    Rows(Customer, save=save_nothing, load=find_customers, names=lambda one: [(Order, id_) for id_ in one.order_ids]),
+    Rows(Erasure, save=save_erasures, load=lock_erasures),
     Rows(Order, save=save_orders, load=lock_orders),
     Rows(HistoryEntry, save=save_history),
-    Rows(Erasure, save=erase_answers),
+    Rows(Answers, save=erase_answers),
     Rows(Product, save=save_products, load=find_products),
 )
 
@@ -175,6 +173,13 @@ _history = Statement(
 )
 _due = Statement(
     select(orders.c.id).where(orders.c.due_at <= func.now()).order_by(orders.c.due_at).limit(bindparam("limit"))
+)
+_erasing = Statement(select(erasures).order_by(erasures.c.customer_id).limit(1))
+_next_orders = Statement(
+    select(orders.c.id)
+    .where(orders.c.customer_id == bindparam("customer_id", type_=Uuid), orders.c.id > bindparam("after", type_=Uuid))
+    .order_by(orders.c.id)
+    .limit(bindparam("limit"))
 )
 _count_versions = Statement(select(func.coalesce(func.sum(products.c.version), 0).label("count")))
 
@@ -209,6 +214,17 @@ async def list_history(tx: Transaction, order_id: UUID, after: int, limit: int) 
 async def list_due(tx: Transaction) -> list[OrderId]:
     """The orders that are past a deadline, the longest first."""
     return [row["id"] for row in await tx.fetch(_due, limit=DUE_AT_ONCE)]
+
+
+async def next_to_erase(tx: Transaction) -> EraseOrders | None:
+    """What is to be erased next, where something is."""
+    if (row := await tx.fetch_row(_erasing)) is None:
+        return None
+    customer_id, after = row
+    next_ones = await tx.fetch(_next_orders, customer_id=customer_id, after=after, limit=ORDERS_AT_ONCE)
+    order_ids = tuple(row["id"] for row in next_ones)
+    is_last = not order_ids and not await _CLAIMS.tells(tx, customer_id)
+    return EraseOrders(customer_id=customer_id, after=after, order_ids=order_ids, is_last=is_last)
 
 
 async def count_versions(tx: Transaction) -> int:

@@ -143,4 +143,12 @@ products = Table(
     CheckConstraint("version >= 1", name="products_version_counts"),
 )
 
+# Customers whose orders are being erased, and up to which one they are.
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("customer_id", Uuid, primary_key=True),
+    Column("reached", Uuid, nullable=False),
+)
+
 add_chassis_tables(metadata)

@@ -182,10 +182,14 @@ def _payment(order: Order) -> PaymentRequested:
     )
 
 
+def erased_address(country: str) -> Address:
+    """What is left of an address: the country, which taxes and statistics go by."""
+    return Address(name=ERASED, line1=ERASED, city=ERASED, postal_code=ERASED, country=country)
+
+
 def erase(order: Order, now: datetime) -> Outcome:
     """The order without what says who the customer is: postal address, note and the client's own pairs."""
-    country = order.shipping_address.country
-    address = Address(name=ERASED, line1=ERASED, city=ERASED, postal_code=ERASED, country=country)
+    address = erased_address(order.shipping_address.country)
     if order.shipping_address == address:
         return order, ()
     return order.changed(now, shipping_address=address, note=None, metadata={}), ()

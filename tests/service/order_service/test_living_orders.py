@@ -13,7 +13,7 @@ from chassis.items import Unavailable
 from chassis.revocations import Revocations
 from chassis.tokens import Role
 from contracts.accounts import UserErased
-from order_service import deadlines
+from order_service import deadlines, erasing, store
 from tests.service.order_service.conftest import ADDRESS, BODY, TOKEN
 from tests.support.eventually import eventually
 from tests.support.order_service import (
@@ -375,12 +375,24 @@ async def test_many_orders_past_settle_by_end_together(orders):
     assert await orders.rows("SELECT DISTINCT status FROM order_service.orders") == [("cancelling",)]
 
 
-async def test_an_erased_customers_address_is_gone_from_every_order(orders):
+async def erase(orders):
+    """Until nothing is left; how many steps it took."""
+    await orders.hear(UserErased(user_id=orders.customer, locale="en"))
+    steps = 1
+    while await erasing.step(orders.parts):
+        steps += 1
+    return steps
+
+
+@pytest.mark.parametrize(("at_once", "steps"), [(100, 3), (1, 4)])
+async def test_an_erased_customers_address_is_gone_from_every_order(orders, monkeypatch, at_once, steps):
+    monkeypatch.setattr(store, "ORDERS_AT_ONCE", at_once)
     other = new_id()
     for customer in (orders.customer, orders.customer, other):
         await orders.place(customer=customer, note="ring twice", metadata={"gift": "Bo"})
 
-    await orders.hear(UserErased(user_id=orders.customer, locale="en"))
+    assert await erase(orders) == steps
+    assert await erase(orders) == steps
 
     rows = await orders.rows(
         "SELECT shipping_address->>'name', note, metadata, version FROM order_service.orders WHERE customer_id = $1",
@@ -388,6 +400,38 @@ async def test_an_erased_customers_address_is_gone_from_every_order(orders):
     )
     assert rows == [("erased", None, {}, 2)] * 2
     assert await orders.rows("SELECT note FROM order_service.orders WHERE customer_id = $1", other) == [("ring twice",)]
+    assert await orders.rows("SELECT count(*) FROM order_service.erasures") == [(0,)]
+
+
+async def test_an_erasure_outlasts_the_process_that_begins_it(orders, monkeypatch):
+    monkeypatch.setattr(store, "ORDERS_AT_ONCE", 1)
+    for _ in range(3):
+        await orders.place(note="ring twice")
+    await orders.hear(UserErased(user_id=orders.customer, locale="en"))
+    await erasing.step(orders.parts)
+
+    notes = "SELECT count(*) FROM order_service.orders WHERE note IS NOT NULL"
+    assert await orders.rows(notes) == [(2,)]
+    await orders.hear(UserErased(user_id=orders.customer, locale="en"))
+    await asyncio.gather(*(erasing.step(orders.parts) for _ in range(3)))
+    assert await orders.rows(notes) != [(0,)]
+    while await erasing.step(orders.parts):
+        pass
+
+    assert await orders.rows(notes) == [(0,)]
+
+
+async def test_answers_are_overwritten_some_at_a_time(orders, monkeypatch):
+    monkeypatch.setattr(store, "ANSWERS_AT_ONCE", 1)
+    for _ in range(3):
+        await orders.place(note="ring twice")
+
+    assert await erase(orders) == 5
+
+    kept = (
+        "SELECT count(*) FROM order_service.idempotency WHERE position('ring twice' IN convert_from(body, 'UTF8')) > 0"
+    )
+    assert await orders.rows(kept) == [(0,)]
 
 
 async def test_what_was_answered_to_an_erased_customer_says_no_address_any_more(orders):
@@ -403,7 +447,7 @@ async def test_what_was_answered_to_an_erased_customer_says_no_address_any_more(
         Idempotency_Key=str(new_id()),
     )  # fmt: skip
 
-    await orders.hear(UserErased(user_id=orders.customer, locale="en"))
+    await erase(orders)
 
     stored = await orders.rows(
         "SELECT user_id, key, convert_from(body, 'UTF8')::jsonb, fingerprint FROM order_service.idempotency"

@@ -3,17 +3,19 @@
 import pytest
 
 from chassis.decisions import State
+from chassis.ids import new_id
 from contracts.accounts import UserErased
 from contracts.types import CancelReason
 from order_service.domain.cancellation import CancelOrder, Expire
+from order_service.domain.erasing import EraseOrders, Erasure
 from order_service.domain.history import HistoryEntry
 from order_service.domain.life import PayOrder
-from order_service.domain.order import Order, OrderNotFound
+from order_service.domain.order import OrderNotFound
 from order_service.domain.pricing import PriceChanged
 from order_service.domain.refunds import RefundOrder
 from order_service.domain.status import FulfilmentStatus, OrderStatus, PaymentStatus
 from order_service.handlers import decisions
-from order_service.store import Customer, Erasure
+from order_service.store import Answers
 from tests.support.order_service import (
     CAUSE,
     CUSTOMER,
@@ -39,9 +41,7 @@ from tests.support.order_service import (
 def decide(item, *things, **cause):
     rule = decisions.rules[type(item)]
     known = {(type(thing), thing.key): thing for thing in things}
-    named = dict.fromkeys(rule.names(item))
-    orders = {(Order, id_): None for thing in things if isinstance(thing, Customer) for id_ in thing.order_ids}
-    return rule.decide(State({**named, **orders, **known}), item, a_cause(**cause))
+    return rule.decide(State({**dict.fromkeys(rule.names(item)), **known}), item, a_cause(**cause))
 
 
 def test_a_placed_order_is_written_with_the_first_entry_of_its_history():
@@ -164,18 +164,43 @@ def test_the_replica_keeps_newer_products_only():
     assert decide(upserted()).changes == (a_product(),)
 
 
-def test_an_erased_customers_orders_are_overwritten_with_an_entry_each():
+def test_an_erased_customers_orders_are_to_be_overwritten_each_time_that_it_is_told():
     fact = UserErased(user_id=CUSTOMER, locale="en")
-    customer = Customer(CUSTOMER, (ORDER,))
 
-    decision = decide(fact, customer, a_confirmed_order())
+    for known in ((), (Erasure(customer_id=CUSTOMER, reached=ORDER),)):
+        decision = decide(fact, *known)
+        assert (decision.changes, decision.events) == ((Erasure(customer_id=CUSTOMER),), ())
 
-    erasure, order, entry = decision.changes
-    assert erasure == Erasure(CUSTOMER, (order,))
-    assert (order.shipping_address.name, entry.cause, entry.version) == ("erased", "user.erased", order.version)
+
+def erase_orders(*order_ids, **given):
+    return EraseOrders(customer_id=CUSTOMER, after=Erasure(customer_id=CUSTOMER).reached, order_ids=order_ids, **given)
+
+
+def test_some_orders_of_an_erased_customer_are_overwritten_with_an_entry_each():
+    other = new_id()
+    begun = Erasure(customer_id=CUSTOMER)
+
+    decision = decide(erase_orders(ORDER, other), begun, a_confirmed_order())
+
+    erasure, answers, order, entry = decision.changes
+    assert (erasure, answers) == (Erasure(customer_id=CUSTOMER, reached=other), Answers(CUSTOMER, (ORDER, other)))
+    assert (order.shipping_address.name, entry.cause, entry.version) == ("erased", "erase_orders", order.version)
     assert decision.events == ()
-    assert decide(fact, customer, order).ignored == "nothing to erase"
-    assert decide(fact).ignored == "nothing to erase"
+    assert decide(erase_orders(ORDER), begun, order).changes == (
+        Erasure(customer_id=CUSTOMER, reached=ORDER),
+        Answers(CUSTOMER, (ORDER,)),
+    )
+
+
+def test_an_erasure_is_over_when_nothing_is_left():
+    last, _ = decide(erase_orders(is_last=True), Erasure(customer_id=CUSTOMER)).changes
+
+    assert last == Erasure(customer_id=CUSTOMER, is_over=True)
+
+
+def test_an_erasure_that_went_on_elsewhere_is_left_alone():
+    for known in ((), (Erasure(customer_id=CUSTOMER, reached=ORDER),)):
+        assert decide(erase_orders(ORDER), *known, a_confirmed_order()).changes == ()
 
 
 def test_every_fact_that_the_service_hears_is_in_its_bindings():
