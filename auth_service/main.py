@@ -1,6 +1,6 @@
 """auth_service, put together."""
 
-from auth_service import erasing, exporting, forgetting, handlers, own, passwords, rotating, routes, store, tables
+from auth_service import erasing, exporting, forgetting, handlers, line, own, rotating, routes, store, tables
 from auth_service.domain import api_key, attempt, identity, session, user
 from auth_service.settings import Settings
 from chassis.app import Loop, Service
@@ -15,7 +15,7 @@ service = Service(
     internal=routes.internal,
     unversioned=routes.unversioned,
     refusals={
-        passwords.TooManySignIn: "unavailable",
+        line.TooManySignIn: "unavailable",
         exporting.ExportUnavailable: "unavailable",
         attempt.TooManyTries: "rate_limited",
         user.EmailTaken: "email_taken",

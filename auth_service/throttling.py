@@ -10,8 +10,8 @@ from auth_service.domain.attempt import TakeBack, TryRegister, TrySignIn
 from auth_service.domain.identity import TokenUsed
 from auth_service.domain.security_event import NoteRefusal
 from auth_service.domain.user import AccountDisabled, CredentialsWrong
+from auth_service.line import TooManySignIn
 from auth_service.own import Own
-from auth_service.passwords import TooManySignIn
 from auth_service.settings import Settings
 from chassis.http import Answer, Edge
 from chassis.places import place_of
@@ -61,7 +61,7 @@ async def counted(edge: Edge, tried: TrySignIn | TryRegister) -> AsyncIterator[N
 
     Raises:
         auth_service.domain.attempt.TooManyTries: when it comes too early; then nothing is done.
-        auth_service.passwords.TooManySignIn: when too many wait for their turn. It has not counted then.
+        auth_service.line.TooManySignIn: when too many wait for their turn. It has not counted then.
     """
     await edge.parts.pipeline.submit(tried, render=lambda _reply: Answer(None))
     try:
