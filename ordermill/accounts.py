@@ -4,7 +4,10 @@ import hashlib
 import os
 import pwd
 import shutil
+import stat
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ordermill.errors import Exit, Failure
@@ -64,8 +67,7 @@ def reachable_folder(wanted: Path, user: User | None) -> Path:
 
 def _still_theirs(folder: Path, user: User | None) -> Path:
     """The folder that is linked to. What was cleaned away where all may write, anybody may have put there again."""
-    seen = folder.stat()
-    if seen.st_uid != (user[0] if user else os.geteuid()) or seen.st_mode & 0o022:
+    if not is_of(folder.stat(), user[0] if user else os.geteuid()):
         cause = f"{folder} is not the server's user's alone: somebody else may have put it there."
         raise Failure(cause, "See whose it is and what is in it; remove it, and the shop begins with an empty one.")
     return folder
@@ -79,11 +81,35 @@ def remove(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+def is_of(folder: os.stat_result, *owners: int) -> bool:
+    """Whether that is a folder of one of these users, and nobody else may write to it."""
+    return stat.S_ISDIR(folder.st_mode) and folder.st_uid in owners and not folder.st_mode & 0o022
+
+
+@contextmanager
+def held(folder: Path | str, within: int | None = None) -> Iterator[int]:
+    """A folder's descriptor, which stays this folder's whatever is put in its place.
+
+    Raises OSError where a link is in its place already, or anything else.
+    """
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=within)
+    try:
+        yield handle
+    finally:
+        os.close(handle)
+
+
 def own(folder: Path, user: User | None) -> None:
-    """Make a folder that user's alone; ours when there is none."""
-    folder.chmod(0o700)
+    """Make a folder that user's alone; ours when there is none. What a link leads to is not touched: OSError."""
+    with held(folder) as handle:
+        give(handle, user)
+
+
+def give(handle: int, user: User | None) -> None:
+    """Make a folder that is held that user's alone; ours when there is none."""
+    os.fchmod(handle, 0o700)
     if user:
-        os.chown(folder, *user)
+        os.fchown(handle, *user)
 
 
 def hand_over(path: Path, user: User | None) -> None:

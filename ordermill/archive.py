@@ -3,14 +3,17 @@
 Every cluster has a folder of its own in it, named by the identifier that initdb drew, so that two never mix.
 """
 
+import os
 import re
 import shlex
+import stat
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ordermill.accounts import User, can_reach, own
+from ordermill.accounts import User, can_reach, give, held, is_of
 from ordermill.errors import Exit, Failure
 
 EVERY = 60
@@ -42,17 +45,49 @@ def folder_of(archive: Path, data: Path) -> Path:
 def settings(archive: Path, data: Path, user: User | None) -> dict[str, str]:
     """How the server archives; an idle minute costs nothing, a busy one at least a segment of 16 MiB.
 
-    Raises Failure when the server's user cannot write there.
+    Raises Failure when the server's user cannot write there, or when others may have put there what is there.
     """
     folder = folder_of(archive, data)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        own(folder, user)
+        archive.mkdir(0o755, parents=True, exist_ok=True)
+        if archive.is_symlink():
+            mend = "To go on where it leads, name that: ordermill up --archive FOLDER"
+            raise _refused(archive, "it has become a link", mend)
+        with held(archive) as around:
+            _refuse_others(archive, os.fstat(around))
+            _hand_over(folder, around, user)
     except OSError as error:
-        raise _unusable(archive, str(error)) from None
+        raise _unusable(archive, str(error), user) from None
     if not can_reach(folder, user):
-        raise _unusable(archive, "PostgreSQL's user does not get there")
+        raise _unusable(archive, "PostgreSQL's user does not get there", user)
     return {"archive_mode": "on", "archive_timeout": f"{EVERY}s", "archive_command": _quoted(_STORE, folder)}
+
+
+def _refuse_others(archive: Path, seen: os.stat_result) -> None:
+    """Refuse an archive in which others may exchange a cluster's folder: they would read the log, or write it."""
+    ours, quoted = os.geteuid(), shlex.quote(str(archive))
+    if seen.st_uid != ours:
+        raise _refused(archive, "it belongs to another user", f"Is it yours after all: chown {ours} {quoted}")
+    if not (is_of(seen, ours) or seen.st_mode & stat.S_ISVTX):
+        raise _refused(archive, "others may write to it", f"Keep them out: chmod go-w {quoted}")
+
+
+def _hand_over(folder: Path, around: int, user: User | None) -> None:
+    """Make the cluster's folder when there is none, and it the server's user's alone.
+
+    Where others may write it may be theirs, or a link to what is ours: that is left as it is, and refused.
+    """
+    theirs = user[0] if user else os.geteuid()
+    with suppress(FileExistsError):
+        os.mkdir(folder.name, 0o700, dir_fd=around)
+    if is_of(os.lstat(folder.name, dir_fd=around), os.geteuid(), theirs):
+        with held(folder.name, around) as handle:
+            if is_of(os.fstat(handle), os.geteuid(), theirs):
+                return give(handle, user)
+    mend = (
+        f"See whose it is and what is in it: ls -la {shlex.quote(str(folder))}/; remove it, or make it user {theirs}'s."
+    )
+    raise _refused(folder, "it is a link, or not PostgreSQL's user's alone: somebody else may have put it there", mend)
 
 
 def fetching(folder: Path | None) -> dict[str, str]:
@@ -70,9 +105,13 @@ def _quoted(command: str, folder: Path) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
-def _unusable(archive: Path, why: str) -> Failure:
-    mend = "Choose a folder that it may enter, for example: ordermill up --archive /var/tmp/ordermill-archive"
-    return Failure(f"Nothing can be archived in {archive}: {why}.", mend, Exit.STEP_FAILED)
+def _unusable(archive: Path, why: str, user: User | None) -> Failure:
+    example = "/var/lib/ordermill-archive" if user else "~/ordermill-archive"
+    return _refused(archive, why, f"Choose a folder that it may enter, for example: ordermill up --archive {example}")
+
+
+def _refused(folder: Path, why: str, mend: str) -> Failure:
+    return Failure(f"Nothing can be archived in {folder}: {why}.", mend, Exit.STEP_FAILED)
 
 
 def segments(folder: Path) -> list[Path]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ordermill.accounts import reachable_folder, remove, unprivileged
+from ordermill.accounts import own, reachable_folder, remove, unprivileged
 from ordermill.errors import Failure
 
 
@@ -71,3 +71,18 @@ def test_a_folder_that_is_linked_to_and_the_servers_own_is_used(checkout: Path, 
 
     # then
     assert found == ours
+
+
+def test_what_a_link_in_a_folders_place_leads_to_is_nobody_elses_afterwards(tmp_path: Path):
+    # given
+    other = tmp_path / "other"
+    other.mkdir()
+    other.chmod(0o755)
+    (tmp_path / "folder").symlink_to(other)
+
+    # when
+    with pytest.raises(OSError, match="folder"):
+        own(tmp_path / "folder", (os.geteuid() + 1, os.getegid()) if os.geteuid() == 0 else None)
+
+    # then
+    assert (other.stat().st_uid, other.stat().st_mode & 0o777) == (os.geteuid(), 0o755)
