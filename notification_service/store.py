@@ -14,6 +14,7 @@ from sqlalchemy import (
     any_,
     bindparam,
     case,
+    delete,
     func,
     or_,
     select,
@@ -27,8 +28,10 @@ from chassis.store import Change, Rows, SqlStore
 from notification_service.domain.mails import Template
 from notification_service.domain.notification import ERASED, Channel, Notification, Status
 from notification_service.domain.reader import Erasure, Reader
-from notification_service.tables import PENDING, readers
+from notification_service.tables import PENDING, erasures, readers
 from notification_service.tables import notifications as n
+
+ERASED_AT_ONCE = 1000
 
 _COLUMNS = tuple(column.name for column in n.c)
 _IDS = bindparam("ids", type_=ARRAY(Uuid))
@@ -46,9 +49,11 @@ _SAVE_NOTIFICATIONS = Bulk.update(
 )
 _LIST = List(select(n), {n.c.created_at: datetime, n.c.id: UUID}, n.c.user_id, n.c.order_id, n.c.status)
 
+# What somebody else works on is left for the next look: who waited for it, while that one waits for us, would be ended.
+_said = select(n.c.id).where(n.c.user_id == any_(_IDS)).limit(_LIMIT).with_for_update(skip_locked=True).cte("said")
 _ERASE = Statement(
     update(n)
-    .where(n.c.user_id == any_(_IDS))
+    .where(n.c.id == _said.c.id)
     .values(
         recipient=ERASED,
         user_id=None,
@@ -58,11 +63,20 @@ _ERASE = Statement(
         reason=case((PENDING, "user_erased"), else_=n.c.reason),
         version=n.c.version + 1,
     )
+    .returning(n.c.id)
+)
+_BEGIN_ERASURES = Bulk.insert(erasures, conflict="ON CONFLICT DO NOTHING")
+_TAKE_ERASURE = Statement(select(erasures).order_by(erasures.c.user_id).limit(1).with_for_update(skip_locked=True))
+_left = select(n.c.id).where(n.c.user_id == erasures.c.user_id).limit(1).scalar_subquery()
+_END_ERASURES = Statement(
+    delete(erasures).where(erasures.c.user_id == any_(_IDS), _left.is_(None)).returning(erasures.c.user_id)
 )
 
+# No join: PostgreSQL might sort all that is due for one.
+_not_erased = or_(n.c.user_id.is_(None), n.c.user_id.not_in(select(erasures.c.user_id)))
 _due = (
     select(n.c.id)
-    .where(PENDING, n.c.due_at <= func.now())
+    .where(PENDING, n.c.due_at <= func.now(), _not_erased)
     .order_by(n.c.due_at)
     .limit(_LIMIT)
     .with_for_update(skip_locked=True)
@@ -116,7 +130,10 @@ async def save_notifications(tx: Transaction, changes: Sequence[Change]) -> None
 
 
 async def erase_readers(tx: Transaction, changes: Sequence[Change]) -> None:
-    await tx.fetch(_ERASE, ids=[change.after.user_id for change in changes])
+    """Overwrites some of these users' notifications, and notes that more may be left."""
+    erased = [change.after.user_id for change in changes]
+    await tx.run(_BEGIN_ERASURES, [(user_id,) for user_id in erased])
+    await tx.fetch(_ERASE, ids=erased, limit=ERASED_AT_ONCE)
 
 
 # Erasures come last, so that they overwrite what the same batch has just written; the reader's lock keeps others out.
@@ -125,6 +142,18 @@ STORE = SqlStore(
     Rows(Notification, save=save_notifications, load=lock_notifications),
     Rows(Erasure, save=erase_readers),
 )
+
+
+async def take_erasure(tx: Transaction) -> UUID | None:
+    """Who is erased and may not be overwritten everywhere, as long as nobody else takes them."""
+    row = await tx.fetch_row(_TAKE_ERASURE)
+    return None if row is None else row["user_id"]
+
+
+async def go_on_erasing(tx: Transaction, user_id: UUID) -> bool:
+    """Overwrites some more of this user's notifications, or notes that none is left. False when others work on them."""
+    overwritten = await tx.fetch(_ERASE, ids=[user_id], limit=ERASED_AT_ONCE)
+    return bool(overwritten) or bool(await tx.fetch(_END_ERASURES, ids=[user_id]))
 
 
 async def claim_due(tx: Transaction, *, limit: int, lease: timedelta) -> tuple[list[Notification], datetime | None]:

@@ -75,4 +75,8 @@ readers = Table(
     Column("version", Integer, nullable=False),
 )
 
+# Whose notifications may still say something although they are erased. There is hardly ever a row in it, and each look
+# costs next to nothing: of all who were ever erased, `readers` knows.
+erasures = Table("erasures", metadata, Column("user_id", Uuid, primary_key=True))
+
 add_chassis_tables(metadata)

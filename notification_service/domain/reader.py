@@ -24,7 +24,7 @@ class Reader:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Erasure:
-    """The order to overwrite who got a user's notifications and what was in them; saving it does so."""
+    """The order to overwrite who got a user's notifications and what was in them; saving it does so, or begins to."""
 
     user_id: UUID
 

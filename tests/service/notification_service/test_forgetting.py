@@ -2,8 +2,9 @@ import asyncio
 
 from chassis.ids import new_id
 from contracts.accounts import UserErased, UserRegistered
-from contracts.types import OrderId
-from notification_service import retention, sending
+from contracts.types import OrderId, UserId
+from notification_service import erasing, retention, sending, store
+from notification_service.main import service
 from tests.service.notification_service.conftest import ADDRESS
 from tests.support.envelopes import enveloped
 from tests.support.notification_service import CUSTOMER, order_confirmed, stock_low
@@ -58,6 +59,79 @@ async def test_an_outcome_that_comes_after_the_erasure_changes_nothing(shop, mai
 
     assert len(mails.mails) == 1
     assert await shop.rows("status, address, recipient") == [("suppressed", None, "erased")]
+
+
+NEIGHBOUR = UserId(new_id())
+MANY = f"""
+INSERT INTO notification_service.notifications
+SELECT gen_random_uuid(), gen_random_uuid(), 'order_confirmed', 'email', '{CUSTOMER}', '{CUSTOMER}', gen_random_uuid(),
+    '{{"total": 1}}', CASE WHEN n % 2 = 0 THEN 'queued' ELSE 'dead' END, 0, 0, NULL, NULL, now(), now(), now(), NULL, 1
+FROM generate_series(1, 2500) n
+"""  # noqa: S608 -- an id of the tests
+SAYING = "SELECT count(*) FROM notification_service.notifications WHERE recipient <> 'erased' OR data <> '{}'"
+
+
+async def goes_on(shop) -> list[bool]:
+    """What the service's loop says of one look after the other, up to the one that finds nothing to do."""
+    [loop] = [each for each in service.loops if each.step is erasing.step]
+    said = [await loop.step(shop.parts)]
+    while said[-1]:
+        said.append(await loop.step(shop.parts))
+    return said
+
+
+async def test_whoever_got_very_many_mails_is_overwritten_a_thousand_at_a_time(shop):
+    await shop.hear(REGISTERED)
+    await shop.sql(MANY)
+
+    await shop.hear(ERASED)
+
+    assert await shop.sql(SAYING) == [(1500,)]
+    assert await goes_on(shop) == [True, True, True, False]
+    assert await shop.sql(SAYING) == [(0,)]
+    assert await shop.sql("SELECT status, count(*) FROM notification_service.notifications GROUP BY status") == [
+        ("dead", 1250),
+        ("suppressed", 1250),
+    ]
+    assert await shop.sql("TABLE notification_service.erasures") == []
+
+
+async def test_while_an_erasure_is_under_way_others_get_their_mails_and_the_erased_none(shop, auth, mails):
+    auth.knows(NEIGHBOUR, "neighbour@customer.example")
+    await shop.hear(REGISTERED)
+    await shop.sql(MANY)
+    await shop.hear(order_confirmed(order_id=OrderId(new_id()), customer_id=NEIGHBOUR), stock_low())
+
+    await shop.hear(ERASED, order_confirmed())
+    await sending.step(shop.parts)
+
+    assert {mail["To"] for mail in mails.mails} == {"neighbour@customer.example", "staff@ordermill.example"}
+    assert len(mails.mails) == 2
+    assert await shop.sql("SELECT * FROM notification_service.erasures") == [(CUSTOMER,)]
+    # What is written meanwhile says nothing from the beginning.
+    assert await shop.sql(SAYING) == [(1502,)]
+
+
+async def test_an_erasure_waits_for_nobody_and_is_not_over_before_it_is_complete(shop):
+    await shop.hear(order_confirmed(), order_confirmed(order_id=OrderId(new_id())))
+    one = "SELECT id FROM notification_service.notifications ORDER BY id LIMIT 1 FOR UPDATE"
+    async with shop.parts.database.transaction() as somebody_else:
+        await somebody_else.sql(one)
+        await shop.hear(ERASED)
+
+        assert await shop.sql(SAYING) == [(1,)]
+        assert await goes_on(shop) == [False]
+
+    assert await goes_on(shop) == [True, True, False]
+    assert await shop.sql(SAYING) == [(0,)]
+
+
+async def test_two_workers_do_not_go_on_with_the_same_erasure(shop):
+    await shop.hear(order_confirmed(), ERASED)
+
+    async with shop.parts.database.transaction() as first, shop.parts.database.transaction() as second:
+        assert await store.take_erasure(first) == CUSTOMER
+        assert await store.take_erasure(second) is None
 
 
 async def test_an_address_is_forgotten_thirty_days_after_sending(shop):

@@ -139,7 +139,9 @@ PAYMENT: Answers = {
 
 async def claim_mails(tx: Transaction, limit: int, lease: timedelta) -> list[Record]:
     pending = {Status.QUEUED, Status.WAITING, Status.SENDING}
+    erased = {row["user_id"] for row in tx.all("erasures")}
     due = [row for row in tx.all("notifications") if row["status"] in pending and row["due_at"] <= tx.now]
+    due = [row for row in due if row["user_id"] not in erased]
     claimed = await tx.locked("notifications", sorted(due, key=lambda row: row["due_at"]), free=limit)
     rows = []
     for row in claimed:
@@ -157,10 +159,16 @@ async def forget_addresses(tx: Transaction, kept_for: timedelta, limit: int) -> 
     return tx.records("notifications", free)
 
 
+async def take_erasure(tx: Transaction) -> list[Record]:
+    """None is under way: whoever keeps accounts is not in the simulation, and nobody is erased."""
+    return tx.records("erasures", await tx.locked("erasures", tx.all("erasures"), free=1))
+
+
 NOTIFICATION: Answers = {
     notifications._LOCK_READERS: among("notification_preferences", "user_id", lock=True),
     notifications._LOCK_NOTIFICATIONS: among("notifications", "id", lock=True),
     notifications._CLAIM: claim_mails,
+    notifications._TAKE_ERASURE: take_erasure,
     notifications._FORGET: forget_addresses,
 }
 
