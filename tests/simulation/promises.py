@@ -182,6 +182,9 @@ class Promises:
             if row["kind"] == "ship":
                 left[row["order_id"]][row["sku"]] -= row["delta"]
         for row in self.shop.rows("inventory_service", "reservations"):
+            if row["order_id"] not in orders:
+                yield f"S4: there is a reservation for {row['order_id']}, which does not exist"
+                continue
             lines: Counter[str] = Counter()
             for line in orders[row["order_id"]]["lines"]:
                 lines[line["sku"]] += line["quantity"]
