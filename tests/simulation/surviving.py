@@ -4,7 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, islice
 from typing import Any
 
 from tests.simulation.loop import Point
@@ -16,6 +16,7 @@ ORDERS, CRASHES = (20_000, 100_000) if LONG else (5_000, 20_000)
 ORDERS_EACH = 100
 PARTS = 2
 AIMS = 10
+MORE = 20
 
 
 @dataclass
@@ -54,15 +55,22 @@ class Survived:
 def survived(part: int) -> Survived:
     """A part of all seeds: every ``PARTS``th one. At points that no crash has hit by then it is aimed, at all of a run
     together: that run is the same up to the first, but for what is not drawn from the seed, so that several are tried.
+    What is reached so seldom that no aim has hit it is aimed at in the newest run of it, with one more seed each time.
     """
-    total = Survived()
-    for seed in _seeds(part):
+    total, seeds = Survived(), iter(_seeds(part))
+    for seed in seeds:
         if total.orders * PARTS >= ORDERS and total.crashes * PARTS >= CRASHES:
             break
         total.add(seed)
     for nth in range(AIMS):
         for point in total.never_crashed:
             _aim(total, point, nth)
+    for seed in islice(seeds, MORE):
+        if not total.never_crashed:
+            break
+        total.add(seed)
+        for point in total.never_crashed:
+            _aim(total, point, -1)
     return total
 
 
