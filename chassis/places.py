@@ -17,4 +17,4 @@ def place_of(host: str) -> str:
         return host
     if address in _TRANSLATED:
         return str(IPv4Address(int(address) & _IPV4))
-    return str(address.ipv4_mapped or IPv6Network((address, _NETWORK), strict=False))
+    return str(address.ipv4_mapped or address.sixtofour or IPv6Network((address, _NETWORK), strict=False))

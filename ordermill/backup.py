@@ -3,7 +3,9 @@
 import json
 import os
 import re
+import shlex
 import shutil
+import stat
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -101,9 +103,13 @@ def ours_only() -> None:
 def take(state: State, to: Path, tell: Tell) -> Backup:
     """Copy the running cluster into a new folder below `to`. Interrupted, it leaves no folder that looks like a backup.
 
-    Raises Failure when PostgreSQL's programs fail, or when the copy does not verify.
+    Raises Failure when others may write to `to`, when PostgreSQL's programs fail, or when the copy does not verify.
     """
-    to.mkdir(parents=True, exist_ok=True)
+    to.mkdir(0o755, parents=True, exist_ok=True)
+    mode = to.stat().st_mode
+    if mode & 0o022 and not mode & stat.S_ISVTX:
+        cause = f"Others may write to {to}, and so exchange what is copied there, passwords with it."
+        raise Failure(cause, f"Keep them out: chmod go-w {shlex.quote(str(to))}")
     busy = Failure(f"Another backup is being made in {to}.", "Wait until it has ended.", Exit.ALREADY_RUNNING)
     with locked(to / ".lock", busy):
         return _take(state, to, tell)

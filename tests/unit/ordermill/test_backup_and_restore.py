@@ -455,6 +455,19 @@ def test_a_log_that_cannot_be_replayed_is_shown(stopped):
     assert stopped.data.exists()
 
 
+@pytest.mark.parametrize("mode", [0o777, 0o775])
+def test_no_backup_is_made_where_others_may_exchange_it(stopped, tmp_path, mode):
+    folder = tmp_path / "open"
+    folder.mkdir()
+    folder.chmod(mode)
+
+    with pytest.raises(Failure, match="Others may write") as told:
+        backup.take(stopped.state, folder, print)
+
+    assert "chmod go-w" in told.value.mend
+    assert list(folder.iterdir()) == []
+
+
 def test_one_backup_is_made_at_a_time(cluster):
     folder = cluster.state.root / "backups"
     with backup.locked(folder / ".lock", Failure("", "")), pytest.raises(Failure, match="Another backup") as told:
