@@ -22,7 +22,13 @@ class Ahead(FlowControl):
         """Whether one request more is one too many."""
         return len(self._waiting) >= AHEAD
 
+    def pause_reading(self) -> None:
+        """Reads nothing for now."""
+        if not self._transport.is_closing():
+            super().pause_reading()
+
     def resume_reading(self) -> None:
-        """Reads on, unless requests wait for their turn."""
-        if not self._waiting and not self.is_over and not self._transport.is_closing():
+        """Reads on, unless requests wait for their turn, or an answer to be read."""
+        is_busy = self._waiting or self.write_paused or self.is_over
+        if not is_busy and not self._transport.is_closing():
             super().resume_reading()

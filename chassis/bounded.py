@@ -20,7 +20,7 @@ class Bounded(Unread):
     url: bytes = b""
     _refusal = NO_REQUEST
     _reads_head = True
-    _begun = _between = False
+    _begun = _between = _moves = False
     _parsed = _pieces = _pending = 0
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
@@ -32,10 +32,10 @@ class Bounded(Unread):
         """Parses what came."""
         if self.flow.is_over:
             return
-        self._between = False
+        self._between = self._moves = False
         super().data_received(data)
-        # A header that does not end reaches no callback: what comes of it is counted here.
-        self._pending = 0 if self._between or not self._reads_head else self._pending + len(data)
+        # A header that does not end reaches no callback, nor does a trailer: what comes of it is counted here.
+        self._pending = 0 if self._between or self._moves else self._pending + len(data)
         if self._pending > HEAD_LIMIT and not self.transport.is_closing():
             self._refusal = TOO_LONG
             self.send_400_response("")
@@ -71,6 +71,7 @@ class Bounded(Unread):
 
     def on_body(self, body: bytes) -> None:
         """A piece of a body."""
+        self._moves = True
         self._pieces += 1
         if self._pieces > PIECES:
             self._refusal = TOO_MANY

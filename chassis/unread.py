@@ -15,6 +15,7 @@ class Unread(HttpToolsProtocol):
     admission = HERE
     patience = PATIENCE
     cycle: RequestResponseCycle | None  # type: ignore[assignment]
+    _current: RequestResponseCycle | None = None  # the one that was started last; others may wait behind it
     _stalled: TimerHandle | None = None
     _gives_way = False
 
@@ -36,12 +37,12 @@ class Unread(HttpToolsProtocol):
     @property
     def is_answering(self) -> bool:
         """Whether an answer has begun and is not whole."""
-        return self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
+        return self._current is not None and self._current.response_started and not self._current.response_complete
 
     @property
     def may_give_way(self) -> bool:
         """Whether it is there and no request of it is at work; one that ends ends only once its answer is read."""
-        is_free = self.cycle is None or self.cycle.response_complete
+        is_free = self._current is None or self._current.response_complete
         return is_free and not self._gives_way and (self.is_unread or not self.transport.is_closing())
 
     def give_way(self) -> None:
@@ -53,8 +54,9 @@ class Unread(HttpToolsProtocol):
             self.transport.close()
 
     def pause_writing(self) -> None:
-        """The client does not read what it asked for; it is given as long as for asking."""
+        """The client does not read what it asked for; it is given as long as for asking, and asks nothing meanwhile."""
         super().pause_writing()
+        self.flow.pause_reading()
         self._stalled = self._stalled or self.loop.call_later(self.patience, self.transport.abort)
         self.admission.stalls(self)
 
@@ -62,6 +64,7 @@ class Unread(HttpToolsProtocol):
         """The client reads again."""
         super().resume_writing()
         self._resumed()
+        self.flow.resume_reading()
 
     def _resumed(self) -> None:
         if self._stalled is not None:

@@ -26,7 +26,7 @@ class Wire(Bounded):
     _refused: RequestResponseCycle | None = None
     _unstarted: Any = None
     _corked: Corked | None = None
-    _is_surplus = _ends = False
+    _is_surplus = _ends = _waits = False
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """From now on a request has to come."""
@@ -96,6 +96,7 @@ class Wire(Bounded):
         elif is_welcome or cycle.scope["raw_path"] in PROBES:
             if cycle.waiting_for_100_continue:  # its body may come, or not, whatever is answered (RFC 9110, 10.1.1)
                 cycle.keep_alive = False
+            self._current = cycle
             self._corked = Corked(self.transport, self.loop)
             cycle.transport = self._corked  # type: ignore[assignment]
             super()._start_asgi_task(cycle, app)
@@ -143,9 +144,17 @@ class Wire(Bounded):
             self._go_on()
 
     def _go_on(self) -> None:
-        """With the next request; and reading, once none waits."""
-        super().on_response_complete()
-        self.flow.resume_reading()
+        """With the next request, unless an answer waits to be read; and reading, once none waits."""
+        self._waits = self.is_unread and bool(self.pipeline)
+        if not self._waits:
+            super().on_response_complete()
+            self.flow.resume_reading()
+
+    def resume_writing(self) -> None:
+        """The client reads again; what it has asked behind that has its turn."""
+        super().resume_writing()
+        if self._waits:
+            self._go_on()
 
     def shutdown(self) -> None:
         """The process ends: what is here or on its way is answered, what has begun to come is waited for a little."""

@@ -156,7 +156,6 @@ async def test_a_length_of_many_digits_is_no_length(edge):
 
 
 async def test_who_reads_no_refusal_is_told_little_and_let_go(edge):
-    edge.server.config.http_protocol_class.patience = 600
     await edge.busy()
     _, writer = await edge.connect()
     one = POST + b"content-length: 2\r\n\r\nab"
@@ -335,14 +334,14 @@ async def test_a_client_that_does_not_read_its_answer_is_cut_off(edge):
         await reader.readexactly(50_000_000)
 
 
-async def who_does_not_read(edge, more=b"", of=b"/little"):
+async def who_does_not_read(edge, more=b"", of=b"/little", then=b""):
     """The connection of a client whose kernel takes nearly nothing, of an answer that is no large one."""
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
     client.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
     client.connect(edge.address)
     edge.sockets.append(client)
-    client.send(b"GET %b HTTP/1.1\r\n%b\r\n" % (of, more))
+    client.send(b"GET %b HTTP/1.1\r\n%b\r\n%b" % (of, more, then))
     name = client.getsockname()
 
     def found():
@@ -388,6 +387,35 @@ async def test_who_does_not_read_is_no_work(edge, monkeypatch):
     await edge.busy()
     writer.write(GET)
     assert (await read(reader))[0] == 503
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_behind_an_answer_that_is_not_read_nothing_is_worked_on(edge, monkeypatch, at_once):
+    monkeypatch.setattr(edge.protocol, "patience", 600.0)
+    again = GET.replace(b"/orders", b"/later")
+    slow = await who_does_not_read(edge, then=again if at_once else b"")
+    if not at_once:
+        edge.sockets[0].send(again)
+    reader, writer = await edge.connect()
+
+    for _ in range(3):
+        writer.write(GET)
+        assert (await read(reader))[0] == 200
+    assert not edge.asked.is_set()
+    assert slow.may_give_way
+
+    reading = asyncio.ensure_future(asyncio.to_thread(_read_all, edge.sockets[0]))
+    await edge.asked.wait()
+    edge.may_answer.set()
+    assert (await reading).endswith(b'{"late":true}')
+
+
+def _read_all(client):
+    client.settimeout(30)
+    told = b""
+    while not told.endswith(b"}"):
+        told += client.recv(65_536)
+    return told
 
 
 async def test_who_reads_slowly_goes_last(edge, monkeypatch):

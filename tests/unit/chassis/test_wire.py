@@ -346,6 +346,20 @@ async def test_a_trailer_is_no_header(connect):
     assert (await read(reader))[2] == {"size": 0}
 
 
+@pytest.mark.parametrize("begun", [b"0\r\nX: a", b"0;", b"1;"])
+async def test_what_stands_beside_a_body_and_does_not_end_is_refused(connect, begun):
+    reader, writer = await connect()
+    writer.write(POST + b"transfer-encoding: chunked\r\n\r\n1\r\na\r\n" + begun)
+    await asyncio.sleep(0.05)
+
+    for _ in range(9):
+        writer.write(b"a" * 4096)
+        await writer.drain()
+        await asyncio.sleep(0.01)
+
+    await is_refused(reader, "At most 32 KiB of headers.")
+
+
 async def test_an_answer_has_left_before_the_next_request_is_told_to_go_on(connect):
     reader, writer = await connect()
 
