@@ -18,7 +18,7 @@ _IN_LINE = 40  # behind those who are served, at some 50 ms each
 class Passwords:
     """Makes and compares hashes, at most ``threads`` at once; a few more wait for their turn, others are refused.
 
-    ``place`` is where a request comes from, as ``throttling.where`` calls it.
+    ``place`` is where a request comes from, as ``throttling.site`` calls it.
 
     Raises:
         auth_service.line.TooManySignIn: when the line is full, and of those who are in it as many come from this place.

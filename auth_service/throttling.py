@@ -14,7 +14,7 @@ from auth_service.line import TooManySignIn
 from auth_service.own import Own
 from auth_service.settings import Settings
 from chassis.http import Answer, Edge
-from chassis.places import place_of
+from chassis.places import NETWORK, place_of
 
 
 def account_of(email: str) -> bytes:
@@ -30,11 +30,16 @@ def registering(edge: Edge) -> TryRegister:
     return TryRegister(place=where(edge, "registers from "), free=settings.registrations_at_once)
 
 
-def where(edge: Edge, what: str = "") -> bytes:
+def site(edge: Edge) -> bytes:
+    """Who takes turns in the line for passwords: of IPv6 whoever has a /48, with 65,536 places in it, is one."""
+    return where(edge, "waits from ", prefix=48)
+
+
+def where(edge: Edge, what: str = "", prefix: int = NETWORK) -> bytes:
     """A keyed digest stands for the place: there are so few addresses that a plain one would name them."""
     host = (edge.scope.get("client") or ("", 0))[0]
     key = edge.parts.settings.service_token.get_secret_value().encode()
-    return digest(key, f"{what}{place_of(host)}".encode(), "sha256")
+    return digest(key, f"{what}{place_of(host, prefix)}".encode(), "sha256")
 
 
 @asynccontextmanager
@@ -52,7 +57,7 @@ async def matches(edge: Edge, tried: TrySignIn, password: str, password_hash: st
     """Whether the password is the one behind the hash, which is looked at once this try is counted."""
     own: Own = edge.parts.own
     async with counted(edge, tried):
-        return await own.passwords.match(password, password_hash, tried.place)
+        return await own.passwords.match(password, password_hash, site(edge))
 
 
 @asynccontextmanager

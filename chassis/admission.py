@@ -6,7 +6,7 @@ their own, so that a thousand customers who look on keep nobody from ordering.
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -124,13 +124,22 @@ class Admission:
 def makes_room(newcomer: object, connections: Iterable[Any]) -> bool:
     """Ends one that has no request at work: whoever holds many for nothing keeps nobody out.
 
-    Half-open ones go first, and last those whose answer is not read yet: it is cut off.
+    Half-open ones go first, and last those whose answer is not read yet: it is cut off. The first that is found will
+    do: to look at all of them for each newcomer is more work than to serve it.
     """
-    idle = [each for each in connections if each is not newcomer and each.may_give_way]
-    leaves = min(idle, key=lambda each: (each.is_unread, not each.is_half_open), default=None)
-    if leaves is not None:
-        leaves.give_way()
-    return leaves is not None
+    for is_next in _LEAVE_FIRST:
+        for each in connections:
+            if is_next(each) and each.may_give_way and each is not newcomer:
+                each.give_way()
+                return True
+    return False
+
+
+_LEAVE_FIRST: tuple[Callable[[Any], bool], ...] = (
+    lambda each: each.is_half_open and not each.is_unread,
+    lambda each: not each.is_unread,
+    lambda each: each.is_unread,
+)
 
 
 HERE = Admission()

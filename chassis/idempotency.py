@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from hashlib import sha256
 from json import JSONEncoder
@@ -73,7 +74,8 @@ Taken = tuple[Claim, Answer] | KeyInUse | None
 Rewritten = Callable[[bytes], bytes]
 
 
-# What was overwritten has no fingerprint.
+# What was overwritten has no fingerprint. An answer is as old, to the microsecond, as what was decided with it: it is
+# found by that, where to look into all that somebody was answered would take longer than any transaction may.
 _TELLS = "SELECT 1 FROM {schema}.idempotency WHERE user_id = $1 AND fingerprint <> '' LIMIT 1"
 _TELL = """
     SELECT user_id, operation, key, body FROM {schema}.idempotency WHERE user_id = $1 AND fingerprint <> ''
@@ -81,7 +83,7 @@ _TELL = """
 """
 _TELL_ABOUT = """
     SELECT i.user_id, i.operation, i.key, i.body FROM {schema}.idempotency i
-    JOIN unnest($1::uuid[], $2::text[]) AS v(u, id) ON i.user_id = v.u
+    JOIN unnest($1::uuid[], $2::timestamptz[], $3::text[]) AS v(u, at, id) ON (i.created_at, i.user_id) = (v.at, v.u)
     WHERE i.fingerprint <> '' AND position(convert_to(v.id, 'UTF8') IN i.body) > 0 FOR UPDATE OF i
 """
 _OVERWRITE = """
@@ -148,8 +150,10 @@ class Claims:
         """
         await self._write(tx, await tx.sql(self._tell, user_id, limit), rewritten)
 
-    async def overwrite_about(self, tx: Transaction, about: Sequence[tuple[UUID, str]], rewritten: Rewritten) -> None:
-        """As ``overwrite_next``, of what was answered to users in which an id stands, for pairs of both."""
+    async def overwrite_about(
+        self, tx: Transaction, about: Sequence[tuple[UUID, datetime, str]], rewritten: Rewritten
+    ) -> None:
+        """As ``overwrite_next``, of what was answered to somebody, was decided at a time, and has an id in it."""
         if about:
             await self._write(tx, await tx.sql(self._tell_about, *zip(*about, strict=True)), rewritten)
 

@@ -2,12 +2,12 @@
 
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
-_NETWORK = 64
+NETWORK = 64
 _TRANSLATED = IPv6Network("64:ff9b::/96")  # an address of IPv4 behind it, which a translator speaks for (RFC 6052)
 _IPV4 = 0xFFFFFFFF
 
 
-def place_of(host: str) -> str:
+def place_of(host: str, prefix: int = NETWORK) -> str:
     """An IPv4 address, also one that a socket of IPv6 or a translator tells; the /64 of an IPv6 address; or a name."""
     if ":" not in host:
         return host
@@ -17,4 +17,4 @@ def place_of(host: str) -> str:
         return host
     if address in _TRANSLATED:
         return str(IPv4Address(int(address) & _IPV4))
-    return str(address.ipv4_mapped or address.sixtofour or IPv6Network((address, _NETWORK), strict=False))
+    return str(address.ipv4_mapped or address.sixtofour or IPv6Network((address, prefix), strict=False))

@@ -18,7 +18,7 @@ from auth_service.schemas import (
     UserUpdate,
     UserView,
 )
-from auth_service.throttling import counted, matches, noting_refusals, registering, trying, where
+from auth_service.throttling import counted, matches, noting_refusals, registering, site, trying
 from chassis.http import Admin, Answer, Customer, Edge, IfMatch, Listing, Paging, etag, found, listing
 from chassis.ids import UserRef
 from chassis.problems import problems
@@ -41,7 +41,7 @@ _NOT_THE_CURRENT = "The current password is wrong."
 async def register_user(edge: Edge, body: Registration) -> Response:
     own: Own = edge.parts.own
     async with counted(edge, registering(edge)):
-        password_hash = await own.passwords.hash(body.password.get_secret_value(), where(edge))
+        password_hash = await own.passwords.hash(body.password.get_secret_value(), site(edge))
     command = RegisterUser(
         email=body.email,
         password_hash=password_hash,
@@ -97,7 +97,7 @@ async def change_password(caller: Customer, edge: Edge, body: PasswordChange) ->
             user_id=user.id,
             tried=tried,
             proved=user.password_hash,
-            password_hash=await own.passwords.hash(body.new_password.get_secret_value(), tried.place),
+            password_hash=await own.passwords.hash(body.new_password.get_secret_value(), site(edge)),
             keep=caller.session_id,
             keep_api_keys=body.keep_api_keys,
         )

@@ -12,9 +12,11 @@ from order_service.domain.order import Order, Outcome, Refund
 from order_service.domain.pricing import CurrencyMismatch
 from order_service.domain.status import PAID, OrderStatus, RefundStatus
 
+MOST = 100  # out of goodwill, of one order: they stand in it, and each change of it writes all of them
+
 
 class RefundExceedsPaid(Exception):
-    """More than what was paid cannot go back."""
+    """More than what was paid cannot go back, and not in more than a hundred parts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,12 +33,15 @@ def refund(order: Order, command: RefundOrder, refund_id: RefundId, now: datetim
 
     Raises:
         CurrencyMismatch: when the amount is not in the order's currency.
-        RefundExceedsPaid: when that much was not paid, or is back already or on its way.
+        RefundExceedsPaid: when that much was not paid, or is back already or on its way; or after a hundred.
     """
     left = order.refundable if order.status in PAID else 0
     amount = left if command.amount is None else command.amount.amount
     if command.amount is not None and command.amount.currency != order.currency:
         raise CurrencyMismatch(["#/amount/currency"], order.currency)
+    if sum(known.reason is RefundReason.GOODWILL for known in order.refunds) >= MOST:
+        message = f"There are {MOST} refunds of this order already."
+        raise RefundExceedsPaid(message)
     if not 0 < amount <= left:
         message = f"{left} {order.currency} can be refunded, in minor units."
         raise RefundExceedsPaid(message)

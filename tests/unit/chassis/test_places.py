@@ -24,3 +24,8 @@ from chassis.places import place_of
 )
 def test_an_address_of_ipv6_stands_for_its_network(address, place):
     assert place_of(address) == place
+
+
+def test_a_place_may_be_as_large_as_a_site():
+    assert place_of("2001:db8:1:2::9", 48) == place_of("2001:db8:1:3::9", 48) == "2001:db8:1::/48"
+    assert place_of("203.0.113.7", 48) == "203.0.113.7"

@@ -1,5 +1,7 @@
 """Never more than was paid; once for each return; and what the provider says to it."""
 
+from uuid import UUID
+
 import pytest
 
 from contracts.orders import OrderCancelled, RefundRequested
@@ -75,6 +77,15 @@ def test_goodwill_without_an_amount_asks_for_all_that_is_left_as_an_amount():
 def test_no_more_than_was_paid_goes_back(amount):
     with pytest.raises(RefundExceedsPaid, match="3097 EUR can be refunded"):
         goodwill(amount)
+
+
+def test_goodwill_comes_in_a_hundred_parts_at_most():
+    order = a_confirmed_order()
+    for number in range(refunds.MOST):
+        order, _ = goodwill(1, order, RefundId(UUID(int=number)))
+
+    with pytest.raises(RefundExceedsPaid, match="100 refunds"):
+        goodwill(1, order, OTHER)
 
 
 @pytest.mark.parametrize(
