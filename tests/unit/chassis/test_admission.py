@@ -361,7 +361,7 @@ async def test_however_little_a_client_does_not_read_it_is_cut_off(edge, more):
 
 @pytest.mark.parametrize("more", [b"", b"connection: close\r\n"])
 async def test_who_does_not_read_gives_way_to_who_asks(edge, monkeypatch, more):
-    monkeypatch.setattr(edge.protocol, "patience", 600.0)
+    monkeypatch.setattr(edge.protocol, "patience", 60.0)
     for _ in range(3):
         await who_does_not_read(edge, more)
 
@@ -375,7 +375,7 @@ async def test_who_does_not_read_gives_way_to_who_asks(edge, monkeypatch, more):
 
 
 async def test_who_does_not_read_is_no_work(edge, monkeypatch):
-    monkeypatch.setattr(edge.protocol, "patience", 600.0)
+    monkeypatch.setattr(edge.protocol, "patience", 60.0)
     slow = await who_does_not_read(edge, of=b"/pieces")
     assert len(edge.server.server_state.tasks) == edge.admission.at_work
     reader, writer = await edge.connect()
@@ -391,7 +391,7 @@ async def test_who_does_not_read_is_no_work(edge, monkeypatch):
 
 @pytest.mark.parametrize("at_once", [True, False])
 async def test_behind_an_answer_that_is_not_read_nothing_is_worked_on(edge, monkeypatch, at_once):
-    monkeypatch.setattr(edge.protocol, "patience", 600.0)
+    monkeypatch.setattr(edge.protocol, "patience", 60.0)
     again = GET.replace(b"/orders", b"/later")
     slow = await who_does_not_read(edge, then=again if at_once else b"")
     if not at_once:
@@ -419,7 +419,7 @@ def _read_all(client):
 
 
 async def test_who_reads_slowly_goes_last(edge, monkeypatch):
-    monkeypatch.setattr(edge.protocol, "patience", 600.0)
+    monkeypatch.setattr(edge.protocol, "patience", 60.0)
     slow = await who_does_not_read(edge)
     for _ in range(3):
         reader, writer = await edge.connect()
