@@ -86,6 +86,11 @@ def is_of(folder: os.stat_result, *owners: int) -> bool:
     return stat.S_ISDIR(folder.st_mode) and folder.st_uid in owners and not folder.st_mode & 0o022
 
 
+def is_open(folder: os.stat_result) -> bool:
+    """Whether others may exchange what we put there; where all may write, a sticky folder keeps them from it."""
+    return bool(folder.st_mode & 0o022 and not folder.st_mode & stat.S_ISVTX)
+
+
 @contextmanager
 def held(folder: Path | str, within: int | None = None) -> Iterator[int]:
     """A folder's descriptor, which stays this folder's whatever is put in its place.

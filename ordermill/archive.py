@@ -6,14 +6,13 @@ Every cluster has a folder of its own in it, named by the identifier that initdb
 import os
 import re
 import shlex
-import stat
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ordermill.accounts import User, can_reach, give, held, is_of
+from ordermill.accounts import User, can_reach, give, held, is_of, is_open
 from ordermill.errors import Exit, Failure
 
 EVERY = 60
@@ -68,7 +67,7 @@ def _refuse_others(archive: Path, seen: os.stat_result) -> None:
     ours, quoted = os.geteuid(), shlex.quote(str(archive))
     if seen.st_uid != ours:
         raise _refused(archive, "it belongs to another user", f"Is it yours after all: chown {ours} {quoted}")
-    if not (is_of(seen, ours) or seen.st_mode & stat.S_ISVTX):
+    if is_open(seen):
         raise _refused(archive, "others may write to it", f"Keep them out: chmod go-w {quoted}")
 
 

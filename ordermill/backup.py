@@ -5,7 +5,6 @@ import os
 import re
 import shlex
 import shutil
-import stat
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -16,7 +15,7 @@ from typing import Any
 import asyncpg
 
 from ordermill import archive, postgres
-from ordermill.accounts import remove
+from ordermill.accounts import is_open, remove
 from ordermill.aside import size, stamp
 from ordermill.errors import Exit, Failure
 from ordermill.ports import HOST
@@ -106,8 +105,7 @@ def take(state: State, to: Path, tell: Tell) -> Backup:
     Raises Failure when others may write to `to`, when PostgreSQL's programs fail, or when the copy does not verify.
     """
     to.mkdir(0o755, parents=True, exist_ok=True)
-    mode = to.stat().st_mode
-    if mode & 0o022 and not mode & stat.S_ISVTX:
+    if is_open(to.stat()):
         cause = f"Others may write to {to}, and so exchange what is copied there, passwords with it."
         raise Failure(cause, f"Keep them out: chmod go-w {shlex.quote(str(to))}")
     busy = Failure(f"Another backup is being made in {to}.", "Wait until it has ended.", Exit.ALREADY_RUNNING)
