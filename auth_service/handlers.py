@@ -36,6 +36,14 @@ def _known(state: State, tried: TrySignIn | TryRegister) -> attempt.Known:
     return tuple(state.find(Tries, key) for key in tried.keys)
 
 
+def _present(by: Asker) -> tuple[Key, Key]:
+    return (User, by.user_id), (Session, by.session_id)
+
+
+def _asking(state: State, by: Asker) -> User:
+    return sessions.present(state.find(User, by.user_id), state.find(Session, by.session_id))
+
+
 @decisions.on(names=_tries)
 def try_sign_in(state: State, command: TrySignIn, cause: Cause) -> Decision:
     return Decision(changes=attempt.count(_known(state, command), command, cause.now))
@@ -58,14 +66,6 @@ def register_user(state: State, command: RegisterUser, cause: Cause) -> Decision
     user, claim, events = users.register(known, command, user_id=cause.derive("user"), now=cause.now)
     noted = _noted(cause, What.REGISTERED, user.id, note=user.role)
     return Decision(changes=(user, claim, noted), events=events, sequence=user.version, reply=user)
-
-
-def _present(by: Asker) -> tuple[Key, Key]:
-    return (User, by.user_id), (Session, by.session_id)
-
-
-def _asking(state: State, by: Asker) -> User:
-    return sessions.present(state.find(User, by.user_id), state.find(Session, by.session_id))
 
 
 @decisions.on(names=lambda command: ((User, command.user_id), *(_present(command.by) if command.by else ())))
@@ -173,10 +173,8 @@ def end_session(state: State, command: EndSession, cause: Cause) -> Decision:
 
 @decisions.on(names=lambda command: (*_present(command.by), (KeyRing, command.by.user_id)))
 def create_api_key(state: State, command: CreateApiKey, cause: Cause) -> Decision:
-    user = _asking(state, command.by)
-    key, counted = api_key.create(
-        user, state.find(KeyRing, user.id), command, key_id=cause.derive("key"), now=cause.now
-    )
+    user, ring = _asking(state, command.by), state.find(KeyRing, command.by.user_id)
+    key, counted = api_key.create(user, ring, command, key_id=cause.derive("key"), now=cause.now)
     noted = _noted(cause, What.API_KEY_CREATED, key.user_id, note=f"{typeid('key', key.id)}: {' '.join(key.scopes)}")
     return Decision(changes=(key, counted, noted), reply=key)
 
