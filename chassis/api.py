@@ -18,7 +18,7 @@ from chassis import context, health
 from chassis.admission import Crowded
 from chassis.app import Parts, Service, opened
 from chassis.boundary import Boundary
-from chassis.database import OUTAGE
+from chassis.database import OUTAGE, TooLong
 from chassis.hot import HotRoute
 from chassis.idempotency import KeyInUse, KeyReused
 from chassis.items import Unavailable
@@ -35,6 +35,7 @@ _CODES: dict[type[Exception], str] = {
     KeyInUse: "idempotency_key_in_use",
     KeyReused: "idempotency_key_reused",
     **REFUSALS,
+    TooLong: "too_long",
     Unavailable: "unavailable",
     Crowded: "unavailable",
 }

@@ -9,7 +9,7 @@ from uuid import UUID
 from loguru import logger
 
 from chassis import tracing
-from chassis.database import OUTAGE, Transaction
+from chassis.database import OUTAGE, TooLong, Transaction
 from chassis.decisions import Cause, Decisions, Key, State
 from chassis.deferred import DeferredEvents
 from chassis.handover import Handed
@@ -40,12 +40,14 @@ class Batch:
     """The entries that are settled together.
 
     ``outcomes`` holds what each caller is told once the commit is known, ``answered`` what was stored under each key,
-    ``handed`` what a loop is given then; ``tells`` is whether there is something in the outbox then.
+    ``handed`` what a loop is given then; ``tells`` is whether there is something in the outbox then. ``is_last`` is
+    whether it cannot be made any smaller.
     """
 
     work: Work
     entries: Sequence[Entry]
     handed: Handed
+    is_last: bool = False
     outcomes: dict[Entry, Any] = field(default_factory=dict)
     settled: list[Settled] = field(default_factory=list)
     answered: dict[Scope, tuple[Claim, Answer]] = field(default_factory=dict)
@@ -76,6 +78,12 @@ class Batch:
             elif (failure := await self._alone(tx, item)) is not None:
                 held_up.add(item.subject)
                 await self._failed(tx, item, failure)
+
+    async def none(self, tx: Transaction) -> None:
+        """Nothing is tried, since it takes too long: each item is deferred, or answered with it."""
+        _, items = await self._claim(tx)
+        for item in items:
+            await self._failed(tx, item, TooLong())
 
     async def _alone(self, tx: Transaction, item: Item) -> Exception | None:
         try:

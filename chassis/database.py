@@ -1,6 +1,7 @@
 """PostgreSQL: the only place that begins and commits. Statements are run by asyncpg."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -12,7 +13,14 @@ from pydantic_core import from_json, to_json
 from chassis.statements import Bulk, Statement, together
 
 CLOSING = 1.0
-LONGEST = 12.0  # for a transaction: more than its role allows one statement
+LONGEST = 11.0  # for a transaction: more than its role allows one statement
+ANSWER = 1.0  # what a server that works has then to say that all is undone
+IDLE = 5.0  # what its role allows a transaction between two statements
+
+
+class TooLong(TimeoutError):
+    """It takes longer than one transaction may, and all of it is undone. The server works."""
+
 
 # asyncpg raises InternalClientError, no PostgresError, when the server dies in a transaction (6-facts.md, 11).
 OUTAGE = (
@@ -26,6 +34,14 @@ OUTAGE = (
     asyncpg.CannotConnectNowError,
     asyncpg.InsufficientResourcesError,
     asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.TransactionTimeoutError,
+)
+# A server that says so works: what it undid is not to be tried again as it was, unlike after an outage.
+TOO_LONG = (
+    TooLong,
+    asyncpg.QueryCanceledError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.TransactionTimeoutError,
 )
 CONFLICT = (
     asyncpg.SerializationError,
@@ -45,10 +61,12 @@ class Transaction:
     What is written waits until something is read, or until the end, and goes to the server as one statement then.
     """
 
-    __slots__ = ("_connection", "_notices", "_writes")
+    __slots__ = ("_answered", "_connection", "_notices", "_writes", "idle")
 
     def __init__(self, connection: asyncpg.Connection) -> None:
         self._connection = connection
+        self._answered = time.monotonic()
+        self.idle = 0.0
         self._writes: list[tuple[Bulk, Sequence[Sequence[Any]]]] = []
         self._notices: list[tuple[str, str]] = []
 
@@ -79,13 +97,20 @@ class Transaction:
             channels, payloads = zip(*notices, strict=True) if notices else ((), ())
             given = [argument for bulk, rows in writes for argument in bulk.arguments(rows)]
             sql = together(tuple(bulk for bulk, _ in writes))
+            self._asks()
             await self._connection.execute(sql, *given, channels, payloads)
+            self._answered = time.monotonic()
 
     async def sql(self, text: str, *arguments: Any) -> list[asyncpg.Record]:
         """The rows of a statement written as PostgreSQL's own SQL, for what Core cannot say."""
         await self.flush()
+        self._asks()
         rows: list[asyncpg.Record] = await self._connection.fetch(text, *arguments)
+        self._answered = time.monotonic()
         return rows
+
+    def _asks(self) -> None:
+        self.idle = max(self.idle, time.monotonic() - self._answered)
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
@@ -111,17 +136,31 @@ async def _as_it_is(_connection: asyncpg.Connection) -> None:
 
 
 @asynccontextmanager
-async def _begun(connection: asyncpg.Connection, transaction: Any) -> AsyncIterator[Transaction]:
-    """Commits at the end; rolls back when the body raises."""
+async def _begun(connection: asyncpg.Connection, transaction: Any, longest: float) -> AsyncIterator[Transaction]:
+    """Commits at the end; rolls back when the body raises, or takes too long."""
     await transaction.start()
+    tx = Transaction(connection)
     try:
-        tx = Transaction(connection)
-        yield tx
-        await tx.flush()
-    except BaseException:
-        await transaction.rollback()
+        async with asyncio.timeout(longest) as limit:
+            yield tx
+            await tx.flush()
+    except BaseException as failure:
+        is_too_long = await _undone(transaction, failure, was_idle=tx.idle >= IDLE) or limit.expired()
+        if is_too_long and isinstance(failure, Exception):
+            raise TooLong(_TOO_LONG) from failure
         raise
     await _commit(connection, transaction)
+
+
+async def _undone(transaction: Any, failure: BaseException, *, was_idle: bool) -> bool:
+    """Rolls back; whether the server had done so by itself, since it took too long. Raises what an outage raises."""
+    try:
+        await transaction.rollback()
+    except OUTAGE:
+        if not was_idle and not isinstance(failure, TOO_LONG):
+            raise
+        return True
+    return False
 
 
 async def _commit(connection: asyncpg.Connection, transaction: Any) -> None:
@@ -137,6 +176,9 @@ async def _commit(connection: asyncpg.Connection, transaction: Any) -> None:
         connection.terminate()
         await asyncio.wait({committing})
         raise
+
+
+_TOO_LONG = "It takes longer than one transaction may."
 
 
 class Database:
@@ -175,23 +217,26 @@ class Database:
         With ``snapshot`` every statement sees the database as it was at the first one (repeatable read).
 
         Raises:
+            TooLong: after 11 s, or 5 s between two statements, where the server works. Nothing is committed.
             OUTAGE: one of these when the database cannot be reached or went away; the commit's fate is unknown then.
+                ``TooLong`` is one, for whoever need not tell them apart.
         """
         if self._pool is None:
             message = "the database is closed"
             raise asyncpg.InterfaceError(message)
         async with self._pool.acquire(timeout=5) as connection:
             # A server that is frozen, or whose machine is gone, enforces no limit: then the connection is cut here.
-            cut = asyncio.get_running_loop().call_later(self._longest, connection.terminate)
+            cut = asyncio.get_running_loop().call_later(self._longest + ANSWER, connection.terminate)
             try:
                 isolation = "repeatable_read" if snapshot else None
-                async with _begun(connection, connection.transaction(isolation=isolation, readonly=read_only)) as tx:
+                transaction = connection.transaction(isolation=isolation, readonly=read_only)
+                async with _begun(connection, transaction, self._longest) as tx:
                     yield tx
             finally:
                 cut.cancel()
 
     async def connect(self) -> asyncpg.Connection:
         """A connection of its own, outside the pool, for LISTEN and advisory locks; a command ends within 20 s."""
-        connection: asyncpg.Connection = await asyncpg.connect(self.url, timeout=5, command_timeout=LONGEST)
+        connection: asyncpg.Connection = await asyncpg.connect(self.url, timeout=5, command_timeout=LONGEST + ANSWER)
         await _prepare(connection)
         return connection

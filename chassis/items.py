@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from chassis.context import Context
+from chassis.database import TooLong
 from chassis.decisions import Cause, Rule
 from chassis.deferred import ATTEMPTS, Deferred
 from chassis.idempotency import Answer, Claim
@@ -86,6 +87,11 @@ class Again:
 Entry = Command | Parcel | Again
 
 
+def goes_alone(entry: Entry) -> bool:
+    """Whether it took too long before, so that it would take its neighbours along."""
+    return isinstance(entry, Again) and entry.row.error.startswith(TooLong.__name__)
+
+
 class Waiting:
     """Entries in the order in which they came; ``items`` says how many items they are."""
 
@@ -105,14 +111,20 @@ class Waiting:
         self.items += entry.size
 
     def put_back(self, entries: Sequence[Entry]) -> None:
-        """Before all others."""
-        self._entries.extendleft(reversed(entries))
-        self.items += sum(entry.size for entry in entries)
+        """Parcels before all others; everybody else is told to ask again."""
+        parcels = [entry for entry in entries if isinstance(entry, Parcel)]
+        self._entries.extendleft(reversed(parcels))
+        self.items += sum(parcel.size for parcel in parcels)
+        for entry in entries:
+            if not isinstance(entry, Parcel):
+                refuse(entry)
 
     def take(self, room: int, now: float) -> list[Entry]:
         """What fits, at least one entry; without those whose callers wait for nothing any more."""
         taken: list[Entry] = []
         while self._entries and (room > 0 or not taken):
+            if taken and (goes_alone(taken[-1]) or goes_alone(self._entries[0])):
+                break
             entry = self._entries.popleft()
             self.items -= entry.size
             if isinstance(entry, Command) and entry.until < now:

@@ -16,25 +16,24 @@ from loguru import logger
 from chassis import heartbeat, telemetry
 from chassis.batch import Batch, Work
 from chassis.context import Context, new_traceparent, start
-from chassis.database import CONFLICT, OUTAGE, Database, Transaction
+from chassis.database import CONFLICT, OUTAGE, TOO_LONG, Database, Transaction
 from chassis.deferred import Deferred
 from chassis.handover import Handed, Handover
 from chassis.idempotency import Answer, Claim
 from chassis.ids import new_id
-from chassis.items import Again, Command, Entry, Parcel, Unavailable, Waiting, give_up, refuse
+from chassis.items import Again, Command, Entry, Parcel, Unavailable, Waiting, give_up, goes_alone, refuse
 from chassis.settled import tell
+from chassis.share import Share
 from chassis.tasks import Signal
 from contracts.envelope import Envelope, decode
 
-BATCH_ITEMS = 200
+BATCH_ITEMS, WAITING_ITEMS = 200, 5_000
 # Seconds from the beginning of a batch to that of the next, unless a whole one waits: at least as many, but on a busy
 # machine so many times what the last one took, up to a limit. More come together then, which is less work for each.
 PACE, SHARE, LONGEST_PACE = 0.008, 2, 0.05
-WAITING_ITEMS = 5_000
 CONFLICT_RETRIES = 3
 LONGEST_PAUSE = 1.0
-OVERDUE = 4.0
-CLOSING = 2.0
+OVERDUE, CLOSING = 4.0, 2.0
 
 
 class Pipeline:
@@ -47,14 +46,12 @@ class Pipeline:
         self._database = database
         self._work = work
         self._waiting = Waiting()
+        self._share = Share()
         self._arrived = asyncio.Event()
         self._idle = asyncio.Event()
-        self._pause = 0.0
-        self._resume_at = 0.0
-        self._began = -inf
-        self._took = 0.0
-        self._overdue = False
-        self._closing = False
+        self._pause = self._resume_at = 0.0
+        self._began, self._took = -inf, 0.0
+        self._overdue = self._closing = False
 
     # --- in
 
@@ -158,16 +155,17 @@ class Pipeline:
             await asyncio.sleep(early)
 
     async def step(self) -> bool:
-        """Settles what waits, up to 200 items; False when nothing waited."""
+        """Settles what waits, up to 200 items, fewer after such that took too long; False when nothing waited."""
         self._arrived.clear()
         loop = asyncio.get_running_loop()
-        if not (entries := self._waiting.take(BATCH_ITEMS, loop.time())):
+        if not (entries := self._waiting.take(self._share.of(BATCH_ITEMS, loop.time()), loop.time())):
             return False
-        batch, self._began = Batch(self._work, entries, Handed(self.handover)), loop.time()
-        timers = loop.call_later(OVERDUE, self._shed), loop.call_later(2 * OVERDUE, give_up, entries)
+        is_last = self._share.is_least or goes_alone(entries[0])
+        batch, self._began = Batch(self._work, entries, Handed(self.handover), is_last), loop.time()
+        timers = loop.call_later(OVERDUE, self._shed), loop.call_later(2 * OVERDUE, give_up, () if is_last else entries)
         try:
             await self._commit(batch)
-        except OUTAGE as outage:
+        except (*OUTAGE, *TOO_LONG) as outage:
             await self._interrupted(entries, outage)
         except Exception as failure:  # noqa: BLE001 -- whatever it is, facts must wait and callers must be told
             logger.opt(exception=failure).error("a batch of {} failed as a whole", len(entries))
@@ -189,6 +187,15 @@ class Pipeline:
         give_up(self._waiting)
 
     async def _commit(self, batch: Batch) -> None:
+        try:
+            await self._decide(batch)
+        except TOO_LONG:
+            if not batch.is_last:
+                self._share.lessen(batch.entries, asyncio.get_running_loop().time())
+                raise
+            await self._attempt(batch, batch.none)
+
+    async def _decide(self, batch: Batch) -> None:
         for attempt in range(CONFLICT_RETRIES):
             try:
                 await self._attempt(batch, batch.together)
@@ -231,10 +238,7 @@ class Pipeline:
         pause = random.uniform(self._pause / 2, self._pause)  # noqa: S311 -- jitter is no secret
         logger.warning("{} interrupted, again in {:.1f} s: {!r}", len(entries), pause, cause)
         self._resume_at = asyncio.get_running_loop().time() + pause
-        self._waiting.put_back([entry for entry in entries if isinstance(entry, Parcel)])
-        for entry in entries:
-            if not isinstance(entry, Parcel):
-                refuse(entry)
+        self._waiting.put_back(entries)
         await asyncio.sleep(pause)
 
     async def close(self) -> None:

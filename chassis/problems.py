@@ -56,6 +56,7 @@ CODES: dict[str, tuple[int, str]] = {
     "precondition_required": (428, "If-Match is required"),
     "rate_limited": (429, "Too many requests"),
     "internal_error": (500, "Something went wrong on our side"),
+    "too_long": (500, "It takes longer than we allow"),
     "upstream_error": (502, "Another service answered wrongly"),
     "unavailable": (503, "Not available now"),
     "upstream_timeout": (504, "Another service did not answer in time"),

@@ -31,6 +31,7 @@ _LIKE = {
     "insufficient_stock": "stock_reserved",
     "upstream_error": "unavailable",
     "upstream_timeout": "unavailable",
+    "too_long": "internal_error",
 }
 _EXITS = {503: Exit.UNHEALTHY, 504: Exit.TIMED_OUT}
 

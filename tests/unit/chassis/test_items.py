@@ -1,5 +1,6 @@
 """What waits for the pipeline, and how an event is kept for later."""
 
+import asyncio
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -9,7 +10,7 @@ from chassis.context import start
 from chassis.decisions import Cause
 from chassis.deferred import Deferred
 from chassis.ids import new_id
-from chassis.items import Again, Command, Item, Parcel
+from chassis.items import Again, Command, Item, Parcel, Waiting
 from contracts.envelope import decode
 from tests.support.envelopes import enveloped
 from tests.support.ledger import Credit, decisions, refunded
@@ -77,3 +78,22 @@ def test_an_event_that_fails_again_counts_on_and_is_parked_at_the_eighth_time():
 def test_a_command_is_never_deferred():
     with pytest.raises(TypeError):
         a_command().deferred("boom")
+
+
+def test_what_took_too_long_before_is_taken_alone_and_all_keep_their_order():
+    waiting, loop = Waiting(), asyncio.new_event_loop()
+    entries = [_again(loop, error) for error in ("boom", "TooLong()", "TooLong()", "boom", "boom")]
+    for entry in entries:
+        waiting.put(entry)
+
+    taken = [waiting.take(200, 0.0) for _ in range(4)]
+
+    assert taken == [entries[:1], entries[1:2], entries[2:3], entries[3:]]
+    assert waiting.take(200, 0.0) == []
+    loop.close()
+
+
+def _again(loop, error):
+    envelope = enveloped(refunded())
+    row = Deferred(new_id(), 0, envelope.type, envelope.subject, "[]", 1, error)
+    return Again(row, envelope, loop.create_future())
