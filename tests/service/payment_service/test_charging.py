@@ -163,19 +163,48 @@ async def asked_for(payments):
     return payments.parts.own.out
 
 
-async def test_an_answer_that_cannot_be_recorded_is_found_again_after_the_lease(settings):
-    async with at_work(patient(settings, lease=timedelta(seconds=0.2)), loops=False) as payments:
-        order_id = await payments.asked("tok_ok")
-        payments.parts.pipeline._resume_at = asyncio.get_running_loop().time() + 60
-
-        await charging.step(payments.parts)
-        await comes_to(lambda: asked_for(payments), set())
-        assert (await payments.net(order_id), (await payments.of_order(order_id))["status"]) == (2598, "processing")
+async def test_an_answer_that_nobody_has_recorded_is_found_again_by_whoever_takes_over(settings, brisk):
+    async with at_work(patient(settings), loops=False) as payments:
+        order_id = await asked_and_not_recorded(payments)
+        assert (await payments.of_order(order_id))["status"] == "processing"
 
     async with at_work(settings) as payments:
-        await payments.rows(DUE_NOW)
         await payments.reaches(order_id, "captured")
         assert await payments.charges(order_id) == 1
+
+
+async def test_while_an_answer_waits_to_be_recorded_nobody_here_asks_again_though_the_lease_is_over(settings):
+    async with at_work(patient(settings), loops=False) as payments:
+        order_id = await asked_and_not_recorded(payments)
+        before = set(payments.parts.own.flights)
+        await payments.rows(DUE_NOW)
+
+        await charging.step(payments.parts)
+
+        assert payments.parts.own.flights == before
+        assert await payments.rows("SELECT due_at > now() FROM payment_service.payment_attempts") == [(True,)]
+        payments.parts.pipeline._resume_at = 0.0
+        await payments.reaches(order_id, "captured")
+        await comes_to(lambda: asked_for(payments), set())
+
+
+async def test_an_answer_waits_to_be_recorded_for_longer_than_its_lease(settings):
+    async with at_work(patient(settings, lease=timedelta(seconds=0.01)), loops=False) as payments:
+        order_id = await asked_and_not_recorded(payments)
+        await asyncio.sleep(0.1)
+        assert len(payments.parts.own.out) == 1
+
+        payments.parts.pipeline._resume_at = 0.0
+
+        await payments.reaches(order_id, "captured")
+
+
+async def asked_and_not_recorded(payments):
+    order_id = await payments.asked("tok_ok")
+    payments.parts.pipeline._resume_at = asyncio.get_running_loop().time() + 3600
+    await charging.step(payments.parts)
+    await comes_to(lambda: payments.net(order_id), 2598)
+    return order_id
 
 
 async def test_an_unknown_refund_is_looked_up_before_it_is_sent_again(settings):
