@@ -16,6 +16,7 @@ CLOSING = 1.0
 LONGEST = 11.0  # for a transaction: more than its role allows one statement
 ANSWER = 1.0  # what a server that works has then to say that all is undone
 IDLE = 5.0  # what its role allows a transaction between two statements
+_TOO_LONG = "It takes longer than one transaction may."
 
 
 class TooLong(TimeoutError):
@@ -176,9 +177,6 @@ async def _commit(connection: asyncpg.Connection, transaction: Any) -> None:
         connection.terminate()
         await asyncio.wait({committing})
         raise
-
-
-_TOO_LONG = "It takes longer than one transaction may."
 
 
 class Database:
