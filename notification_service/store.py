@@ -66,7 +66,8 @@ _ERASE = Statement(
     .returning(n.c.id)
 )
 _BEGIN_ERASURES = Bulk.insert(erasures, conflict="ON CONFLICT DO NOTHING")
-_TAKE_ERASURE = Statement(select(erasures).order_by(erasures.c.user_id).limit(1).with_for_update(skip_locked=True))
+# Any: one that fails keeps no other from going on.
+_TAKE_ERASURE = Statement(select(erasures).order_by(func.random()).limit(1).with_for_update(skip_locked=True))
 _left = select(n.c.id).where(n.c.user_id == erasures.c.user_id).limit(1).scalar_subquery()
 _END_ERASURES = Statement(
     delete(erasures).where(erasures.c.user_id == any_(_IDS), _left.is_(None)).returning(erasures.c.user_id)

@@ -1,4 +1,8 @@
 import asyncio
+from contextlib import suppress
+from uuid import UUID
+
+from asyncpg import RaiseError
 
 from chassis.ids import new_id
 from contracts.accounts import UserErased, UserRegistered
@@ -132,6 +136,29 @@ async def test_two_workers_do_not_go_on_with_the_same_erasure(shop):
     async with shop.parts.database.transaction() as first, shop.parts.database.transaction() as second:
         assert await store.take_erasure(first) == CUSTOMER
         assert await store.take_erasure(second) is None
+
+
+FAILS = f"""
+CREATE FUNCTION notification_service.fail() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE 'as told'; END$$;
+CREATE TRIGGER fails BEFORE UPDATE ON notification_service.notifications FOR EACH ROW
+WHEN (OLD.user_id IN ('{UUID(int=0)}', '{UUID(int=2**128 - 1)}')) EXECUTE FUNCTION notification_service.fail();
+INSERT INTO notification_service.erasures VALUES ('{UUID(int=0)}'), ('{UUID(int=2**128 - 1)}')
+"""  # noqa: S608 -- ids of the tests
+
+
+async def test_an_erasure_that_fails_keeps_no_other_from_going_on(shop):
+    """Whoever always took the same one, the first or the last, would meet one that fails."""
+    for failing in (UUID(int=0), UUID(int=2**128 - 1)):
+        await shop.hear(order_confirmed(order_id=OrderId(new_id()), customer_id=UserId(failing)))
+    await shop.hear(order_confirmed(), ERASED)
+    for statement in FAILS.split(";\n"):
+        await shop.sql(statement)
+
+    for _ in range(200):
+        with suppress(RaiseError):
+            await erasing.step(shop.parts)
+
+    assert await shop.sql("SELECT count(*) FROM notification_service.erasures") == [(2,)]
 
 
 async def test_an_address_is_forgotten_thirty_days_after_sending(shop):
