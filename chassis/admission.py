@@ -8,8 +8,12 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
+
+asking: ContextVar[int] = ContextVar("asking", default=0)
+"""The number of the connection whose request is worked on. No more than that: what outlives a request keeps nothing."""
 
 
 class Crowded(Exception):
@@ -42,15 +46,17 @@ class Admission:
     lag: float = 0.0
     _endless: set[asyncio.Timeout] = field(default_factory=set)
     _by_user: Counter[object] = field(default_factory=Counter)
+    _looking: Counter[int] = field(default_factory=Counter)
     _stalled: dict[Any, None] = field(default_factory=dict)
 
     def is_full(self, requests: int) -> bool:
         """Whether one request more is one too many, with so many here.
 
-        Whose client does not read its answer is no work, and keeps nobody from asking.
+        Whose client does not read its answer is no work, and keeps nobody from asking; whoever looks on is none either,
+        and counts once.
         """
         left = requests - self.onlookers - self.at_work
-        return left >= 0 and left - sum(each.is_answering for each in self._stalled) >= 0
+        return left >= 0 and left >= sum(each.is_answering and not self._looking[each.number] for each in self._stalled)
 
     @contextmanager
     def looking_on(self) -> Iterator[None]:
@@ -62,10 +68,12 @@ class Admission:
         if self.onlookers >= self.waiting:
             raise Crowded
         self.onlookers += 1
+        self._looking[number := asking.get()] += 1
         try:
             yield
         finally:
             self.onlookers -= 1
+            _one_less(self._looking, number)
 
     @contextmanager
     def looking_on_as(self, user: object) -> Iterator[None]:
@@ -81,9 +89,7 @@ class Admission:
             try:
                 yield
             finally:
-                self._by_user[user] -= 1
-                if not self._by_user[user]:
-                    del self._by_user[user]
+                _one_less(self._by_user, user)
 
     def stalls(self, connection: Any) -> None:
         """Its client does not read; where there is no room for what all of them leave, the first of them is cut off."""
@@ -119,6 +125,12 @@ class Admission:
         now = asyncio.get_running_loop().time()
         for limit in self._endless:
             limit.reschedule(now)
+
+
+def _one_less(counts: Counter[Any], of: object) -> None:
+    counts[of] -= 1
+    if not counts[of]:
+        del counts[of]
 
 
 def makes_room(newcomer: object, connections: Iterable[Any]) -> bool:

@@ -1,5 +1,6 @@
 """Clients who do not read what they asked for: they have as long as for asking, and leave where others come."""
 
+import itertools
 from asyncio import TimerHandle, Transport
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -7,6 +8,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from chassis.admission import HERE
 
 PATIENCE = 30.0
+_numbers = itertools.count(1)
 
 
 class Unread(HttpToolsProtocol):
@@ -15,6 +17,7 @@ class Unread(HttpToolsProtocol):
     admission = HERE
     patience = PATIENCE
     cycle: RequestResponseCycle | None  # type: ignore[assignment]
+    number = 0
     _current: RequestResponseCycle | None = None  # the one that was started last; others may wait behind it
     _stalled: TimerHandle | None = None
     _gives_way = False
@@ -22,6 +25,7 @@ class Unread(HttpToolsProtocol):
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """From now on its client reads, or is known not to."""
         super().connection_made(transport)
+        self.number = next(_numbers)
         transport.set_write_buffer_limits(high=0)
 
     def connection_lost(self, exc: Exception | None) -> None:

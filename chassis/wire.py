@@ -8,7 +8,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from chassis.admission import makes_room
+from chassis.admission import asking, makes_room
 from chassis.bounded import Bounded
 from chassis.corked import Corked
 from chassis.refusing import PROBES, at_a_glance, refusal
@@ -99,6 +99,7 @@ class Wire(Bounded):
             self._current = cycle
             self._corked = Corked(self.transport, self.loop)
             cycle.transport = self._corked  # type: ignore[assignment]
+            asking.set(self.number)
             super()._start_asgi_task(cycle, app)
         elif cycle.more_body and not cycle.waiting_for_100_continue:
             cycle.response_complete = True  # so that uvicorn keeps nothing of its body

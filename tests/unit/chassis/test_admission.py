@@ -49,6 +49,14 @@ class Edge:
         with self.admission.looking_on():
             return await self.answer_later(request)
 
+    async def stream(self, request: Request):
+        async def pieces():
+            with self.admission.looking_on():
+                for _ in range(3):
+                    yield b"y" * 60_000
+
+        return StreamingResponse(pieces())
+
     async def fill(self, request: Request):
         return Response(b"y" * 50_000_000)
 
@@ -87,6 +95,7 @@ async def edge():
         Route("/orders", edge.answer, methods=["GET", "POST"]),
         Route("/later", edge.answer_later),
         Route("/news", edge.look_on),
+        Route("/stream", edge.stream),
         Route("/much", edge.fill),
         Route("/little", edge.tell_little),
         Route("/pieces", edge.tell_in_pieces),
@@ -387,6 +396,21 @@ async def test_who_does_not_read_is_no_work(edge, monkeypatch):
     await edge.busy()
     writer.write(GET)
     assert (await read(reader))[0] == 503
+
+
+async def test_a_stream_that_is_not_read_is_no_work_once(edge, monkeypatch):
+    monkeypatch.setattr(edge.protocol, "patience", 60.0)
+    slow = await who_does_not_read(edge, of=b"/stream")
+    assert (slow.is_answering, edge.admission.onlookers) == (True, 1)
+    await edge.busy()
+    reader, writer = await edge.connect()
+
+    writer.write(GET)
+    assert (await read(reader))[0] == 503
+
+    await asyncio.to_thread(edge.sockets[0].close)
+    await eventually(lambda: edge.admission.onlookers == 0)
+    assert edge.admission._looking == {}
 
 
 @pytest.mark.parametrize("at_once", [True, False])
