@@ -31,7 +31,7 @@ class Answer:
         self.is_whole = False
         self.keeps_connection = False
         self.has_begun = False
-        self._is_head = method == "HEAD"
+        self.is_head = method == "HEAD"
         self._ends_with_connection = False
         self._failure: Exception | None = None
         self._pieces: list[bytes] = []
@@ -48,6 +48,8 @@ class Answer:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as failure:
             self.fail(failure.__context__ if isinstance(failure.__context__, Broken) else Broken(repr(failure)))
+        if self.is_head and self.is_whole and not data.endswith(b"\n"):
+            self.keeps_connection = False
         self._wake()
 
     def end(self) -> None:
@@ -86,14 +88,20 @@ class Answer:
             return
         says_length = not _SAYS_LENGTH.isdisjoint([name for name, _ in self.headers])
         self._ends_with_connection = not says_length and status not in _WITHOUT_BODY
-        self.keeps_connection = self._parser.should_keep_alive() and not self._is_head
-        self.is_whole = self._is_head
+        self.keeps_connection = self._parser.should_keep_alive()
+        self.is_whole = self.is_head
         self.status = status
         self._size = 0
+
+    def on_chunk_header(self) -> None:
+        """Called by the parser."""
+        if self.is_head:  # what has no body has no chunks; one that is there all the same is no answer to anything
+            self.keeps_connection = False
 
     def on_body(self, body: bytes) -> None:
         """Called by the parser."""
         if self.is_whole:
+            self.keeps_connection = False
             return
         self._pieces.append(body)
         self._size += len(body)

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from gateway.answer import Answer
 
 KEPT_FOR = 30.0  # less than the 65 s of our services: a connection must not be closed there while it is used again here
+RESTS_FOR = 0.05  # after HEAD: a body that a service sends all the same comes right behind its head
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -80,6 +81,11 @@ class Connection(asyncio.Protocol):
         answer = self._answer
         return self.is_open and answer is not None and answer.is_whole and answer.keeps_connection
 
+    @property
+    def may_say_more(self) -> bool:
+        """Whether a body may follow that nobody asked for: the answer to HEAD is as long as it says only elsewhere."""
+        return self._answer is not None and self._answer.is_head
+
     def _hold(self, held: bool) -> None:  # noqa: FBT001 -- the one question it answers
         if held:
             self._transport.pause_reading()
@@ -100,6 +106,7 @@ class Connections:
         self._connect_within = connect_within
         self._clock = clock
         self._idle: deque[tuple[float, Connection]] = deque()
+        self._resting: set[Connection] = set()
 
     async def take(self, *, new: bool = False) -> Connection:
         """A connection for one request.
@@ -116,15 +123,19 @@ class Connections:
     def give_back(self, connection: Connection) -> None:
         """It is kept when its last request was answered whole, and the service keeps it too."""
         now = self._clock()
-        if connection.is_free():
-            self._idle.append((now, connection))
-        else:
+        if not connection.is_free():
             connection.close()
+        elif connection.may_say_more:
+            self._rest(connection)
+        else:
+            self._idle.append((now, connection))
         self._close_before(now - KEPT_FOR)
 
     def close(self) -> None:
         """Closes what is not in use."""
         self._close_before(float("inf"))
+        for each in self._resting:
+            each.close()
 
     async def _connect(self) -> Connection:
         loop = asyncio.get_running_loop()
@@ -134,6 +145,20 @@ class Connections:
         except (OSError, TimeoutError) as failure:
             raise Unreached(repr(failure)) from failure
         return connection
+
+    def _rest(self, connection: Connection) -> None:
+        """Waits for what may come before another request is sent on it; whatever comes meanwhile closes it.
+
+        By the loop's own time: what has come is read before, however long this process stood still.
+        """
+
+        def rested() -> None:
+            self._resting.discard(connection)
+            if connection.is_open:
+                self._idle.append((self._clock(), connection))
+
+        self._resting.add(connection)
+        asyncio.get_running_loop().call_later(RESTS_FOR, rested)
 
     def _close_before(self, moment: float) -> None:
         while self._idle and self._idle[0][0] < moment:

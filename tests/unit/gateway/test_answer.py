@@ -79,9 +79,33 @@ async def test_an_interim_answer_is_not_the_answer(answer):
     assert answer.keeps_connection
 
 
-async def test_the_answer_to_head_has_no_body_and_its_connection_is_not_trusted_any_more(held):
+HEADS = [b"Content-Length: 5\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n"]
+
+
+@pytest.mark.parametrize("head", [*HEADS, b"Content-Length: 0\r\n\r\n"])
+async def test_the_answer_to_head_is_whole_with_its_head(held, head):
+    for pieces in ([OK + head], [bytes([byte]) for byte in OK + head]):
+        answer = Answer("HEAD", held.append)
+        for piece in pieces:
+            assert not answer.is_whole
+            answer.feed(piece)
+
+        assert [await read(answer), answer.is_whole, answer.keeps_connection] == [b"", True, True]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        *(HEADS[0] + body for body in (b"hello", b"h", b"\r\n\r\n\n")),
+        *(HEADS[1] + body for body in (b"1\r\na\r\n0\r\n\r\n", b"0\r\n\r\n", b"1\r\n", b"1", b"\r\n")),
+        b"Content-Length: 0\r\n\r\nHTTP/1.1 200 OK\r\n",
+        b"Content-Length: 5\r\nConnection: close\r\n\r\n",
+        b"\r\n",
+    ],
+)
+async def test_the_connection_of_head_is_not_trusted_once_anything_came_behind_the_head(held, said):
     answer = Answer("HEAD", held.append)
-    answer.feed(OK + b"Content-Length: 5\r\n\r\nHTTP/")
+    answer.feed(OK + said)
 
     assert [await read(answer), answer.is_whole, answer.keeps_connection] == [b"", True, False]
 

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from gateway import connections as gateway_connections
 from gateway.connections import KEPT_FOR, Connections, Unreached
 from tests.support.eventually import eventually
 from tests.support.gateway import talking
@@ -45,10 +46,10 @@ async def kept(clock, *sayings):
         connections.close()
 
 
-async def asked(connections):
+async def asked(connections, method="GET"):
     """One request and its answer; the connection is given back."""
     connection = await connections.take()
-    answer = connection.ask("GET", b"GET / HTTP/1.1\r\n\r\n")
+    answer = connection.ask(method, b"%b / HTTP/1.1\r\n\r\n" % method.encode())
     await answer.head()
     connections.give_back(connection)
     return connection
@@ -117,6 +118,51 @@ async def test_one_on_which_the_service_speaks_unasked_is_closed(clock):
         connection = await asked(Connections(url))
         connection.write(b"!")
         await eventually(lambda: not connection.is_open)
+
+
+HEAD = OK[:-2]
+
+
+async def test_the_connection_of_head_is_used_again_when_it_has_rested(clock):
+    async with kept(clock, HEAD, OK) as connections:
+        first = await asked(connections, "HEAD")
+        other = await connections.take()
+        assert other is not first
+        other.close()
+
+        await eventually(lambda: bool(connections._idle))
+        assert await asked(connections) is first
+
+
+async def test_a_body_that_comes_late_after_head_is_nobodys_answer(monkeypatch):
+    monkeypatch.setattr(gateway_connections, "RESTS_FOR", 0.2)
+    spoke = asyncio.Event()
+
+    async def speak(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(HEAD)
+        await asyncio.sleep(0.05)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfake")
+        spoke.set()
+        await reader.read()
+
+    async with talking(speak) as url:
+        connections = Connections(url)
+        connection = await asked(connections, "HEAD")
+        await spoke.wait()
+        # However long this process stood still: what has come is read first.
+        asyncio.get_running_loop().call_soon(time.sleep, 0.3)
+        await eventually(lambda: not connections._resting)
+
+        assert not connection.is_open
+        assert not connections._idle
+
+
+async def test_one_that_rests_is_closed_at_the_end(clock):
+    async with kept(clock, HEAD) as connections:
+        connection = await asked(connections, "HEAD")
+        assert connection.is_open
+    assert not connection.is_open
 
 
 async def test_what_nobody_used_for_long_is_closed(clock):
