@@ -94,10 +94,10 @@ class Admission:
     def stalls(self, connection: Any) -> None:
         """Its client does not read; where there is no room for what all of them leave, the first of them is cut off."""
         self._stalled[connection] = None
-        left = sum(each.transport.get_write_buffer_size() for each in self._stalled)
+        left = sum(each.left for each in self._stalled)
         while left > self.unread and self._stalled:
             first = next(iter(self._stalled))
-            left -= first.transport.get_write_buffer_size()
+            left -= first.left
             self.reads(first)
             first.transport.abort()
 

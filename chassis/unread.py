@@ -8,6 +8,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from chassis.admission import HERE
 
 PATIENCE = 30.0
+BEHIND = 128 * 1024  # bytes: what may stand behind what is written of an answer that is not whole
 _numbers = itertools.count(1)
 
 
@@ -42,6 +43,11 @@ class Unread(HttpToolsProtocol):
     def is_answering(self) -> bool:
         """Whether an answer has begun and is not whole."""
         return self._current is not None and self._current.response_started and not self._current.response_complete
+
+    @property
+    def left(self) -> int:
+        """Bytes of the answer that wait here for its client: what is written, and what may stand behind that."""
+        return self.transport.get_write_buffer_size() + (BEHIND if self.is_answering else 0)
 
     @property
     def may_give_way(self) -> bool:

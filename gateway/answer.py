@@ -8,7 +8,8 @@ import httptools
 
 from gateway.headers import Headers
 
-HELD_AT_MOST = 64 * 1024  # bytes that wait for a client; then the service is not read any more until they are gone
+READ_AT_ONCE = 32 * 1024
+HELD_AT_MOST = 32 * 1024  # bytes that wait for a client; then the service is not read any more until they are gone
 HEAD_LIMIT = 64 * 1024
 _WITHOUT_BODY = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
 _SAYS_LENGTH = {b"content-length", b"transfer-encoding"}

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
-from gateway.answer import Answer
+from gateway.answer import READ_AT_ONCE, Answer
 
 KEPT_FOR = 30.0  # less than the 65 s of our services: a connection must not be closed there while it is used again here
 RESTS_FOR = 0.05  # after HEAD: a body that a service sends all the same comes right behind its head
@@ -31,10 +31,14 @@ async def _patience(seconds: float) -> AsyncIterator[None]:
             half.cancel()
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """One connection, for one request after the other.
 
-    What is written is not held up when the service is slow to read it: a request is at most 64 KiB.
+    What is written is not held up when the service is slow to read it: a request is at most 64 KiB. What is read comes
+    through a buffer of ours: the loop's own would be 256 KB of an answer that its client may never read.
+
+    Args:
+        buffer: shared by all connections of a loop; what comes is taken out of it at once.
     """
 
     _transport: asyncio.Transport
@@ -42,14 +46,20 @@ class Connection(asyncio.Protocol):
     is_open = True
     was_used = False
 
+    def __init__(self, buffer: bytearray) -> None:
+        self._buffer = buffer
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> bytearray:  # noqa: ARG002 -- asyncio's own name for what we do not heed
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         if self._answer is None or self._answer.is_whole:
             self.close()  # nobody asked for it
         else:
-            self._answer.feed(data)
+            self._answer.feed(bytes(self._buffer[:nbytes]))
 
     def eof_received(self) -> None:
         self.is_open = False
@@ -107,6 +117,7 @@ class Connections:
         self._clock = clock
         self._idle: deque[tuple[float, Connection]] = deque()
         self._resting: set[Connection] = set()
+        self._buffer = bytearray(READ_AT_ONCE)
 
     async def take(self, *, new: bool = False) -> Connection:
         """A connection for one request.
@@ -141,7 +152,9 @@ class Connections:
         loop = asyncio.get_running_loop()
         try:
             async with _patience(self._connect_within):
-                _, connection = await loop.create_connection(Connection, self._host, self._port, ssl=self._tls)
+                _, connection = await loop.create_connection(
+                    lambda: Connection(self._buffer), self._host, self._port, ssl=self._tls
+                )
         except (OSError, TimeoutError) as failure:
             raise Unreached(repr(failure)) from failure
         return connection

@@ -14,6 +14,7 @@ from starlette.routing import Route
 from chassis import wire
 from chassis.admission import Admission, Crowded
 from chassis.refusing import at_a_glance
+from chassis.unread import BEHIND
 from chassis.wire import Wire
 from tests.support.eventually import eventually
 
@@ -496,7 +497,8 @@ class Stalled:
         self.transport = self
         self.size = size
 
-    def get_write_buffer_size(self):
+    @property
+    def left(self):
         return self.size
 
     def abort(self):
@@ -518,6 +520,18 @@ def test_of_those_who_do_not_read_the_first_are_cut_off_when_there_is_no_more_ro
     assert sizes == [0, 3, 3, 6, 11]
     assert [each.size for each in connections] == [0, 3, 0, 0, 0]
     assert admission._stalled == {}
+
+
+@pytest.mark.parametrize(("of", "behind"), [(b"/pieces", BEHIND), (b"/little", 0)])
+async def test_of_an_answer_that_is_not_whole_more_is_counted_than_is_written(edge, monkeypatch, of, behind):
+    monkeypatch.setattr(edge.protocol, "patience", 60.0)
+    slow = await who_does_not_read(edge, of=of)
+    written = slow.transport.get_write_buffer_size()
+    assert slow.left == written + behind
+
+    edge.admission.unread = slow.left - 1
+    edge.admission.stalls(slow)
+    assert slow.transport.is_closing()
 
 
 async def test_whoever_does_not_read_is_counted_until_they_do(edge):

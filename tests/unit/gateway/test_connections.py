@@ -6,7 +6,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from chassis.unread import BEHIND
 from gateway import connections as gateway_connections
+from gateway.answer import HELD_AT_MOST, READ_AT_ONCE
 from gateway.connections import KEPT_FOR, Connections, Unreached
 from tests.support.eventually import eventually
 from tests.support.gateway import talking
@@ -201,6 +203,7 @@ async def test_an_answer_that_is_not_read_is_not_taken_from_the_service_either(c
         size = 0
         await eventually(lambda: answer._is_held)
         assert sum(taken) < 30_000_000
+        assert HELD_AT_MOST < sum(map(len, answer._pieces)) <= HELD_AT_MOST + READ_AT_ONCE
         async for piece in answer.pieces(5):
             size += len(piece)
         connections.give_back(connection)
@@ -231,6 +234,11 @@ async def test_what_could_not_be_heard_while_this_process_stood_still_was_not_la
         connections.give_back(await connections.take())
 
         connections.close()
+
+
+def test_what_is_read_ahead_of_a_client_is_what_counts_when_it_does_not_read():
+    """A piece that is about to be written, and what waits behind it."""
+    assert 2 * (HELD_AT_MOST + READ_AT_ONCE) <= BEHIND
 
 
 def test_the_name_in_the_log_holds_no_password():
