@@ -44,6 +44,7 @@ CODES: dict[str, tuple[int, str]] = {
     "sku_taken": (409, "The sku is taken"),
     "stock_reserved": (409, "The stock is reserved"),
     "insufficient_stock": (409, "Not enough stock"),
+    "too_many_returns": (409, "Too many returns"),
     "task_closed": (409, "The task is closed"),
     "version_mismatch": (412, "Somebody changed it meanwhile"),
     "body_too_large": (413, "The body is too large"),

@@ -27,6 +27,7 @@ service = Service(
         shipping.NotOnHand: "insufficient_stock",
         shipping.ShipmentUnknown: "not_found",
         shipping.NotShipped: "validation_failed",
+        shipping.TooManyReturns: "too_many_returns",
     },
     loops=(Loop("catalogue", catalogue.measure, every=10.0, woken=False),),
 )

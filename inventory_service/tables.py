@@ -100,6 +100,7 @@ reservations = Table(
     Column("holds", JSONB, nullable=False),
     Column("task_ids", JSONB, nullable=False),
     Column("shipments", JSONB, nullable=False),
+    Column("returns", Integer, nullable=False, server_default="0"),
     Column("version", Integer, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("updated_at", DateTime(timezone=True), nullable=False),

@@ -64,6 +64,7 @@ class Reservation(NamedTuple):
     holds: tuple[Hold, ...] = ()
     task_ids: tuple[UUID, ...] = ()
     shipments: tuple[Shipment, ...] = ()
+    returns: int = 0
     version: int = 1
 
     @property

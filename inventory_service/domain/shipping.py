@@ -12,6 +12,8 @@ from inventory_service.domain.reservation import Outcome, Reservation, Shipment,
 from inventory_service.domain.stock import Stock
 from inventory_service.domain.task import Task, TaskClosed, TaskKind, TaskStatus, TaskUnknown, close, existing
 
+MOST_RETURNS = 100  # of one order: the refund of each stands in it, and each change of the order writes all of them
+
 
 class NotOnHand(Exception):
     """The goods are not on the shelf yet."""
@@ -23,6 +25,10 @@ class ShipmentUnknown(Exception):
 
 class NotShipped(Exception):
     """More came back than has left for this order."""
+
+
+class TooManyReturns(Exception):
+    """What comes back of an order comes in a hundred returns at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +143,12 @@ def take_back(reservation: Reservation | None, command: ReceiveReturn, return_id
     """Goods that can be sold again go back on the shelf they left from."""
     if reservation is None:
         raise ShipmentUnknown
+    if reservation.returns >= MOST_RETURNS:
+        message = (
+            f"There are {MOST_RETURNS} returns of this order already, of any number of units each. "
+            "Put what else comes back on the shelf by an adjustment of stock, and give the money back by a refund."
+        )
+        raise TooManyReturns(message)
     holds, movements = reservation.holds, []
     lines = _summed(command.lines)
     for line in lines:
@@ -144,7 +156,7 @@ def take_back(reservation: Reservation | None, command: ReceiveReturn, return_id
         if line.restocked:
             warehouse = next(hold.warehouse for hold in holds if hold.sku == line.sku and hold.returned)
             movements.append(step.movement(Kind.RETURN, return_id, line.sku, warehouse, delta=line.restocked))
-    after = reservation.moved_to(reservation.status, step.at, holds=holds)
+    after = reservation.moved_to(reservation.status, step.at, holds=holds, returns=reservation.returns + 1)
     event = ReturnReceived(order_id=reservation.order_id, return_id=return_id, lines=lines)
     return Outcome(reservation=after, movements=tuple(movements), events=(event,))
 

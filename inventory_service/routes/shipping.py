@@ -37,7 +37,9 @@ async def record_delivery(_caller: Staff, edge: Edge, shipment_id: ShipmentRef) 
     operation_id="receiveReturn",
     status_code=201,
     response_model=ReturnView,
-    responses=problems("idempotency_key_missing", "token_missing", "forbidden", "not_found", "validation_failed"),
+    responses=problems(
+        "idempotency_key_missing", "token_missing", "forbidden", "not_found", "too_many_returns", "validation_failed"
+    ),
 )
 async def receive_return(_caller: Staff, edge: Edge, body: ReturnCreate, key: IdempotencyKey) -> Response:
     lines = tuple(ReturnedLine(sku=line.sku, quantity=line.quantity, restocked=line.restocked) for line in body.lines)

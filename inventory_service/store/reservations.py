@@ -31,7 +31,16 @@ _LIST = List(
 )
 _INSERT = Bulk.insert(reservations)
 _UPDATE = Bulk.update(
-    reservations, "order_id", "status", "customer_id", "holds", "task_ids", "shipments", "version", "updated_at"
+    reservations,
+    "order_id",
+    "status",
+    "customer_id",
+    "holds",
+    "task_ids",
+    "shipments",
+    "returns",
+    "version",
+    "updated_at",
 )
 _SHIPMENTS = TypeAdapter(tuple[Shipment, ...])
 _HOLDING = frozenset({Status.HELD, Status.COMMITTED})
@@ -46,6 +55,7 @@ def _reservation(row: asyncpg.Record) -> Reservation:
         holds=tuple(Hold(**hold) for hold in row["holds"]),
         task_ids=tuple(map(UUID, row["task_ids"])),
         shipments=_SHIPMENTS.validate_python(row["shipments"]) if row["shipments"] else (),
+        returns=row["returns"],
         version=row["version"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],

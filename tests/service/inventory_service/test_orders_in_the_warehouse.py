@@ -10,6 +10,7 @@ import pytest
 from chassis.ids import new_id, typeid
 from contracts.payments import RefundFailed
 from contracts.types import CancelPhase, Money, OrderId
+from inventory_service.domain import shipping
 from inventory_service.domain.stock import SetWarehouse
 from tests.support.eventually import eventually
 from tests.support.inventory_service import a_cancellation, an_order_confirmed, an_order_created
@@ -158,6 +159,24 @@ async def test_a_confirmed_order_is_shipped_delivered_and_partly_returned(invent
         "return.received",
     ]
     assert await inventory.rows(S1_S2_S3) == await inventory.rows(S2_BY_RESERVATIONS) == []
+
+
+async def test_after_the_last_return_that_is_taken_another_one_is_refused(inventory, monkeypatch):
+    monkeypatch.setattr(shipping, "MOST_RETURNS", 2)
+    (order_id,) = some_orders(1)
+    await inventory.stocked(on_hand=9)
+    await inventory.hear(an_order_created(("MUG-RED", 4), order_id=order_id), an_order_confirmed(order_id=order_id))
+    task = await task_of(inventory, order_id)
+    await inventory.call("POST", f"/tasks/{task['id']}/complete", json={})
+    body = {"order_id": typeid("ord", order_id), "lines": [{"sku": "MUG-RED", "quantity": 1, "restocked": 1}]}
+    for _ in range(2):
+        await inventory.call("POST", "/returns", json=body, status=201)
+
+    refused = (await inventory.call("POST", "/returns", json=body, status=409)).json()
+
+    assert refused["code"] == "too_many_returns"
+    assert refused["detail"].startswith("There are 2 returns of this order already, of any number of units each.")
+    assert (await inventory.call("GET", "/stock/MUG-RED")).json()["on_hand"] == 7
 
 
 async def test_a_cancellation_after_shipping_is_refused(inventory):

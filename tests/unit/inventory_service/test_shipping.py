@@ -182,6 +182,18 @@ def test_more_than_was_shipped_cannot_come_back(lines):
         returned(*lines)
 
 
+def test_goods_of_an_order_come_back_a_hundred_times_at_most_in_as_many_units_as_it_takes():
+    holds = (a_hold(quantity=200, shipped=200),)
+    reservation = a_reservation(Status.CONSUMED, holds=holds)
+    for _ in range(shipping.MOST_RETURNS - 1):
+        reservation = returned(line(1, 0), reservation=reservation).reservation
+    last = returned(line(100, 100), reservation=reservation).reservation
+
+    assert last.holds == (a_hold(quantity=200, shipped=200, returned=199),)
+    with pytest.raises(shipping.TooManyReturns, match=r"100 returns .* by an adjustment of stock"):
+        returned(line(1, 0), reservation=last)
+
+
 def test_a_return_for_an_unknown_order_is_refused():
     with pytest.raises(shipping.ShipmentUnknown):
         shipping.take_back(None, ReceiveReturn(order_id=ORDER, lines=(line(1, 1),)), RETURN, STEP)
