@@ -27,6 +27,11 @@ class Ahead(FlowControl):
         if not self._transport.is_closing():
             super().pause_reading()
 
+    def read_on(self) -> None:
+        """Reads whatever comes: it is taken on by nobody."""
+        self.is_over = True
+        super().resume_reading()
+
     def resume_reading(self) -> None:
         """Reads on, unless requests wait for their turn, or an answer to be read."""
         is_busy = self._waiting or self.write_paused or self.is_over

@@ -6,17 +6,16 @@ What is no request is refused in problem details, as everything else is.
 from asyncio import Transport
 
 from chassis.ahead import Ahead
+from chassis.parting import Parting
 from chassis.refusing import NO_OTHER, NO_REQUEST, TOO_LONG, TOO_MANY, has_body, spelled_out
-from chassis.unread import Unread
 
 HEAD_LIMIT = 32 * 1024
 PIECES = 2_048  # of a body: each is a call of ours, and of the longest body that is taken it has 32 bytes
 
 
-class Bounded(Unread):
+class Bounded(Parting):
     """A connection, as far as requests are parsed."""
 
-    flow: Ahead
     url: bytes = b""
     _refusal = NO_REQUEST
     _reads_head = True
@@ -31,6 +30,7 @@ class Bounded(Unread):
     def data_received(self, data: bytes) -> None:
         """Parses what came."""
         if self.flow.is_over:
+            self.drop(data)
             return
         self._between = self._moves = False
         super().data_received(data)
@@ -87,9 +87,9 @@ class Bounded(Unread):
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 -- uvicorn's words are not ours
         """Refuses what is no request. While the one before is being answered, the connection can only be cut."""
         if not self.flow.is_over:
-            if self._is_next:
+            if is_next := self._is_next:
                 self.transport.write(spelled_out(self._refusal, self.url))
-            self.transport.close()
+            self.part(more_may_come=is_next)
 
     @property
     def _is_next(self) -> bool:

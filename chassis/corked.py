@@ -1,16 +1,22 @@
 """The transport of one answer: its head is written together with what comes right after it, by one system call."""
 
 from asyncio import AbstractEventLoop, Transport
+from collections.abc import Callable
 
 
 class Corked:
-    """What ``RequestResponseCycle`` needs of a transport. A head that nothing follows at once leaves by itself."""
+    """What ``RequestResponseCycle`` needs of a transport. A head that nothing follows at once leaves by itself.
 
-    __slots__ = ("_held", "_loop", "_transport")
+    Args:
+        end: called when the connection is to end, behind what was written.
+    """
 
-    def __init__(self, transport: Transport, loop: AbstractEventLoop) -> None:
+    __slots__ = ("_end", "_held", "_loop", "_transport")
+
+    def __init__(self, transport: Transport, loop: AbstractEventLoop, end: Callable[[], None]) -> None:
         self._transport = transport
         self._loop = loop
+        self._end = end
         self._held: bytes | None = None  # until something is written
 
     def write(self, data: bytes) -> None:
@@ -29,7 +35,7 @@ class Corked:
     def close(self) -> None:
         """Closes the connection once everything is written."""
         self.let_go()
-        self._transport.close()
+        self._end()
 
     def let_go(self) -> None:
         """Nothing follows: what is held leaves now."""

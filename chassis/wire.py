@@ -41,8 +41,8 @@ class Wire(Bounded):
 
     @property
     def is_half_open(self) -> bool:
-        """Whether a request has to come, and is not whole."""
-        return self._closing is not None
+        """Whether a request has to come, and is not whole; or only its end."""
+        return self._closing is not None or self.is_parting
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing more will come."""
@@ -97,7 +97,7 @@ class Wire(Bounded):
             if cycle.waiting_for_100_continue:  # its body may come, or not, whatever is answered (RFC 9110, 10.1.1)
                 cycle.keep_alive = False
             self._current = cycle
-            self._corked = Corked(self.transport, self.loop)
+            self._corked = Corked(self.transport, self.loop, self._end)
             cycle.transport = self._corked  # type: ignore[assignment]
             asking.set(self.number)
             super()._start_asgi_task(cycle, app)
@@ -125,11 +125,17 @@ class Wire(Bounded):
         is_head = cycle.scope["method"] == "HEAD"
         self._say_no(refusal(cycle.scope["raw_path"], given, is_kept=is_kept, is_head=is_head))
         if not is_kept:
-            self.transport.close()
+            self._end()
+
+    def _end(self) -> None:
+        """The connection ends behind an answer; at once where that is cut short, or too many are here."""
+        more_may_come = self._begun or self.flow.is_over
+        self.part(more_may_come=more_may_come and not self.is_answering and not self._is_surplus)
 
     def _refuses_at_a_glance(self, data: bytes) -> bool:
         is_free = not self._begun and (self.cycle is None or self.cycle.response_complete)
-        answer = at_a_glance(data) if is_free and not self._is_surplus and not self._ends else None
+        ends = self._ends or self._is_surplus or self.flow.is_over
+        answer = at_a_glance(data) if is_free and not ends else None
         if answer is not None:
             self._expect_no_more()
             self._say_no(answer)
@@ -146,6 +152,8 @@ class Wire(Bounded):
 
     def _go_on(self) -> None:
         """With the next request, unless an answer waits to be read; and reading, once none waits."""
+        if self.is_parting:
+            return
         self._waits = self.is_unread and bool(self.pipeline)
         if not self._waits:
             super().on_response_complete()

@@ -262,6 +262,20 @@ async def test_on_one_connection_too_many_only_probes_are_answered(edge):
     assert await reader.read() == b""
 
 
+async def test_one_connection_too_many_ends_at_once(edge, monkeypatch):
+    monkeypatch.setattr(edge.protocol, "patience", 60.0)
+    edge.admission.at_work = 9
+    for _ in range(3):
+        await edge.busy()
+        edge.asked.clear()
+    reader, writer = await edge.connect()
+
+    writer.write(POST + b"content-length: 9\r\nexpect: 100-continue\r\n\r\n")
+
+    assert (await read(reader))[0] == 503
+    await eventually(lambda: len(edge.server.server_state.connections) == 3, within=1.0)
+
+
 @pytest.mark.parametrize("begun", [b"", b"GET /ord", POST + b"content-length: 5\r\n\r\nab"])
 async def test_who_holds_connections_and_says_nothing_whole_gives_way(edge, begun):
     edge.admission.at_work = 2

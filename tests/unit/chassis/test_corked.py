@@ -32,7 +32,7 @@ def wire():
 
 @pytest.fixture
 async def answer(wire):
-    return Corked(wire, asyncio.get_running_loop())
+    return Corked(wire, asyncio.get_running_loop(), wire.close)
 
 
 async def test_a_head_and_what_follows_at_once_are_one_piece(wire, answer):

@@ -7,9 +7,10 @@ import pytest
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, StreamingResponse
 from starlette.routing import Route
 
+from chassis import parting
 from chassis.ahead import AHEAD
 from chassis.bounded import HEAD_LIMIT, PIECES
 from chassis.wire import Wire
@@ -41,6 +42,16 @@ class Told:
         assert "x-forwarded-for" not in request.headers
         return JSONResponse({"size": len(body)})
 
+    async def answer_less(self, request: Request):
+        async def pieces():
+            yield b"begun"
+            raise RuntimeError
+
+        return StreamingResponse(pieces())
+
+    async def answer_early(self, request: Request):
+        return JSONResponse({"early": True}, 403)
+
     async def answer_later(self, request: Request):
         self.asked.set()
         await self.may_answer.wait()
@@ -61,6 +72,8 @@ async def served(told):
         routes = [
             Route("/orders", told.answer, methods=["GET", "POST"]),
             Route("/later", told.answer_later, methods=["GET"]),
+            Route("/short", told.answer_less, methods=["POST"]),
+            Route("/early", told.answer_early, methods=["POST"]),
         ]
         config = uvicorn.Config(Starlette(routes=routes), port=0, http=protocol, ws="none", log_config=None)
         server = told.server = uvicorn.Server(config)
@@ -336,6 +349,83 @@ async def test_a_body_that_breaks_after_its_answer_is_not_answered_twice(connect
 
 
 # --- what stands beside a request
+
+
+FORBIDDEN = POST.replace(b"orders", b"early") + b"connection: close\r\ncontent-length: 300000\r\n\r\n"
+BROKEN = POST + b"transfer-encoding: chunked\r\n\r\nno size\r\n"
+CROWDED = GET.replace(b"orders", b"later") + b"\r\n" + (GET + b"\r\n") * (AHEAD + 1)
+
+
+async def comes(reader, writer, size):
+    """Sends so much, some at a time, as a client does that has not looked at its answer."""
+    for _ in range(size // 10_000):
+        writer.write(b"y" * 10_000)
+        await writer.drain()
+        await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("sent", [FORBIDDEN, BROKEN])
+async def test_who_still_sends_when_the_answer_is_there_does_not_lose_it(connect, sent):
+    reader, writer = await connect()
+    writer.write(sent)
+    await reader.readuntil(b"\r\n\r\n")
+
+    await comes(reader, writer, 200_000)
+
+    assert (await reader.read()).startswith(b"{")
+
+
+async def test_an_answer_that_is_cut_short_ends_at_once(connect, told):
+    reader, writer = await connect()
+    writer.write(FORBIDDEN.replace(b"early", b"short"))
+
+    await eventually(lambda: not told.server.server_state.connections, within=1.0)
+
+    assert (await reader.read()).endswith(b"begun\r\n")
+
+
+async def test_who_sends_far_ahead_does_not_lose_the_last_answers(connect, told):
+    reader, writer = await connect()
+    writer.write(CROWDED)
+    await told.asked.wait()
+    await comes(reader, writer, 50_000)
+    told.may_answer.set()
+    answers = [await read(reader) for _ in range(1 + AHEAD)]
+
+    await comes(reader, writer, 50_000)
+
+    assert answers[-1][1]["connection"] == "close"
+    assert await reader.read() == b""
+    writer.close()
+    await eventually(lambda: not told.server.server_state.connections, within=1.0)
+
+
+@pytest.mark.parametrize(("bound", "least"), [("DROPPED_AT_MOST", 10_000), ("PARTS_WITHIN", 0.1)])
+async def test_what_comes_behind_the_end_is_not_read_for_ever(connect, told, monkeypatch, bound, least):
+    monkeypatch.setattr(parting, "PARTS_WITHIN", 60.0)
+    monkeypatch.setattr(parting, bound, least)
+    reader, writer = await connect()
+    writer.write(BROKEN)
+    await reader.readuntil(b"\r\n\r\n")
+    [connection] = told.server.server_state.connections
+    assert connection.is_half_open
+    assert connection.may_give_way
+    assert not connection.transport.is_closing()
+
+    writer.write(b"y" * 20_000)
+
+    await eventually(lambda: not told.server.server_state.connections)
+
+
+async def test_who_has_heard_the_end_keeps_no_place(connect, told):
+    reader, writer = await connect()
+    writer.write(BROKEN)
+    await reader.read()
+    assert told.server.server_state.connections
+
+    writer.close()
+
+    await eventually(lambda: not told.server.server_state.connections, within=1.0)
 
 
 async def test_a_trailer_is_no_header(connect):
