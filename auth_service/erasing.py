@@ -1,4 +1,4 @@
-"""The loop that tells again who was erased, when nothing of theirs can be on its way any more."""
+"""The loop that goes on erasing users, and tells again who was when nothing of theirs can be on its way any more."""
 
 from auth_service import store
 from auth_service.domain.erasing import TellErasedAgain
@@ -8,8 +8,10 @@ _AT_ONCE = 100
 
 
 async def step(parts: Parts) -> bool:
-    async with parts.database.transaction(read_only=True) as tx:
+    """Overwrites a page, then tells; True when there may be more."""
+    async with parts.database.transaction() as tx:
+        more = await store.erase_more(tx, await store.find_being_erased(tx, limit=_AT_ONCE))
         erased = await store.find_erased(tx, limit=_AT_ONCE)
     for user_id in erased:
         await parts.pipeline.submit(TellErasedAgain(user_id=user_id))
-    return len(erased) == _AT_ONCE
+    return more or len(erased) == _AT_ONCE

@@ -19,6 +19,7 @@ from auth_service.domain.session import (
     Session,
     SessionUnknown,
     SignedIn,
+    SignIns,
     StartSession,
 )
 from auth_service.domain.user import Asker, ChangePassword, EmailClaim, RegisterUser, UpdateUser, User, normalised
@@ -112,13 +113,14 @@ def change_password(state: State, command: ChangePassword, cause: Cause) -> Deci
     return Decision(changes=(user, *carried, *ended, *tries, noted), sequence=user.version, reply=user)
 
 
-@decisions.on(names=lambda command: ((User, command.user_id), *_tries(command.tried)))
+@decisions.on(names=lambda command: ((User, command.user_id), (SignIns, command.user_id), *_tries(command.tried)))
 def start_session(state: State, command: StartSession, cause: Cause) -> Decision:
     user = users.proven(state.find(User, command.user_id), command.proved)
+    counted = sessions.count(state.find(SignIns, user.id), user, now=cause.now)
     session, tokens = sessions.start(user, command, session_id=cause.derive("session"), now=cause.now)
     tries = attempt.succeed(_known(state, command.tried), command.tried, cause.now)
     noted = _signed_in(cause, session, command.tried.place)
-    return Decision(changes=(session, *tokens, *tries, noted), reply=SignedIn(user, session))
+    return Decision(changes=(session, *tokens, counted, *tries, noted), reply=SignedIn(user, session))
 
 
 @decisions.on(
@@ -134,14 +136,16 @@ def sign_in_with(state: State, command: SignInWith, cause: Cause) -> Decision:
     known = state.find(Identity, (command.issuer, command.subject))
     if known is not None:
         user = identities.recognise(state.find(User, known.user_id))
+        counted = sessions.count(state.find(SignIns, user.id), user, now=cause.now)
         session, tokens = sessions.start(user, command, session_id=command.session_id, now=cause.now)
         noted = _signed_in(cause, session, command.place)
-        return Decision(changes=(session, *tokens, noted), reply=SignedIn(user, session))
+        return Decision(changes=(session, *tokens, counted, noted), reply=SignedIn(user, session))
     claim = state.find(EmailClaim, command.email) if command.email else None
     user, made, events = identities.welcome(claim, command, user_id=cause.derive("user"), now=cause.now)
     session, tokens = sessions.start(user, command, session_id=command.session_id, now=cause.now)
     noted = _noted(cause, What.REGISTERED, user.id, note=user.role)
-    changes = (user, *made, session, *tokens, noted, _signed_in(cause, session, command.place))
+    counted = sessions.count(None, user, now=cause.now)
+    changes = (user, *made, session, *tokens, counted, noted, _signed_in(cause, session, command.place))
     return Decision(changes=changes, events=events, sequence=user.version, reply=SignedIn(user, session))
 
 

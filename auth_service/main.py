@@ -1,7 +1,7 @@
 """auth_service, put together."""
 
 from auth_service import erasing, exporting, forgetting, handlers, line, own, rotating, routes, store, tables
-from auth_service.domain import api_key, attempt, identity, session, user
+from auth_service.domain import api_key, attempt, identity, lately, session, user
 from auth_service.settings import Settings
 from chassis.app import Loop, Service
 
@@ -18,6 +18,7 @@ service = Service(
         line.TooManySignIn: "unavailable",
         exporting.ExportUnavailable: "unavailable",
         attempt.TooManyTries: "rate_limited",
+        lately.TooOften: "rate_limited",
         user.EmailTaken: "email_taken",
         user.CredentialsWrong: "credentials_wrong",
         user.AccountDisabled: "account_disabled",

@@ -4,9 +4,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from auth_service.domain.lately import another
 from auth_service.domain.user import AccountDisabled, Asker, User
 
 MOST = 20
+WITHIN = timedelta(days=1)  # in which 100 are made at most, revoked ones too
 NOTED_EVERY = timedelta(seconds=30)
 
 
@@ -44,10 +46,11 @@ class ApiKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyRing:
-    """How many of a user's keys work or may work again."""
+    """How many of a user's keys work or may work again, and when the latest were made, in order."""
 
     user_id: UUID
-    count: int
+    count: int = 0
+    made: tuple[datetime, ...] = ()
 
     @property
     def key(self) -> UUID:
@@ -89,9 +92,10 @@ class UseApiKey:
 def create(
     user: User, ring: KeyRing | None, command: CreateApiKey, *, key_id: UUID, now: datetime
 ) -> tuple[ApiKey, KeyRing]:
-    known = ring or KeyRing(user_id=user.id, count=0)
+    known = ring or KeyRing(user_id=user.id)
     if known.count >= MOST:
         raise TooManyApiKeys
+    made = another(known.made, now, WITHIN)
     key = ApiKey(
         id=key_id,
         user_id=user.id,
@@ -102,7 +106,7 @@ def create(
         created_at=now,
         expires_at=now + command.lasts,
     )
-    return key, replace(known, count=known.count + 1)
+    return key, replace(known, count=known.count + 1, made=made)
 
 
 def use(key: ApiKey | None, user: User | None, *, now: datetime) -> ApiKey:
@@ -123,4 +127,6 @@ def revoke(key: ApiKey | None, command: RevokeApiKey, *, now: datetime) -> ApiKe
 
 def end_all(ring: KeyRing | None) -> tuple[tuple[KeysEnded, ...], str]:
     """What ends a user's keys, and how the record tells it; nothing where there are none."""
-    return ((KeysEnded(user_id=ring.user_id),), f"API keys ended: {ring.count}") if ring else ((), "")
+    if ring is None or not ring.count:
+        return (), ""
+    return (KeysEnded(user_id=ring.user_id),), f"API keys ended: {ring.count}"

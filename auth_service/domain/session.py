@@ -11,9 +11,13 @@ from uuid import UUID
 
 from auth_service.domain.attempt import TrySignIn
 from auth_service.domain.identity import SignInWith
+from auth_service.domain.lately import another
 from auth_service.domain.user import AccountDisabled, User
+from contracts.types import Role
 
 LONGEST = timedelta(days=90)  # that a session lives, however often it is refreshed (OWASP ASVS 5.0, 7.3.2)
+
+WITHIN = timedelta(hours=1)  # in which 100 of a customer begin at most
 
 
 class RefreshInvalid(Exception):
@@ -84,6 +88,18 @@ class RefreshToken:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SignIns:
+    """When a user's latest sessions began, in order, whatever has become of them."""
+
+    user_id: UUID
+    began: tuple[datetime, ...] = ()
+
+    @property
+    def key(self) -> UUID:
+        return self.user_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StartSession:
     """``proved`` is the password hash that the password matched."""
 
@@ -119,6 +135,16 @@ class SignedIn(NamedTuple):
 
 
 Family = tuple[Session, tuple[RefreshToken, ...]]
+
+
+def count(known: SignIns | None, user: User, *, now: datetime) -> SignIns:
+    """With one more of this user. The shop's own people may sign in for each of their commands.
+
+    Raises:
+        auth_service.domain.lately.TooOften: when a customer has signed in too often within an hour.
+    """
+    before = known or SignIns(user_id=user.id)
+    return replace(before, began=another(before.began, now, WITHIN)) if user.role is Role.CUSTOMER else before
 
 
 def start(user: User, command: StartSession | SignInWith, *, session_id: UUID, now: datetime) -> Family:

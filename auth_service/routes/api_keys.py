@@ -31,7 +31,7 @@ _HINT = len(_PREFIX) + 4
     operation_id="createApiKey",
     status_code=201,
     response_model=ApiKeyCreated,
-    responses=problems(*_TOKEN, "too_many_api_keys", "validation_failed", "unknown_field"),
+    responses=problems(*_TOKEN, "too_many_api_keys", "validation_failed", "unknown_field", "rate_limited"),
 )
 async def create_api_key(caller: Customer, edge: Edge, body: ApiKeyCreate) -> Response:
     shown = _PREFIX + token_urlsafe(32)

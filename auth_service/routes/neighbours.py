@@ -5,6 +5,7 @@ from datetime import timedelta
 from fastapi import APIRouter
 
 from auth_service import store
+from auth_service.domain.api_key import NOTED_EVERY
 from auth_service.schemas import ContactView, EndedView
 from auth_service.settings import Settings
 from chassis.http import Edge, ServiceCaller, found
@@ -25,4 +26,7 @@ async def get_contact(_caller: ServiceCaller, edge: Edge, user_id: UserRef) -> C
 async def list_revocations(_caller: ServiceCaller, edge: Edge) -> EndedView:
     settings: Settings = edge.parts.settings
     async with edge.read() as tx:
-        return EndedView(ended=await store.find_ended(tx, settings.access_for + _CLOCKS))
+        # A key is not noted as used at each of its uses.
+        keys = settings.key_access_for + NOTED_EVERY
+        ended = await store.find_ended(tx, sessions=settings.access_for + _CLOCKS, keys=keys + _CLOCKS)
+    return EndedView(ended=ended)

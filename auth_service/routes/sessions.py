@@ -88,7 +88,7 @@ def _client(edge: Edge) -> str | None:
     response_model=TokensView,
     responses=problems(
         "token_invalid", "token_expired", "account_disabled", "not_found", "email_taken", "validation_failed",
-        "unknown_field", "unavailable",
+        "unknown_field", "rate_limited", "unavailable",
     ),
 )  # fmt: skip
 async def exchange_token(edge: Edge, body: ExchangeBody) -> Response:

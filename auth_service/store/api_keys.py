@@ -8,7 +8,8 @@ from uuid import UUID
 from asyncpg import Record
 from sqlalchemy import ARRAY, Integer, Interval, LargeBinary, Uuid, any_, bindparam, delete, func, select, update
 
-from auth_service.domain.api_key import ApiKey, KeyRing, KeysEnded
+from auth_service.domain.api_key import WITHIN, ApiKey, KeyRing, KeysEnded
+from auth_service.domain.lately import MOST
 from auth_service.domain.user import User
 from auth_service.tables import api_keys
 from chassis.database import Transaction
@@ -27,29 +28,32 @@ _LOCK = Statement(
     .order_by(api_keys.c.digest)
     .with_for_update()
 )
-_COUNT = Statement(
-    select(api_keys.c.user_id, func.count().label("count"))
-    .where(
-        api_keys.c.user_id == any_(bindparam("ids", type_=ARRAY(Uuid))),
-        api_keys.c.revoked_at.is_(None),
-        api_keys.c.expires_at > func.now(),
-    )
-    .group_by(api_keys.c.user_id)
-)
+# That a key has not expired is no condition: the index by expiry would be taken, and everybody's keys read with it.
+_COUNT = f"""
+    SELECT u.id AS user_id,
+        (SELECT count(*) FILTER (WHERE k.expires_at > now()) FROM {api_keys.fullname} k
+            WHERE k.user_id = u.id AND k.revoked_at IS NULL) AS count,
+        ARRAY(SELECT k.created_at FROM {api_keys.fullname} k
+            WHERE k.user_id = u.id ORDER BY k.created_at DESC, k.id DESC LIMIT {MOST}) AS made
+    FROM unnest($1::uuid[]) AS u(id)
+"""  # noqa: S608 -- the table is ours
 _FIND = Statement(
     select(api_keys).where(
         api_keys.c.id == bindparam("id", type_=Uuid), api_keys.c.user_id == bindparam("user_id", type_=Uuid)
     )
 )
-_FORGET = Statement(
+_OLD = select(api_keys.c.digest).limit(bindparam("limit", type_=Integer))
+_FORGET_EXPIRED = Statement(
     delete(api_keys)
     .where(
-        api_keys.c.digest.in_(
-            select(api_keys.c.digest)
-            .where(api_keys.c.expires_at < func.now() - bindparam("kept_for", type_=Interval))
-            .limit(bindparam("limit", type_=Integer))
-        )
+        api_keys.c.digest.in_(_OLD.where(api_keys.c.expires_at < func.now() - bindparam("kept_for", type_=Interval)))
     )
+    .returning(api_keys.c.id)
+)
+# Until then a key counts among those that were made lately.
+_FORGET_REVOKED = Statement(
+    delete(api_keys)
+    .where(api_keys.c.digest.in_(_OLD.where(api_keys.c.revoked_at < func.now() - WITHIN)))
     .returning(api_keys.c.id)
 )
 _END = Statement(
@@ -71,11 +75,12 @@ async def save_keys(tx: Transaction, changes: Sequence[Change]) -> None:
 
 
 async def count_keys(tx: Transaction, user_ids: Sequence[UUID]) -> list[KeyRing]:
-    return [KeyRing(**row) for row in await tx.fetch(_COUNT, ids=user_ids)]
+    rows = await tx.sql(_COUNT, user_ids)
+    return [KeyRing(user_id=row["user_id"], count=row["count"], made=tuple(row["made"][::-1])) for row in rows]
 
 
 async def save_nothing(_tx: Transaction, _changes: Sequence[Change]) -> None:
-    """A ring is what its keys are."""
+    """A ring is what its keys are, and sign-ins are what sessions there are."""
 
 
 async def end_keys(tx: Transaction, changes: Sequence[Change]) -> None:
@@ -100,8 +105,9 @@ async def list_api_keys(tx: Transaction, page: Page, user_id: UUID) -> list[ApiK
 
 
 async def forget_api_keys(tx: Transaction, *, kept_for: timedelta, limit: int) -> int:
-    """Deletes keys that expired so long ago."""
-    return len(await tx.fetch(_FORGET, kept_for=kept_for, limit=limit))
+    """Deletes keys that expired so long ago, and those that were revoked a day ago."""
+    expired = await tx.fetch(_FORGET_EXPIRED, kept_for=kept_for, limit=limit)
+    return max(len(expired), len(await tx.fetch(_FORGET_REVOKED, limit=limit)))
 
 
 def _key(row: Record) -> ApiKey:

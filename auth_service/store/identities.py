@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from auth_service.domain.identity import Identity
+from auth_service.domain.session import SignIns
 from auth_service.domain.user import User
 from auth_service.tables import identities
 from chassis.database import Transaction
@@ -26,5 +27,8 @@ async def add_identities(tx: Transaction, changes: Sequence[Change]) -> None:
 
 
 IDENTITIES: Rows[Any] = Rows(
-    Identity, save=add_identities, load=find_identities, names=lambda identity: ((User, identity.user_id),)
+    Identity,
+    save=add_identities,
+    load=find_identities,
+    names=lambda identity: ((User, identity.user_id), (SignIns, identity.user_id)),
 )

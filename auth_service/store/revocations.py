@@ -5,7 +5,7 @@ from uuid import UUID
 
 from chassis.database import Transaction
 
-# A token is issued when its session is refreshed: an older session has none that is still good.
+# A token is issued when its session is refreshed, or its key used: where that was long ago none is still good.
 _ENDED = """
     SELECT s.id FROM auth_service.sessions s
     WHERE s.ended_at > now() - $1::interval AND s.refreshed_at > now() - $1::interval
@@ -14,12 +14,15 @@ _ENDED = """
     JOIN auth_service.sessions s ON s.user_id = u.id AND s.generation <> u.generation
     WHERE u.sessions_ended_at > now() - $1::interval AND s.refreshed_at > now() - $1::interval
     UNION
-    SELECT k.id FROM auth_service.api_keys k WHERE k.revoked_at > now() - $1::interval
+    SELECT k.id FROM auth_service.api_keys k
+    WHERE k.revoked_at > now() - $2::interval AND k.last_used_at > now() - $2::interval
     UNION
     SELECT k.id FROM auth_service.users u JOIN auth_service.api_keys k ON k.user_id = u.id
-    WHERE u.sessions_ended_at > now() - $1::interval AND u.disabled_at IS NOT NULL
+    WHERE u.sessions_ended_at > now() - $2::interval AND u.disabled_at IS NOT NULL
+        AND k.revoked_at IS NULL AND k.last_used_at > now() - $2::interval
 """
 
 
-async def find_ended(tx: Transaction, lately: timedelta) -> list[UUID]:
-    return [row["id"] for row in await tx.sql(_ENDED, lately)]
+async def find_ended(tx: Transaction, *, sessions: timedelta, keys: timedelta) -> list[UUID]:
+    """What ended within these times, as long as a token of a session and one of a key may be good."""
+    return [row["id"] for row in await tx.sql(_ENDED, sessions, keys)]

@@ -8,7 +8,9 @@ from uuid import UUID
 from asyncpg import Record
 from sqlalchemy import ARRAY, Integer, Interval, LargeBinary, Uuid, any_, bindparam, delete, func, select
 
-from auth_service.domain.session import Ending, RefreshToken, Session, TokenState
+from auth_service.domain.lately import MOST
+from auth_service.domain.session import Ending, RefreshToken, Session, SignIns, TokenState
+from auth_service.store.api_keys import save_nothing
 from auth_service.tables import refresh_tokens, sessions, users
 from chassis.database import Transaction
 from chassis.paging import List, Page
@@ -38,6 +40,11 @@ _FIND_SESSION_OF = Statement(
     .join(refresh_tokens, refresh_tokens.c.session_id == sessions.c.id)
     .where(refresh_tokens.c.digest == bindparam("digest", type_=LargeBinary))
 )
+_LATEST = f"""
+    SELECT u.id AS user_id, ARRAY(SELECT s.created_at FROM {sessions.fullname} s
+        WHERE s.user_id = u.id ORDER BY s.created_at DESC, s.id DESC LIMIT {MOST}) AS began
+    FROM unnest($1::uuid[]) AS u(id)
+"""  # noqa: S608 -- the table is ours
 _OPEN = List(
     select(sessions)
     .join(users, (users.c.id == sessions.c.user_id) & (users.c.generation == sessions.c.generation))
@@ -81,6 +88,12 @@ async def save_tokens(tx: Transaction, changes: Sequence[Change]) -> None:
     await tx.run(_ADD_TOKENS, [_ADD_TOKENS.row(c.after) for c in changes if c.before is None])
 
 
+async def count_sign_ins(tx: Transaction, user_ids: Sequence[UUID]) -> list[SignIns]:
+    return [SignIns(user_id=row["user_id"], began=tuple(row["began"][::-1])) for row in await tx.sql(_LATEST, user_ids)]
+
+
+# Whoever counts them has locked their user before.
+SIGN_INS: Rows[Any] = Rows(SignIns, save=save_nothing, load=count_sign_ins)
 # A session names its active token, which has to be revoked when the session ends.
 ROWS: tuple[Rows[Any], ...] = (
     Rows(Session, save=save_sessions, load=lock_sessions, names=lambda session: ((RefreshToken, session.current),)),

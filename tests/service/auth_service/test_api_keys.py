@@ -156,6 +156,8 @@ async def test_nobody_revokes_the_key_of_somebody_else(shop, ann):
 
 async def test_an_expired_key_and_one_of_a_disabled_account_are_refused(shop, ann):
     key, other = (await create(shop, ann)).json(), (await create(shop, ann)).json()
+    for used in (key, other):
+        assert (await exchange(shop, used["api_key"])).status_code == 200
     await shop.sql("UPDATE auth_service.api_keys SET expires_at = now() WHERE hint = $1", other["hint"])
     admin = await shop.admin()
     assert await refused(shop, other["api_key"]) == (401, "token_invalid")
@@ -180,6 +182,7 @@ async def test_a_new_password_ends_the_keys_and_nobody_elses(shop, ann):
     bob = await shop.customer("bob@shop.test")
     keys = [(await create(shop, ann)).json() for _ in range(2)]
     others = (await create(shop, bob)).json()
+    assert [(await exchange(shop, key["api_key"])).status_code for key in keys] == [200, 200]
 
     assert (await change_password(shop, ann)).status_code == 204
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from auth_service.domain import lately
 from auth_service.domain.identity import Identity
 from auth_service.domain.user import EmailClaim
 from auth_service.openid import OpenIdIssuer
@@ -63,6 +64,15 @@ async def test_the_first_sign_in_opens_an_account_and_the_next_one_finds_it(shop
     assert await me(shop, second.json()) == user
     assert await shop.sql("SELECT topic FROM auth_service.outbox") == [("user.registered",)]
     assert (await shop.refresh(first.json()["refresh_token"])).status_code == 200
+
+
+async def test_a_hundred_of_one_account_in_an_hour_are_enough(shop, monkeypatch):
+    monkeypatch.setattr(lately, "MOST", 2)
+
+    answers = [await exchange(shop, an_id_token()) for _ in range(3)]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    assert 3590 < int(answers[2].headers["Retry-After"]) <= 3600
 
 
 async def test_an_account_with_the_address_is_never_taken_over(shop):

@@ -15,6 +15,7 @@ from auth_service.domain.api_key import (
     TooManyApiKeys,
     UseApiKey,
 )
+from auth_service.domain.lately import TooOften
 from auth_service.domain.session import Ending, EndSession, SessionOver
 from auth_service.domain.user import AccountDisabled, Asker, ChangePassword, UpdateUser
 from chassis.ids import new_id
@@ -46,7 +47,7 @@ def test_a_key_is_made_for_its_owner():
 
     assert decision.reply == a_key(id=decision.reply.id)
     *made, noted = decision.changes
-    assert made == [decision.reply, KeyRing(user_id=USER, count=1)]
+    assert made == [decision.reply, KeyRing(user_id=USER, count=1, made=(NOW,))]
     assert (noted.what, noted.user_id) == ("api_key_created", USER)
 
 
@@ -57,6 +58,19 @@ def test_twenty_keys_are_enough():
 
     with pytest.raises(TooManyApiKeys):
         accounts.decide(a_creation())
+
+
+def test_a_hundred_keys_a_day_are_enough_whatever_has_become_of_them():
+    accounts = Accounts(a_user(), a_session(), KeyRing(user_id=USER, made=(NOW - DAY, *[NOW] * 99)))
+    accounts.now += timedelta(hours=1)
+    accounts.decide(a_creation())
+
+    with pytest.raises(TooOften) as refused:
+        accounts.decide(a_creation())
+
+    assert refused.value.headers == {"Retry-After": "82800"}
+    accounts.now = NOW + DAY
+    assert accounts.decide(a_creation()).reply.created_at == NOW + DAY
 
 
 @pytest.mark.parametrize(

@@ -249,6 +249,27 @@ async def test_a_user_that_asks_too_often_is_refused_with_whatever_token(keys):
     assert answers[2].headers["ratelimit-policy"] == '"address";q=1000;w=1, "principal";q=2;w=86400'
 
 
+async def test_what_a_user_does_to_their_own_account_counts_as_well_and_an_old_token_does_not(keys):
+    user = new_id()
+    good, old = keys.token(user_id=user), keys.token(user_id=user, now=time.time() - 900)
+    async with a_client(a_door(keys, principal_rate="2/day")) as client:
+        answers = [
+            await client.get("/api/v1/auth/sessions", headers=with_token(token)) for token in (old, good, good, good)
+        ]
+        renewed = await client.get("/api/v1/auth/sessions", headers=with_token(old))
+
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+    assert renewed.status_code == 200
+
+
+async def test_what_is_judged_elsewhere_passes_without_keys_too(keys):
+    keys.is_away = True
+    async with a_client(a_door(keys)) as client:
+        answer = await client.get("/api/v1/auth/sessions", headers=with_token(keys.token()))
+
+    assert answer.status_code == 200
+
+
 async def test_in_the_local_profile_only_who_signs_in_is_counted(keys):
     async with a_client(a_door(keys, profile="local", address_rate="1/day")) as client:
         answers = [

@@ -1,0 +1,26 @@
+"""What an account may do so often in a time and no more, so that what is kept of it has a bound: sign in, make keys."""
+
+from datetime import datetime, timedelta
+from math import ceil
+
+MOST = 100
+
+
+class TooOften(Exception):
+    """An account may do this 100 times in a while, and has. Try again later."""
+
+    def __init__(self, wait: timedelta) -> None:
+        super().__init__()
+        self.headers = {"Retry-After": str(max(1, ceil(wait.total_seconds())))}
+
+
+def another(times: tuple[datetime, ...], now: datetime, within: timedelta) -> tuple[datetime, ...]:
+    """The times of this kind, in order and with one that is now.
+
+    Raises:
+        TooOften: when there are too many within this time.
+    """
+    lately = tuple(time for time in times if now - time < within)
+    if len(lately) >= MOST:
+        raise TooOften(lately[-MOST] + within - now)
+    return *lately, now
