@@ -16,6 +16,12 @@ from gateway.settings import Settings
 from tests.support.lively_shop import LivelyShop, a_lively_shop
 from tests.support.people import PASSWORD, Person, a_key, logged_in
 
+# Of those whose programs are many here, who makes a hundred keys in a day would be refused the next one.
+_A_DAY_AGO = """
+    UPDATE auth_service.api_keys SET created_at = created_at - interval '1 day'
+    WHERE revoked_at IS NOT NULL AND created_at > now() - interval '1 day'
+"""
+
 
 @dataclass(eq=False)
 class GuardedShop:
@@ -39,11 +45,13 @@ class GuardedShop:
 
     @asynccontextmanager
     async def with_key(self, owner: Person, *scopes: str) -> AsyncIterator[Person]:
-        """A program that has an API key of this person's, who may have twenty at a time."""
+        """A program that has an API key of this person's, who may have twenty at a time. It was made a day ago then."""
         body = {"name": "program", "scopes": list(scopes)}
         key = (await owner.post("/auth/api-keys", body)).raise_for_status().json()
         yield Person(self.client, owner.email, key["api_key"])
         (await self.client.delete(f"/auth/api-keys/{key['id']}", headers=owner.authorized)).raise_for_status()
+        async with self.lively.parts["auth_service"].database.transaction() as tx:
+            await tx.sql(_A_DAY_AGO)
 
     async def product(self, staff: Person, stock: int = 1_000) -> str:
         """The sku of a new product that can be ordered."""
