@@ -2,11 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import asyncpg
+from anyio import CancelScope
 from asyncpg.protocol import protocol
 from pydantic_core import from_json, to_json
 
@@ -139,24 +140,25 @@ async def _as_it_is(_connection: asyncpg.Connection) -> None:
 @asynccontextmanager
 async def _begun(connection: asyncpg.Connection, transaction: Any, longest: float) -> AsyncIterator[Transaction]:
     """Commits at the end; rolls back when the body raises, or takes too long."""
-    await transaction.start()
+    await _whole(connection, transaction.start)
     tx = Transaction(connection)
     try:
         async with asyncio.timeout(longest) as limit:
             yield tx
             await tx.flush()
     except BaseException as failure:
-        is_too_long = await _undone(transaction, failure, was_idle=tx.idle >= IDLE) or limit.expired()
+        undoing = _whole(connection, transaction.rollback)
+        is_too_long = await _undone(undoing, failure, was_idle=tx.idle >= IDLE) or limit.expired()
         if is_too_long and isinstance(failure, Exception):
             raise TooLong(_TOO_LONG) from failure
         raise
-    await _commit(connection, transaction)
+    await _whole(connection, transaction.commit)
 
 
-async def _undone(transaction: Any, failure: BaseException, *, was_idle: bool) -> bool:
+async def _undone(undoing: Awaitable[None], failure: BaseException, *, was_idle: bool) -> bool:
     """Rolls back; whether the server had done so by itself, since it took too long. Raises what an outage raises."""
     try:
-        await transaction.rollback()
+        await undoing
     except OUTAGE:
         if not was_idle and not isinstance(failure, TOO_LONG):
             raise
@@ -164,18 +166,19 @@ async def _undone(transaction: Any, failure: BaseException, *, was_idle: bool) -
     return False
 
 
-async def _commit(connection: asyncpg.Connection, transaction: Any) -> None:
-    """Whoever has to leave meanwhile cuts the connection, and cancels nothing.
+async def _whole(connection: asyncpg.Connection, step: Callable[[], Awaitable[None]]) -> None:
+    """Begins, commits or rolls back. Whoever has to leave meanwhile cuts the connection, and cancels nothing.
 
     A commit that waits for a standby and is cancelled is a commit all the same: PostgreSQL gives up the wait, everybody
     sees what no standby has, and a failover would take it back. One whose client is gone goes on waiting, unseen.
+    Of a beginning or an end that is cancelled nobody knows what the connection is in, and the next one would have it.
     """
-    committing = asyncio.ensure_future(transaction.commit())
+    doing = asyncio.ensure_future(step())
     try:
-        await asyncio.shield(committing)
+        await asyncio.shield(doing)
     except asyncio.CancelledError:
         connection.terminate()
-        await asyncio.wait({committing})
+        await asyncio.gather(doing, return_exceptions=True)
         raise
 
 
@@ -212,7 +215,8 @@ class Database:
     async def transaction(self, *, read_only: bool = False, snapshot: bool = False) -> AsyncIterator[Transaction]:
         """Begins, and commits at the end; rolls back when the body raises.
 
-        With ``snapshot`` every statement sees the database as it was at the first one (repeatable read).
+        With ``snapshot`` every statement sees the database as it was at the first one (repeatable read). A client who
+        leaves breaks off none of it: asyncpg cancels a statement over one more connection, which many could ask for.
 
         Raises:
             TooLong: after 11 s, or 5 s between two statements, where the server works. Nothing is committed.
@@ -228,8 +232,9 @@ class Database:
             try:
                 isolation = "repeatable_read" if snapshot else None
                 transaction = connection.transaction(isolation=isolation, readonly=read_only)
-                async with _begun(connection, transaction, self._longest) as tx:
-                    yield tx
+                with CancelScope(shield=True):
+                    async with _begun(connection, transaction, self._longest) as tx:
+                        yield tx
             finally:
                 cut.cancel()
 

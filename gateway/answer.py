@@ -11,6 +11,7 @@ from gateway.headers import Headers
 READ_AT_ONCE = 32 * 1024
 HELD_AT_MOST = 32 * 1024  # bytes that wait for a client; then the service is not read any more until they are gone
 HEAD_LIMIT = 64 * 1024
+FOR_NOBODY = 256 * 1024  # bytes of a body that are read for the connection's sake, when its client has left
 _WITHOUT_BODY = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
 _SAYS_LENGTH = {b"content-length", b"transfer-encoding"}
 
@@ -35,6 +36,8 @@ class Answer:
         self.is_head = method == "HEAD"
         self._ends_with_connection = False
         self._failure: Exception | None = None
+        self._left: Exception | None = None
+        self._for_nobody = FOR_NOBODY
         self._pieces: list[bytes] = []
         self._size = 0
         self._is_held = False
@@ -68,6 +71,17 @@ class Answer:
             self._failure = self._failure or failure
             self._wake()
 
+    def leave(self, failure: Exception) -> None:
+        """Nobody wants it any more. A short one is read to its end, so that its connection is kept; no other is."""
+        self._left = failure
+        if self.status and self.is_endless:
+            self.fail(failure)
+
+    @property
+    def is_endless(self) -> bool:
+        """Whether it is a stream, which would not end by itself."""
+        return any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in self.headers)
+
     def on_message_begin(self) -> None:
         """Called by the parser; a second answer is one that nobody asked for."""
         if self.is_whole:
@@ -93,6 +107,8 @@ class Answer:
         self.is_whole = self.is_head
         self.status = status
         self._size = 0
+        if self._left is not None:
+            self.leave(self._left)
 
     def on_chunk_header(self) -> None:
         """Called by the parser."""
@@ -104,6 +120,10 @@ class Answer:
         if self.is_whole:
             self.keeps_connection = False
             return
+        if self._left is not None:
+            self._for_nobody -= len(body)
+            if self._for_nobody < 0:
+                self.fail(self._left)
         self._pieces.append(body)
         self._size += len(body)
         if self._size > HELD_AT_MOST and not self._is_held:

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 
 from loguru import logger
 
-from gateway.connections import Connections
+from gateway.connections import Connection, Connections, Unreached
 
 AT_MOST = 1000
 PATIENCE = 3  # failures in a row
@@ -43,6 +43,7 @@ class Instance:
         self._failures = 0
         self._rests = 0
         self._tried_until = 0.0
+        self._answered_at = -math.inf
 
     @property
     def is_able(self) -> bool:
@@ -67,11 +68,28 @@ class Instance:
         if trial:
             self._tried_until = 0.0
 
+    async def connected(self, *, new: bool = False) -> Connection:
+        """A connection for one request. One that cannot be made in time, while others are answered, is no failure.
+
+        It is slow to accept then, as it is when many clients come and leave at once.
+
+        Raises:
+            Unreached: when none can be made in time.
+        """
+        since = self._clock()
+        try:
+            return await self.connections.take(new=new)
+        except Unreached:
+            if self._answered_at <= since:
+                self.failed()
+            raise
+
     def answered(self) -> None:
         """Its answer has begun, whatever it says and however long it takes its client to read it."""
         if self._rests:
             logger.info("{} answers again", self.connections.name)
         self._failures = self._rests = 0
+        self._answered_at = self._clock()
 
     def failed(self) -> None:
         """It could not be reached, fell silent or said what is no answer. Three times in a row, and it rests."""

@@ -18,6 +18,7 @@ from gateway.instances import AllOut, Full, Instance, Instances
 
 SAFE = {"GET", "HEAD", "OPTIONS"}
 PROMPT = 0.05  # seconds; only a client that waits for longer is watched, whether it leaves
+REST_WITHIN = 1.0  # seconds, for an answer that has begun when its client leaves
 _FAILURES = (AllOut, Broken, Crowded, Full, Lost, TimeoutError, Unreached, Unsayable)
 
 
@@ -89,9 +90,8 @@ class Proxy:
 
     async def _connected(self, instance: Instance, scope: Scope, *, is_last: bool) -> Connection:
         try:
-            return await instance.connections.take(new=is_last)
+            return await instance.connected(new=is_last)
         except Unreached as failure:
-            instance.failed()
             if is_last:
                 raise
             raise _Again(failure, even_here=scope["method"] in SAFE) from failure
@@ -100,7 +100,7 @@ class Proxy:
         if body.is_read and await _is_prompt(answer):
             await passed.pass_on(answer)
             return
-        async with _watched(answer, connection, body):
+        async with _watched(answer, connection, body, self._answer_within):
             async with asyncio.timeout(self._answer_within):
                 await answer.head()
             await passed.pass_on(answer)
@@ -123,13 +123,19 @@ async def _is_prompt(answer: Answer) -> bool:
 
 
 @asynccontextmanager
-async def _watched(answer: Answer, connection: Connection, body: Body) -> AsyncIterator[None]:
-    """Passes the rest of the request on meanwhile; when its client leaves, the answer ends."""
+async def _watched(answer: Answer, connection: Connection, body: Body, patience: float) -> AsyncIterator[None]:
+    """Passes the rest of the request on meanwhile; when its client leaves, a short answer is waited for all the same.
+
+    The service works on it anyhow, and a new connection for each who leaves would cost more than most answers.
+    """
 
     async def watch() -> None:
         try:
             await body.pass_on(connection)
         except Exception as failure:  # noqa: BLE001 -- whoever waits for the answer is told
+            if body.is_read:
+                answer.leave(failure)
+                await asyncio.sleep(REST_WITHIN if answer.status else patience)
             answer.fail(failure)
 
     watching = asyncio.ensure_future(watch())
@@ -175,7 +181,7 @@ class _Passed:
         if answer.is_whole:
             await self._begin(answer)
             await self._send({"type": "http.response.body", "body": answer.taken()})
-        elif _is_endless(answer):
+        elif answer.is_endless:
             with _looking_on(self._scope):
                 await self._begin(answer)
                 # It would never end by itself. Its reader comes again, and says what it has seen last.
@@ -199,10 +205,6 @@ class _Passed:
 
     async def _end(self) -> None:
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-def _is_endless(answer: Answer) -> bool:
-    return any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in answer.headers)
 
 
 def _place(scope: Scope) -> AbstractContextManager[object, bool | None]:

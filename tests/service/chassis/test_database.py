@@ -1,9 +1,11 @@
 """Connections and transactions: what begins and commits, and what an outage looks like."""
 
 import asyncio
+import gc
 
 import asyncpg
 import pytest
+from anyio import CancelScope
 from sqlalchemy import select
 
 from chassis import database as chassis_database
@@ -255,3 +257,57 @@ async def test_a_commit_that_waits_for_a_standby_is_seen_by_nobody_when_its_proc
 
 async def _has(rows, expected):
     return await balances(rows) == expected
+
+
+async def test_a_client_who_leaves_breaks_off_no_statement_and_costs_no_connection(database):
+    # given: as Starlette leaves a request whose client is gone
+    holder, leaving, seen = await database.connect(), CancelScope(), []
+    await holder.execute("SELECT pg_advisory_lock(7)")
+
+    async def waits():
+        return await holder.fetchval("SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+
+    async def read():
+        with leaving:
+            async with database.transaction(read_only=True) as tx:
+                await tx.sql("SELECT pg_advisory_xact_lock(7)")
+                seen.extend(await tx.sql("SELECT pg_backend_pid()"))
+            await asyncio.Event().wait()
+
+    reading = asyncio.ensure_future(read())
+    await eventually(waits)
+
+    # when
+    leaving.cancel()
+    await holder.execute("SELECT pg_advisory_unlock(7)")
+    await reading
+    await holder.close()
+
+    # then
+    async with database.transaction() as tx:
+        assert await tx.sql("SELECT pg_backend_pid()") == seen
+
+
+async def test_wherever_a_transaction_is_cancelled_it_leaves_nothing_open_and_no_error(database):
+    # given
+    told, loop = [], asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _loop, about: told.append(about["message"]))
+
+    async def write():
+        async with database.transaction() as tx:
+            await tx.run(ADD, [(new_id(), 1, 1)])
+
+    # when
+    for turns in range(20):
+        await write()  # over a connection that is there: while one is made, the noise is asyncpg's own
+        writing = asyncio.ensure_future(write())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        writing.cancel()
+        await asyncio.wait({writing})
+    gc.collect()
+
+    # then
+    assert told == []
+    async with database.transaction() as tx:
+        assert await tx.sql("SELECT pg_current_xact_id_if_assigned()") == [(None,)]

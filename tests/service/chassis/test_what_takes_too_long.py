@@ -122,17 +122,20 @@ async def test_a_commit_that_takes_too_long_is_an_outage_since_nobody_knows_its_
 
 
 class Nothing:
-    """A transaction in which nothing is waited for."""
+    """A transaction in which nothing is waited for, and its connection."""
 
     async def start(self):
         pass
 
     rollback = start
 
+    def terminate(self):
+        pass
+
 
 async def test_who_is_told_to_leave_leaves_though_it_took_too_long_meanwhile():
     async def stay():
-        async with chassis_database._begun(None, Nothing(), 0.0):
+        async with chassis_database._begun(Nothing(), Nothing(), 0.0):
             try:
                 await asyncio.sleep(60)
             finally:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.answer import HELD_AT_MOST, Answer, Broken, Lost
+from gateway.answer import FOR_NOBODY, HELD_AT_MOST, Answer, Broken, Lost
 
 OK = b"HTTP/1.1 200 OK\r\n"
 
@@ -154,3 +154,37 @@ async def test_an_answer_that_falls_silent_is_not_waited_for(answer):
 
     with pytest.raises(TimeoutError):
         await anext(answer.pieces(0.01))
+
+
+STREAM = b"Content-Type: text/event-stream; charset=utf-8\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+async def test_a_short_answer_is_read_for_its_connections_sake_when_nobody_wants_it(answer):
+    answer.leave(ZeroDivisionError())
+    answer.feed(OK + b"Content-Length: 2\r\n\r\nok")
+
+    assert [await read(answer), answer.is_whole, answer.keeps_connection] == [b"ok", True, True]
+
+
+@pytest.mark.parametrize("leaves_first", [True, False])
+async def test_a_stream_that_nobody_wants_is_over(answer, leaves_first):
+    if leaves_first:
+        answer.leave(ZeroDivisionError())
+    answer.feed(OK + STREAM)
+    if not leaves_first:
+        answer.leave(ZeroDivisionError())
+
+    with pytest.raises(ZeroDivisionError):
+        await read(answer)
+    assert not answer.keeps_connection
+
+
+async def test_a_long_answer_that_nobody_wants_is_over(answer):
+    body = bytes(FOR_NOBODY + 1)
+    answer.feed(OK + b"Content-Length: %d\r\n\r\n" % (len(body) + 1))
+    answer.leave(ZeroDivisionError())
+    answer.feed(body)
+
+    with pytest.raises(ZeroDivisionError):
+        await read(answer)
+    assert not answer.keeps_connection

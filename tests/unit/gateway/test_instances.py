@@ -1,11 +1,13 @@
 """Which instance is asked, which one rests, and when it is asked again."""
 
+import asyncio
 from contextlib import ExitStack
 
 import pytest
 
 from gateway import instances
-from gateway.instances import AllOut, Full, Instances
+from gateway.connections import Unreached
+from gateway.instances import AllOut, Full, Instance, Instances
 
 
 class Clock:
@@ -153,3 +155,33 @@ def test_there_is_an_end_of_requests_to_one_service(clock, monkeypatch):
     several = these(clock, 1)
     with several.choose().asked(), pytest.raises(Full):
         several.choose()
+
+
+class Unreachable:
+    """Connections that are tried until everybody gives up."""
+
+    name = "order-0"
+
+    def __init__(self):
+        self.given_up = asyncio.Event()
+
+    async def take(self, *, new):
+        await self.given_up.wait()
+        raise Unreached
+
+
+@pytest.mark.parametrize("answers_others", [True, False])
+async def test_who_is_slow_to_accept_and_answers_others_does_not_rest(clock, answers_others):
+    one = Instance(None, clock)
+    one.connections = Unreachable()
+
+    trying = asyncio.gather(*(one.connected() for _ in range(3)), return_exceptions=True)
+    await asyncio.sleep(0)
+    clock.now += 1
+    if answers_others:
+        one.answered()
+    one.connections.given_up.set()
+    failures = await trying
+
+    assert [type(failure) for failure in failures] == [Unreached] * 3
+    assert one.is_able == answers_others

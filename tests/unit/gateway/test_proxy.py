@@ -130,7 +130,8 @@ async def test_a_body_without_an_announced_length_is_limited_as_well():
     assert [answer.status_code, answer.json()["code"]] == [413, "body_too_large"]
 
 
-async def test_a_client_that_leaves_ends_the_request_at_the_service():
+async def test_a_client_that_leaves_ends_an_answer_that_is_not_over_soon(monkeypatch):
+    monkeypatch.setattr(gateway_proxy, "REST_WITHIN", 0.0)
     ended = asyncio.Event()
 
     async def answer(reader, writer):
@@ -143,6 +144,54 @@ async def test_a_client_that_leaves_ends_the_request_at_the_service():
         async with client.stream("GET", "/api/v1/orders") as response:
             await anext(response.aiter_raw())
         await asyncio.wait_for(ended.wait(), 5)
+
+
+async def test_a_client_that_leaves_before_a_short_answer_costs_no_connection(monkeypatch):
+    # given
+    monkeypatch.setattr(gateway_proxy, "PROMPT", 0)  # so that its leaving is seen at once
+    asked, left, may_answer, connections = asyncio.Event(), asyncio.Event(), asyncio.Event(), []
+
+    async def converse(reader, writer):
+        connections.append(writer)
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while await reader.readuntil(b"\r\n\r\n"):
+                asked.set()
+                await may_answer.wait()
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    async def leave():
+        await asked.wait()
+        left.set()
+        return {"type": "http.disconnect"}
+
+    # when
+    async with talking(converse) as url:
+        proxy = Proxy(url)
+        first = asyncio.create_task(proxy(SCOPE, leave, unheard))
+        await left.wait()
+        for _ in range(9):  # so that whoever gives up at once has done so
+            await asyncio.sleep(0)
+        may_answer.set()
+        await first
+        await proxy(SCOPE, asyncio.Event().wait, unheard)
+        await proxy.aclose()
+
+    # then
+    assert len(connections) == 1
+
+
+SCOPE = {
+    "type": "http",
+    "method": "GET",
+    "path": "/api/v1/orders",
+    "query_string": b"",
+    "scheme": "http",
+    "headers": [],
+}
+
+
+async def unheard(message):
+    """Whom it is for has left."""
 
 
 async def test_a_client_that_leaves_before_its_request_is_whole_is_forgotten():
