@@ -7,6 +7,8 @@ from uuid import UUID
 
 from chassis.database import Transaction
 
+NOTHING = "SELECT now(), ARRAY[]::uuid[], ARRAY[]::text[]"
+
 
 class Claimed(NamedTuple):
     """The database's clock, the parcels that are new, and the subjects for which an earlier event is deferred."""
@@ -41,8 +43,13 @@ class Inbox:
         """  # noqa: S608 -- as above
 
     async def claim(self, tx: Transaction, messages: Sequence[UUID], subjects: Sequence[str]) -> Claimed:
-        """Takes the parcels for this transaction; one that another transaction holds is waited for."""
-        [(now, fresh, held_up)] = await tx.sql(self._claim, messages, subjects)
+        """Takes the parcels for this transaction; one that another transaction holds is waited for.
+
+        Commands alone take nothing: of the inbox, the partitions and what is deferred they need the clock only.
+        """
+        [(now, fresh, held_up)] = await (
+            tx.sql(self._claim, messages, subjects) if messages or subjects else tx.sql(NOTHING)
+        )
         return Claimed(now, frozenset(fresh), frozenset(held_up))
 
     async def unheard(self, tx: Transaction, messages: Sequence[UUID]) -> set[UUID]:

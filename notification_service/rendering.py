@@ -1,9 +1,11 @@
 """Mails from templates: ``templates/<template>.{subject,txt,html}`` filled with what the event said."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 from uuid import UUID
 
+import jinja2
 from jinja2 import PackageLoader, StrictUndefined, select_autoescape
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -83,7 +85,12 @@ def render(notification: Notification, *, address: str, name: str | None, shop: 
 
 
 def _fill(template: Template, form: str, values: dict[str, Any]) -> str:
-    return _TEMPLATES.get_template(f"{template}.{form}").render(values)
+    return _template(f"{template}.{form}").render(values)
+
+
+@cache
+def _template(name: str) -> jinja2.Template:
+    return _TEMPLATES.get_template(name)  # of which Jinja asks each time whether it is still what was loaded
 
 
 def message_id(notification: Notification, domain: str) -> str:

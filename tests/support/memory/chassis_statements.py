@@ -7,7 +7,7 @@ from uuid import UUID
 
 from chassis.deferred import LEASE, STARTS, DeferredEvents
 from chassis.idempotency import Claims
-from chassis.inbox import Inbox
+from chassis.inbox import NOTHING, Inbox
 from chassis.relay import PARCELS, Relay
 from tests.support.memory.database import Answers, Transaction
 from tests.support.memory.tables import Record, Row, record
@@ -19,6 +19,7 @@ def chassis_answers(service: str) -> Answers:
 
     return {
         inbox._claim: claim_parcels,
+        NOTHING: claim_nothing,
         inbox._unheard: unheard,
         deferred._add: add_deferred,
         deferred._take: take_deferred,
@@ -47,6 +48,10 @@ async def claim_parcels(tx: Transaction, messages: Sequence[UUID], subjects: Seq
     held_up = {row["subject"] for row in tx.all("deferred") if row["state"] == "deferred"}
     fresh = [id_ for id_ in sorted(set(messages)) if await tx.insert("inbox", {"message_id": id_}) is None]
     return [record("now", "fresh", "held_up")((tx.now, fresh, sorted(held_up & set(subjects))))]
+
+
+async def claim_nothing(tx: Transaction) -> list[Record]:
+    return await claim_parcels(tx, [], [])
 
 
 async def unheard(tx: Transaction, messages: Sequence[UUID]) -> list[Record]:
