@@ -93,11 +93,11 @@ class Cluster:
 
 
 def _nodes(state: State) -> list[RabbitMQ]:
-    names, epmd, password = broker_names(state.broker_nodes), state.port("epmd"), state.secret("rabbitmq")
+    names, epmd = broker_names(state.broker_nodes), state.port("epmd")
     return [
         RabbitMQ(
             state.root / "rabbitmq", state.log(name), state.port(name), state.port(f"{name}.distribution"), epmd,
-            password, number, len(names),
+            state.secret("rabbitmq"), state.erlang_cookie, number, len(names),
         )
         for number, name in enumerate(names, 1)
     ]  # fmt: skip

@@ -1,13 +1,15 @@
 """A private RabbitMQ node from the installed binaries: its own name, ports, data, log, cookie and epmd.
 
 Users, queues and policies come from a definitions file that the node loads while it boots. The nodes of a cluster share
-a folder, and in it the cookie, the definitions and the port mapper.
+a folder, and in it the cookie, the definitions and the port mapper. The cookie is a secret of the shop: whoever has it
+runs code in the node, and one that Erlang makes can be guessed.
 """
 
 import asyncio
 import base64
 import hashlib
 import json
+import os
 import secrets
 from asyncio.subprocess import PIPE
 from collections.abc import Awaitable, Callable, Mapping
@@ -23,6 +25,7 @@ from ordermill.process import Spec, nothing
 from ordermill.state import broker_names
 
 ADMINISTRATOR = "ordermill"
+COOKIE = ".erlang.cookie"
 IDLE_QUIETLY = "+sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1}"
 KEEPS_VARIABLES = ("PATH", "LANG", "TMPDIR")
 # A node that waits for its cluster must never give up and begin one of its own: 3.10 does after that many looks.
@@ -61,6 +64,7 @@ class RabbitMQ:
     distribution_port: int
     epmd_port: int
     password: str
+    cookie: str
     number: int = 1
     of: int = 1
 
@@ -91,6 +95,7 @@ class RabbitMQ:
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name in ("data", "log", "etc"):
             (self.root / name).mkdir(exist_ok=True)
+        keep_cookie(self.root, self.cookie)
         self._configure(definitions or administrator_only(self.password))
         variables = self._variables(installed, environment)
         epmd = self._port_mapper(installed, variables)
@@ -188,6 +193,15 @@ async def control(installed: Installation, environment: Mapping[str, str], *word
     if child.returncode:
         raise RuntimeError(against.decode()[-200:].strip())
     return said.decode()
+
+
+def keep_cookie(home: Path, cookie: str) -> None:
+    """Put it where Erlang looks for it, in the place of any other. At no time can anybody but its owner read it."""
+    draft = home / f"{COOKIE}.new"
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400), "w") as file:
+        file.write(cookie)
+    draft.replace(home / COOKIE)
 
 
 def node_of(number: int) -> str:

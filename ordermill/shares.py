@@ -38,6 +38,7 @@ def shares(state: State, servers: Servers) -> dict[str, dict[str, str]]:
         "postgres": {"POSTGRES_PASSWORD": state.secret("postgres")},
         "rabbitmq": {
             "definitions.json": json.dumps(definitions(state), indent=1),
+            "erlang.cookie": state.erlang_cookie,
             "rabbitmq.conf": configuration(servers.rabbitmq_reads / "definitions.json"),
         },
     }

@@ -83,11 +83,11 @@ class State:
         """The file that holds what a process writes."""
         return self.root / "log" / f"{name}.log"
 
-    def secret(self, name: str) -> str:
-        """A random text of this checkout, made once and kept for its owner's eyes only."""
+    def secret(self, name: str, size: int = 24) -> str:
+        """A text of so many random bytes, of this checkout, made once and kept for its owner's eyes only."""
         kept = _read(self.root / "secrets.json")
         if name not in kept:
-            kept[name] = secrets.token_urlsafe(24)
+            kept[name] = secrets.token_urlsafe(size)
             _write(self.root / "secrets.json", kept, mode=0o600)
         return str(kept[name])
 
@@ -139,6 +139,11 @@ class State:
         who = f"ordermill:{self.secret('rabbitmq')}"
         ours = ",".join(f"amqp://{who}@{HOST}:{self.port(name)}/" for name in broker_names(self.broker_nodes))
         return variables().get("ORDERMILL_BROKER_URL") or ours
+
+    @property
+    def erlang_cookie(self) -> str:
+        """What whoever has it runs any code in the broker with: never less than 256 bits."""
+        return self.secret("rabbitmq.cookie", 32)
 
     @property
     def broker_nodes(self) -> int:

@@ -14,6 +14,7 @@ chmod 700 "$told" # a person may have made it, for what they add
 ORDERMILL_HOME=$folder/home ${ORDERMILL:-.venv/bin/ordermill} secrets --into "$told" \
     --postgres "postgres-rw.$namespace.svc:5432" --rabbitmq "rabbitmq.$namespace.svc:5672"
 cp "$folder/home/secrets.json" "$told/steps/secrets.json"
+rm -f "$told/rabbitmq/erlang.cookie" # RabbitMQ's operator makes its own, of 192 bits of the system's random numbers
 
 # The operators want their servers' passwords under names of their own.
 mkdir -p "$told/rabbitmq_administrator"

@@ -199,7 +199,8 @@ async def node(tmp_path):
     """A broker of this test's own, that it may kill."""
     state, supervisor = State.open(tmp_path), Supervisor(print)
     ports = [state.port(name) for name in ("rabbitmq", "rabbitmq.distribution", "epmd")]
-    node = RabbitMQ(state.root / "rabbitmq", state.log("rabbitmq"), *ports, state.secret("rabbitmq"))
+    told = (state.secret("rabbitmq"), state.erlang_cookie)
+    node = RabbitMQ(state.root / "rabbitmq", state.log("rabbitmq"), *ports, *told)
     epmd, server = node.prepare(ensure_installation(print), os.environ)
     await supervisor.start_ready(epmd)
     node_running = await supervisor.start_ready(server)

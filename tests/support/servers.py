@@ -93,7 +93,8 @@ def _rabbitmq(state: State) -> tuple[str, list[Spec]]:
     from ordermill.setup import definitions  # noqa: PLC0415  it imports every service
 
     ports = [state.port(name) for name in ("rabbitmq", "rabbitmq.distribution", "epmd")]
-    node = RabbitMQ(state.root / "rabbitmq", state.log("rabbitmq"), *ports, state.secret("rabbitmq"))
+    told = (state.secret("rabbitmq"), state.erlang_cookie)
+    node = RabbitMQ(state.root / "rabbitmq", state.log("rabbitmq"), *ports, *told)
     return node.url, list(node.prepare(ensure_installation(print), os.environ, definitions(state)))
 
 

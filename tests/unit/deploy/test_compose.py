@@ -2,6 +2,8 @@
 
 import os
 import re
+import stat
+import subprocess
 from urllib.parse import urlsplit
 
 import pytest
@@ -147,6 +149,35 @@ def test_postgresql_is_told_what_our_own_is_told():
     told = dict(word.split("=") for word in words if "=" in word)
 
     assert told == {name: value.strip("'") for name, value in OF_POSTGRES.items() if name not in OF_OUR_OWN_MACHINE}
+
+
+@pytest.mark.parametrize("before", [None, "made by Erlang"])
+def test_rabbitmq_starts_with_the_cookie_of_the_first_step(secrets, tmp_path, before):
+    home, programs = tmp_path / "home", tmp_path / "programs"
+    for folder in (home, programs):
+        folder.mkdir()
+    if before:
+        (home / ".erlang.cookie").write_text(before)
+    (programs / "docker-entrypoint.sh").write_text('#!/bin/sh\necho "$@" $(cat "$HOME/.erlang.cookie")')
+    (programs / "docker-entrypoint.sh").chmod(0o700)
+    shell, option, script = services()["rabbitmq"]["entrypoint"]
+    script = script.replace("/run/secrets", str(secrets / "rabbitmq")).replace("/var/lib/rabbitmq", str(home))
+
+    told = {"HOME": str(home), "PATH": f"{programs}:{os.environ['PATH']}"}
+    done = subprocess.run([shell, option, script], env=told, capture_output=True, text=True, check=True)
+
+    assert done.stdout.split() == ["rabbitmq-server", State(tmp_path / "state").erlang_cookie]
+    [cookie] = home.iterdir()
+    assert stat.S_IMODE(cookie.stat().st_mode) == 0o400
+
+
+def test_rabbitmq_does_not_start_without_a_cookie(tmp_path):
+    shell, option, script = services()["rabbitmq"]["entrypoint"]
+
+    script = script.replace("/run/secrets", str(tmp_path)).replace("/var/lib/rabbitmq", str(tmp_path))
+
+    done = subprocess.run([shell, option, script.replace("exec", "echo")], capture_output=True, text=True, check=False)
+    assert (done.returncode != 0, done.stdout) == (True, "")
 
 
 def test_what_may_be_set_is_in_the_example_with_its_default():

@@ -45,6 +45,12 @@ def test_the_operators_are_told_the_same_passwords(secrets):
     }
 
 
+def test_rabbitmq_has_the_cookie_of_its_operator_and_none_of_ours(secrets):
+    made = contents(of_kind(secrets, "Secret")["rabbitmq"])
+
+    assert set(made) == {"definitions.json", "rabbitmq.conf"}
+
+
 def test_in_production_money_and_mails_go_outside_or_nothing_starts(inside, secrets):
     inside("production", "payment-service-worker")
     assert load("payment_service").settings().provider_url == "https://psp.example"

@@ -1,5 +1,9 @@
 """The private broker as one node or several: how many, what each is told, and what another number changes."""
 
+import base64
+import json
+import os
+import stat
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,6 +16,7 @@ from ordermill.cluster import Cluster, settle
 from ordermill.erlang import Installation
 from ordermill.errors import Exit, Failure
 from ordermill.options import broker_nodes
+from ordermill.rabbitmq import COOKIE, keep_cookie
 from ordermill.setup import secret_settings
 from ordermill.state import State
 
@@ -64,6 +69,64 @@ def test_three_nodes_have_names_ports_and_logs_of_their_own_and_one_cookie_and_p
     assert len({spec.log for spec in specs}) == 3
     for shared in ("HOME", "ERL_EPMD_PORT", "RABBITMQ_MNESIA_BASE"):
         assert len({spec.env[shared] for spec in (epmd, *specs)}) == 1
+
+
+def cookie_of(state):
+    return (state.root / "rabbitmq" / COOKIE).read_text()
+
+
+def test_the_cookie_is_a_secret_of_the_shops_that_no_process_is_told_in_words(of_three):
+    epmd, specs = prepared(of_three)
+
+    cookie = json.loads((of_three.root / "secrets.json").read_text())["rabbitmq.cookie"]
+    assert cookie_of(of_three) == cookie
+    assert len(base64.urlsafe_b64decode(f"{cookie}=")) == 32
+    assert {(Path(spec.env["HOME"]) / COOKIE).read_text() for spec in specs} == {cookie}
+    assert not any(cookie in word for spec in (epmd, *specs) for word in (*spec.argv, *spec.env.values()))
+
+
+def test_another_shop_has_another_cookie_and_the_next_start_the_same(state, tmp_path):
+    prepared(state)
+    first = cookie_of(state)
+    other = State.open(tmp_path / "other")
+
+    prepared(State.open(state.root))
+    prepared(other)
+
+    assert cookie_of(state) == first != cookie_of(other)
+
+
+def test_a_cookie_that_erlang_made_is_replaced_before_the_node_starts(state):
+    (state.root / "rabbitmq").mkdir()
+    old = state.root / "rabbitmq" / COOKIE
+    old.write_text("UEOFFDTNRKIQRBDLCVSK")
+    old.chmod(0o400)
+
+    prepared(state)
+
+    assert cookie_of(state) == state.erlang_cookie
+    assert [file.name for file in old.parent.glob(f"{COOKIE}*")] == [COOKIE]
+
+
+@pytest.mark.parametrize("left", [False, True], ids=["", "beside what a start that was cut off has left"])
+def test_nobody_but_its_owner_may_read_a_cookie_at_any_time(tmp_path, monkeypatch, left):
+    seen, replace = [], Path.replace
+    if left:
+        (tmp_path / f"{COOKIE}.new").touch(0o666)
+
+    def replaced(draft, target):
+        seen.append((stat.S_IMODE(draft.stat().st_mode), draft.read_text(), target.exists()))
+        replace(draft, target)
+
+    monkeypatch.setattr(Path, "replace", replaced)
+    before = os.umask(0)
+    try:
+        keep_cookie(tmp_path, "a cookie")
+    finally:
+        os.umask(before)
+
+    assert seen == [(0o400, "a cookie", False)]
+    assert stat.S_IMODE((tmp_path / COOKIE).stat().st_mode) == 0o400
 
 
 def test_a_minority_pauses_leaders_spread_and_the_others_join_the_first(of_three):

@@ -135,7 +135,7 @@ def test_a_password_is_hashed_as_rabbitmq_does_it():
 
 def test_the_node_gets_ports_data_log_and_users_of_its_own(plugins, tmp_path):
     installed = Installation(tmp_path / "sbin" / "rabbitmq-server", tmp_path / "epmd", tmp_path)
-    node = RabbitMQ(tmp_path / "node", tmp_path / "log", 10_001, 10_002, 10_003, "secret")
+    node = RabbitMQ(tmp_path / "node", tmp_path / "log", 10_001, 10_002, 10_003, "secret", "cookie")
 
     epmd, server = node.prepare(installed, {"PATH": "/bin", "RABBITMQ_NODENAME": "system"})
 

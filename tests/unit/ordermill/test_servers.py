@@ -13,7 +13,7 @@ from ordermill.erlang import ensure_installation
 from ordermill.errors import Exit, Failure
 from ordermill.ports import HOST
 from ordermill.postgres import Postgres
-from ordermill.rabbitmq import RabbitMQ
+from ordermill.rabbitmq import RabbitMQ, control, keep_cookie
 from ordermill.state import State
 from ordermill.supervisor import Supervisor
 from tests.support.eventually import eventually
@@ -35,6 +35,12 @@ async def supervisor():
 
 def a_postgres(state):
     return Postgres(state.root / "postgres", state.log("postgres"), state.port("postgres"), state.secret("postgres"))
+
+
+def a_rabbitmq(state):
+    ports = [state.port(name) for name in ("rabbitmq", "rabbitmq.distribution", "epmd")]
+    told = (state.secret("rabbitmq"), state.erlang_cookie)
+    return RabbitMQ(state.root / "rabbitmq", state.log("rabbitmq"), *ports, *told)
 
 
 async def test_postgres_keeps_what_was_committed_when_it_is_killed_and_when_the_port_changes(state, supervisor):
@@ -88,8 +94,7 @@ async def test_postgres_logs_no_row_and_no_statement(state, supervisor):
 
 
 async def test_rabbitmq_keeps_its_messages_when_it_is_killed(state, supervisor):
-    ports = [state.port(name) for name in ("rabbitmq", "rabbitmq.distribution", "epmd")]
-    node = RabbitMQ(state.root / "rabbitmq", state.log("rabbitmq"), *ports, state.secret("rabbitmq"))
+    node = a_rabbitmq(state)
     epmd, server = node.prepare(ensure_installation(print), os.environ)
     await supervisor.start_ready(epmd)
     running = await supervisor.start_ready(server)
@@ -101,6 +106,25 @@ async def test_rabbitmq_keeps_its_messages_when_it_is_killed(state, supervisor):
 
     assert await _read(node.url) == b"kept"
     assert {spec.name for spec in (epmd, server)} == set(supervisor.processes)
+
+
+async def test_rabbitmq_takes_commands_with_the_shops_cookie_and_not_with_the_one_that_it_had(
+    state, supervisor, tmp_path
+):
+    node = a_rabbitmq(state)
+    keep_cookie(state.root, "one")  # HOME of whoever knows another one
+    node.root.mkdir()
+    keep_cookie(node.root, "one")
+    installed = ensure_installation(print)
+    epmd, server = node.prepare(installed, os.environ)
+    await supervisor.start_ready(epmd)
+    await supervisor.start_ready(server)
+
+    said = await control(installed, server.env, "eval", "erlang:get_cookie().")
+
+    assert said.strip().strip("'") == state.erlang_cookie
+    with pytest.raises(RuntimeError, match="Erlang cookie hash"):
+        await control(installed, {**server.env, "HOME": str(state.root)}, "eval", "ok.")
 
 
 def test_without_binaries_the_package_to_install_is_named(monkeypatch):

@@ -48,6 +48,14 @@ def test_nobody_but_the_steps_and_the_server_knows_the_owner(tmp_path):
     assert knowing == {"steps", "postgres"}
 
 
+def test_nobody_but_rabbitmq_knows_its_cookie(tmp_path):
+    state = State.open(tmp_path)
+    told = shares(state, SERVERS)
+
+    assert told["rabbitmq"]["erlang.cookie"] == state.erlang_cookie
+    assert {folder for folder, files in told.items() if state.erlang_cookie in "".join(files.values())} == {"rabbitmq"}
+
+
 def test_rabbitmq_reads_hashes_and_boots_with_them(tmp_path):
     told = shares(State.open(tmp_path), SERVERS)
     users = {user["name"]: user for user in json.loads(told["rabbitmq"]["definitions.json"])["users"]}
