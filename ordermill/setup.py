@@ -43,6 +43,7 @@ def secret_settings(state: "State", database_url: str, broker_url: str) -> dict[
     told = {
         "ORDERMILL_SERVICE_TOKEN": state.secret("service_token"),
         "ORDERMILL_WEBHOOK_SECRET": state.secret("webhook_secret"),
+        "ORDERMILL_PROVIDER_KEY": state.secret("provider_key"),
     }
     for role in (*SERVICES, PROVIDER, AUDITOR):
         told[f"ORDERMILL_{role.upper()}_DATABASE_URL"] = _as_user(database_url, role, state.secret(f"{role}.database"))

@@ -15,7 +15,7 @@ from ordermill.setup import definitions, secret_settings
 from ordermill.state import State, own_folder
 
 STEPS = "steps"
-OF_PAYMENT = ("ORDERMILL_WEBHOOK_SECRET", "ORDERMILL_PROVIDER_DATABASE_URL")
+OF_PAYMENT = ("ORDERMILL_WEBHOOK_SECRET", "ORDERMILL_PROVIDER_KEY", "ORDERMILL_PROVIDER_DATABASE_URL")
 
 
 class Servers(NamedTuple):

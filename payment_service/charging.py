@@ -31,18 +31,23 @@ from payment_service.store.calls import claim_calls, give_back_calls
 
 CLAIMED_AT_ONCE = 200
 NOTHING_SAID = Answer(outcome=Outcome.UNKNOWN, code="not_found")
+OTHER_MONEY = Answer(outcome=Outcome.UNKNOWN, code="other_money")
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 LANDING, GIVING_BACK = 1.5, 0.5
 
 
 @dataclass(slots=True, eq=False)
 class Own:
-    """What only payment_service has: the provider, and the calls to it that are out; none begins once all landed."""
+    """What only payment_service has: the provider, and the calls to it that are out; none begins once all landed.
+
+    ``strange`` are the keys under which the provider holds other money than we asked for, as far as this process saw.
+    """
 
     provider: InProcess | OverHttp
     handover: Handover
     flights: set[asyncio.Task[None]] = field(default_factory=set)
     out: set[str] = field(default_factory=set)
+    strange: set[str] = field(default_factory=set)
     landed: bool = False
 
 
@@ -121,7 +126,8 @@ async def _fly(parts: Parts, calls: Sequence[DueCall]) -> None:
     records: list[asyncio.Task[None]] = []
     try:
         async for said in _asked(own.provider, calls):
-            answered = [_answered(waiting.pop(key), answer or NOTHING_SAID, began) for key, answer in said]
+            heard = [(waiting.pop(key), answer or NOTHING_SAID) for key, answer in said]
+            answered = [_answered(call, _believed(own, call, answer), began) for call, answer in heard]
             records.append(asyncio.create_task(_record(parts, answered)))
         await asyncio.gather(*records)
     except Exception as failure:  # noqa: BLE001 -- the leases run out, and whoever takes the calls looks them up
@@ -170,6 +176,20 @@ def _answered(call: DueCall, answer: Answer, began: float) -> tuple[ProviderAnsw
     name = "charge" if call.is_charge else "refund"
     trace = tracing.called("payment_service", name, call.traceparent or new_traceparent(), began)
     return command, Context(call.correlation_id, trace)
+
+
+def _believed(own: Own, call: DueCall, answer: Answer) -> Answer:
+    """The answer; where it is about other money it is none of ours, and the call stays in doubt."""
+    if answer.outcome is Outcome.UNKNOWN:
+        return answer
+    if call.is_answered_by(answer):
+        own.strange.discard(call.key)
+        return answer
+    if call.key not in own.strange:
+        own.strange.add(call.key)
+        asked = f"{call.amount} {call.currency}"
+        logger.error("under {} we asked for {}, and the provider holds {}", call.key, asked, answer.held)
+    return OTHER_MONEY
 
 
 async def _record(parts: Parts, answered: Sequence[tuple[ProviderAnswered, Context]]) -> None:

@@ -102,5 +102,5 @@ def apply_notice(state: State, command: ApplyNotice, cause: Cause) -> Decision:
     settled = notice.settle(told, payment, cause.now)
     if payment is None:
         return Decision(changes=(settled,), reply=settled)
-    after, events = answer.learn(payment, told.call_key, told.answer, _step(cause))
+    after, events = notice.heard(settled, payment, _step(cause))
     return _decision(payment, after, events, cause, settled)._replace(reply=settled)

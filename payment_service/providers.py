@@ -13,14 +13,17 @@ from urllib.parse import quote
 
 import httpx2
 from loguru import logger
+from pydantic import TypeAdapter
 
 from chassis.database import Database
-from payment_service.domain.payment import Answer, Outcome
+from payment_service import bearer
+from payment_service.domain.payment import Answer, Held, Outcome
 from payment_service.settings import Settings
 from payment_service.simulator import Simulator, Work
 from payment_service.simulator_books import Books, Charge, Reply, Return
 
 IDLE = 8
+_REPLY = TypeAdapter(Reply)  # more fields are no mistake
 
 
 class Said(NamedTuple):
@@ -55,10 +58,16 @@ def outcome_of(status: str) -> Outcome:
     return _OUTCOMES.get(status, Outcome.UNKNOWN)
 
 
+def held(amount: int | None, currency: str | None) -> Held | None:
+    """The money that the provider speaks of; one that says only half of it, as older ones do, speaks of none."""
+    return None if amount is None or currency is None else Held(amount, currency)
+
+
 def _answer(reply: Reply | None) -> Answer | None:
     if reply is None:
         return None
-    return Answer(outcome=outcome_of(reply.status), reference=reply.reference, code=reply.code)
+    money = held(reply.amount, reply.currency)
+    return Answer(outcome=outcome_of(reply.status), reference=reply.reference, code=reply.code, held=money)
 
 
 async def _as_known(works: Iterable[Work], limit: timedelta) -> AsyncIterator[Sequence[Said]]:
@@ -140,9 +149,11 @@ async def _reply(key: str, call: Awaitable[httpx2.Response]) -> dict[str, Reply]
     response = await call
     match response.status_code:
         case 200:
-            return {key: Reply(**response.json())}
+            return {key: _REPLY.validate_json(response.content)}
         case 404:
             return {}
+        case 401:
+            logger.error("the provider does not know our key")
     return {key: Reply("error", f"http_{response.status_code}")}
 
 
@@ -161,5 +172,8 @@ async def opened(settings: Settings) -> AsyncIterator[InProcess | OverHttp]:
         # Each request asks every idle connection whether it is still open: after a burst, that was half of the work.
         limits = httpx2.Limits(max_connections=settings.calls_in_flight, max_keepalive_connections=IDLE)
         url, timeout = settings.provider_url, settings.provider_timeout.total_seconds()
-        async with httpx2.AsyncClient(base_url=url, timeout=timeout, limits=limits, trust_env=False) as client:
+        shown = bearer.headers(settings.provider_key)
+        async with httpx2.AsyncClient(
+            base_url=url, headers=shown, timeout=timeout, limits=limits, trust_env=False
+        ) as client:
             yield OverHttp(client, settings.provider_timeout)

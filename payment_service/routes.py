@@ -11,14 +11,13 @@ from chassis.http import Answer, Customer, Edge, IdempotencyKey, Listing, Paging
 from chassis.ids import OrderRef, PaymentRef, typeid
 from chassis.problems import problems
 from contracts.types import OrderId, UserId
-from payment_service import schemas
+from payment_service import providers, schemas
 from payment_service.cards import CARDS
 from payment_service.domain import payment as domain
 from payment_service.domain.attempt import CreatePayment
 from payment_service.domain.notice import ReceiveNotice, SignatureInvalid
 from payment_service.domain.payment import Payment, PaymentStatus
 from payment_service.domain.resolution import Books, ResolvePayment, in_question
-from payment_service.providers import outcome_of
 from payment_service.schemas import PaymentCreate, PaymentResolve, PaymentView, RefundView, payment_view
 from payment_service.signatures import Signed, is_genuine
 from payment_service.store.listings import find_payment, list_payments, list_refunds
@@ -152,14 +151,16 @@ async def receive_provider_webhook(
     if not is_genuine(secret, signed, body, time.time()):
         raise SignatureInvalid
     told = _told(body)
-    if (outcome := outcome_of(told.type.rpartition(".")[2])) is not domain.Outcome.UNKNOWN:
-        answer = domain.Answer(outcome=outcome, reference=told.data.reference, code=told.data.code)
+    if (outcome := providers.outcome_of(told.type.rpartition(".")[2])) is not domain.Outcome.UNKNOWN:
+        data = told.data
+        held = providers.held(data.amount, data.currency)
+        answer = domain.Answer(outcome=outcome, reference=data.reference, code=data.code, held=held)
         command = ReceiveNotice(
             provider=provider,
             event_id=signed.webhook_id,
             type=told.type,
-            order_id=OrderId(told.data.order_id),
-            call_key=told.data.key,
+            order_id=OrderId(data.order_id),
+            call_key=data.key,
             answer=answer,
         )
         await edge.parts.pipeline.submit(command, actor=provider)

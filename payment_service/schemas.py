@@ -100,6 +100,8 @@ class WebhookData(BaseModel):
     order_id: UUID
     reference: Annotated[str, Field(max_length=200)] | None = None
     code: Annotated[str, Field(max_length=200)] | None = None
+    amount: Annotated[int, Field(ge=0, le=9_007_199_254_740_991)] | None = None
+    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] | None = None
 
 
 class Webhook(BaseModel):

@@ -13,6 +13,7 @@ class Settings(ServiceSettings, alias_generator=named("payment_service")):
 
     Attributes:
         provider_url: the simulated provider's own process; None runs it inside of this one.
+        provider_key: what shows the provider's own process that it is we who ask; inside of this one nobody else can.
         provider_database_url: the simulated provider's books, as their own role.
         webhook_secret: what the provider signs its webhooks with.
         webhook_url: where the provider's own process tells to; inside of this one it is told directly.
@@ -24,6 +25,7 @@ class Settings(ServiceSettings, alias_generator=named("payment_service")):
     """
 
     provider_url: str | None = None
+    provider_key: SecretStr = Field(min_length=1)
     provider_database_url: SecretStr
     webhook_secret: SecretStr = Field(min_length=1)
     webhook_url: str | None = None

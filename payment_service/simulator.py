@@ -20,10 +20,11 @@ from pydantic_core import to_json
 
 from chassis.database import OUTAGE, Database
 from chassis.tasks import forever, running
+from payment_service.bearer import OnlyWithKey
 from payment_service.cards import Conduct, card
 from payment_service.settings import Settings
 from payment_service.signatures import headers
-from payment_service.simulator_books import Books, Charge, Reply, Return
+from payment_service.simulator_books import REUSED, Books, Charge, Reply, Return
 
 SLOW_FOR, SILENT_FOR, HIDDEN_FOR = 6.0, 15.0, timedelta(seconds=12)
 LOOK_EVERY = 5.0
@@ -66,7 +67,7 @@ class Simulator:
         return replies
 
     async def _misbehave(self, one: Charge, conduct: Conduct) -> Replies:
-        if known := await self.books.find([one.key]):
+        if known := await self.books.charged([one]):
             return known
         match conduct:
             case Conduct.SLOW:
@@ -149,6 +150,7 @@ def app(settings: Settings) -> FastAPI:
     provider = FastAPI(title="provider", lifespan=lifespan, docs_url=None, redoc_url=None)
     _route(provider, simulator)
     _probe(provider, database)
+    provider.add_middleware(OnlyWithKey, key=settings.provider_key)
     return provider
 
 
@@ -182,9 +184,12 @@ def _route(provider: FastAPI, simulator: Simulator) -> None:
         return _answer(await simulator.books.find_refunds([key]), key)
 
 
+_STATUS = {"error": 500, "in_progress": 409}
+
+
 def _answer(replies: Replies, key: str) -> Response:
     reply = replies.get(key)
-    status = 404 if reply is None else {"error": 500, "in_progress": 409}.get(reply.status, 200)
+    status = 404 if reply is None else 422 if reply == REUSED else _STATUS.get(reply.status, 200)
     return Response(to_json(reply), status, media_type="application/json")
 
 

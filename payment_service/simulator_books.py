@@ -15,12 +15,15 @@ from payment_service.cards import card
 from payment_service.simulator_tables import charges, notices, refunds
 
 _KEYS = bindparam("keys", type_=ARRAY(Text))
-_COLUMNS = (charges.c.key, charges.c.status, charges.c.code, charges.c.reference)
 _FIND_CHARGES = Statement(
-    select(*_COLUMNS, (charges.c.visible_at <= func.now()).label("visible")).where(charges.c.key == any_(_KEYS))
+    select(charges, (charges.c.visible_at <= func.now()).label("visible")).where(charges.c.key == any_(_KEYS))
 )
 _LOCK_CHARGES = Statement(select(charges).where(charges.c.key == any_(_KEYS)).order_by(charges.c.key).with_for_update())
-_FIND_REFUNDS = Statement(select(refunds).where(refunds.c.key == any_(_KEYS)))
+_FIND_REFUNDS = Statement(
+    select(refunds, charges.c.currency)
+    .join(charges, charges.c.key == refunds.c.charge_key)
+    .where(refunds.c.key == any_(_KEYS))
+)
 _KNOWN = "ON CONFLICT (key) DO NOTHING"
 _CHARGE = ("key", "order_id", "token", "amount", "currency", "status", "code", "reference")
 _ADD_CHARGES = Bulk.insert(charges, *_CHARGE, conflict=_KNOWN)
@@ -65,11 +68,19 @@ class Return:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the provider says: captured, declined, succeeded, refused; in_progress or error where it says nothing."""
+    """What the provider says: captured, declined, succeeded, refused; in_progress or error where it says nothing.
+
+    With it goes the money that the books hold under the key.
+    """
 
     status: str
     code: str | None = None
     reference: str | None = None
+    amount: int | None = None
+    currency: str | None = None
+
+
+REUSED = Reply("error", "idempotency_key_reused")
 
 
 def _digest(*parts: str) -> str:
@@ -84,32 +95,41 @@ class Books:
         self._tells_all = tells_all
 
     async def charge(self, asked: Sequence[Charge], hidden_for: timedelta | None = None) -> dict[str, Reply]:
-        """Books what is new under its key and says what the books hold; what is hidden is not found at first."""
+        """Books what is new under its key and says what the books hold; what is hidden is not found at first.
+
+        A key that was used for something else is an error, which changes nothing and of which nothing is told.
+        """
         keys = [one.key for one in asked]
         async with self._database.transaction() as tx:
             await tx.run(_ADD_CHARGES, [_charge_row(one) for one in sorted(asked, key=lambda one: one.key)])
             if hidden_for:
                 await tx.sql(_ADD_HIDDEN, keys, hidden_for)
-            replies = await self._replies(tx, keys)
-            await self._tell(tx, [(one, replies[one.key], card(one.token).told) for one in asked])
+            replies = await self._charged(tx, asked)
+            told = [(one, replies[one.key], card(one.token).told) for one in asked]
+            await self._tell(tx, [each for each in told if each[1] is not REUSED])
         return replies
+
+    async def charged(self, asked: Sequence[Charge]) -> dict[str, Reply]:
+        """What the books hold of these charges."""
+        async with self._database.transaction(read_only=True) as tx:
+            return await self._charged(tx, asked)
 
     async def find(self, keys: Sequence[str]) -> dict[str, Reply]:
         """What the books hold under these keys."""
         async with self._database.transaction(read_only=True) as tx:
-            return await self._replies(tx, keys)
+            return {row["key"]: _charge_reply(row) for row in await tx.fetch(_FIND_CHARGES, keys=list(keys))}
 
-    async def _replies(self, tx: Transaction, keys: Sequence[str]) -> dict[str, Reply]:
-        rows = await tx.fetch(_FIND_CHARGES, keys=list(keys))
-        hidden = Reply("in_progress")
-        return {r["key"]: Reply(r["status"], r["code"], r["reference"]) if r["visible"] else hidden for r in rows}
+    async def _charged(self, tx: Transaction, asked: Sequence[Charge]) -> dict[str, Reply]:
+        known = {one.key: one for one in asked}
+        rows = await tx.fetch(_FIND_CHARGES, keys=list(known))
+        return {row["key"]: _charge_reply(row) if _is_of(row, known[row["key"]]) else REUSED for row in rows}
 
     async def refund(self, asked: Sequence[Return]) -> dict[str, Reply]:
         """Returns what can be returned; the charges' rows are locked, so that two refunds cannot overdraw one."""
         async with self._database.transaction() as tx:
             locked = await tx.fetch(_LOCK_CHARGES, keys=sorted({one.charge_key for one in asked}))
             charged = {row["key"]: dict(row) for row in locked}
-            known = await self._returns(tx, [one.key for one in asked])
+            known = await self._returned(tx, asked)
             fresh = {one.key: one for one in asked if one.key not in known and one.charge_key in charged}
             decided = {key: _decide(one, charged[one.charge_key]) for key, one in fresh.items()}
             await tx.run(_ADD_REFUNDS, [_refund_row(one, charged, decided[one.key]) for one in fresh.values()])
@@ -122,11 +142,12 @@ class Books:
     async def find_refunds(self, keys: Sequence[str]) -> dict[str, Reply]:
         """What the books hold under these keys."""
         async with self._database.transaction(read_only=True) as tx:
-            return await self._returns(tx, keys)
+            return {row["key"]: _reply(row) for row in await tx.fetch(_FIND_REFUNDS, keys=list(keys))}
 
-    async def _returns(self, tx: Transaction, keys: Sequence[str]) -> dict[str, Reply]:
-        rows = await tx.fetch(_FIND_REFUNDS, keys=list(keys))
-        return {row["key"]: Reply(row["status"], row["code"], row["reference"]) for row in rows}
+    async def _returned(self, tx: Transaction, asked: Sequence[Return]) -> dict[str, Reply]:
+        known = {one.key: one for one in asked}
+        rows = await tx.fetch(_FIND_REFUNDS, keys=list(known))
+        return {row["key"]: _reply(row) if _is_of(row, known[row["key"]]) else REUSED for row in rows}
 
     async def count(self, keys: Sequence[str]) -> dict[str, int]:
         """Counts one more call under each key; says the how manieth it is."""
@@ -152,6 +173,19 @@ class Books:
             await tx.sql(_TOLD, event_id)
 
 
+def _charge_reply(row: Any) -> Reply:
+    return _reply(row) if row["visible"] else Reply("in_progress")
+
+
+def _reply(row: Any) -> Reply:
+    return Reply(row["status"], row["code"], row["reference"], row["amount"], row["currency"])
+
+
+def _is_of(row: Any, one: Charge | Return) -> bool:
+    """Whether the row was booked for just this: the rest of it is what the books made of it."""
+    return all(row[name] == getattr(one, name) for name in one.__slots__)
+
+
 def _charge_row(one: Charge) -> tuple[Any, ...]:
     code = card(one.token).code
     status = "declined" if code else "captured"
@@ -159,13 +193,13 @@ def _charge_row(one: Charge) -> tuple[Any, ...]:
 
 
 def _decide(one: Return, charged: dict[str, Any]) -> Reply:
-    reference = f"re_{_digest(one.key)}"
+    about = (f"re_{_digest(one.key)}", one.amount, charged["currency"])
     if not card(charged["token"]).refundable:
-        return Reply("refused", "refund_refused", reference)
+        return Reply("refused", "refund_refused", *about)
     if charged["status"] != "captured" or charged["refunded"] + one.amount > charged["amount"]:
-        return Reply("refused", "refund_exceeds_charge", reference)
+        return Reply("refused", "refund_exceeds_charge", *about)
     charged["refunded"] += one.amount
-    return Reply("succeeded", None, reference)
+    return Reply("succeeded", None, *about)
 
 
 def _refund_row(one: Return, charged: dict[str, dict[str, Any]], reply: Reply) -> tuple[Any, ...]:
@@ -188,4 +222,5 @@ def _about(one: Return, order_id: UUID) -> _Returned:
 def _body(one: Any, reply: Reply) -> dict[str, Any]:
     kind = "refund" if isinstance(one, _Returned) else "charge"
     data = {"key": one.key, "order_id": str(one.order_id), "reference": reply.reference, "code": reply.code}
+    data |= {"amount": reply.amount, "currency": reply.currency}
     return {"type": f"{kind}.{reply.status}", "data": data}

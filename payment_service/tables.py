@@ -161,6 +161,8 @@ webhook_events = Table(
     _time("received_at"),
     _time("due_at"),
     _time("applied_at", optional=True),
+    Column("amount", BigInteger),
+    Column("currency", Text),
     _one_of("status", NoticeStatus),
     _one_of("outcome", Outcome),
     Index("webhook_events_due", "due_at", postgresql_where=text("status IN ('received', 'parked')")),

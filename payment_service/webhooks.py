@@ -30,7 +30,9 @@ async def _apply(parts: Parts, notice: Notice) -> None:
     command = ApplyNotice(provider=notice.provider, event_id=notice.event_id, order_id=notice.order_id)
     settled = await parts.pipeline.submit(command, actor=notice.provider)
     if settled is not None and settled.status is NoticeStatus.CONTRADICTS:
-        logger.error("{} {} contradicts what is settled under {}", notice.provider, notice.event_id, notice.call_key)
+        logger.error(
+            "{} {} contradicts what is settled or asked for under {}", notice.provider, notice.event_id, notice.call_key
+        )
 
 
 async def tell_step(parts: Parts) -> bool:

@@ -27,7 +27,9 @@ def learn(payment: Payment, key: str, answer: Answer, step: Step) -> Told:
 
 
 def contradicts(payment: Payment, key: str, answer: Answer) -> bool:
-    """Whether an answer says the opposite of what is already settled under this key."""
+    """Whether an answer says the opposite of what is already settled under this key, or is about other money."""
+    if answer.held and answer.held != payment.asked_under(key):
+        return True
     asked = payment.attempt_with(key) or payment.refund_with(key)
     match asked and asked.status.value, answer.outcome:
         case ("succeeded", Outcome.DENIED) | ("failed", Outcome.DONE):

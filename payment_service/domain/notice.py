@@ -5,14 +5,14 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from contracts.types import OrderId
-from payment_service.domain.answer import contradicts
-from payment_service.domain.payment import Answer, Payment
+from payment_service.domain.answer import contradicts, learn
+from payment_service.domain.payment import Answer, Payment, Step, Told
 
 RETRY_AT_MOST = timedelta(minutes=5)
 
 
 class NoticeStatus(StrEnum):
-    """What became of it: not looked at, ahead of its payment, applied, or against what is settled."""
+    """What became of it: not looked at, ahead of its payment, applied, or against what is settled or asked for."""
 
     RECEIVED = "received"
     PARKED = "parked"
@@ -91,3 +91,13 @@ def settle(notice: Notice, payment: Payment | None, now: datetime) -> Notice:
     against = contradicts(payment, notice.call_key, notice.answer)
     status = NoticeStatus.CONTRADICTS if against else NoticeStatus.APPLIED
     return replace(notice, status=status, applied_at=now)
+
+
+def heard(notice: Notice, payment: Payment, step: Step) -> Told:
+    """The payment after a notice that was held against it.
+
+    One that does not say of how much money it speaks is believed nothing: its call is looked up anyway.
+    """
+    if notice.status is NoticeStatus.APPLIED and notice.answer.held:
+        return learn(payment, notice.call_key, notice.answer, step)
+    return payment, ()

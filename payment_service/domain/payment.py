@@ -56,11 +56,22 @@ class Outcome(StrEnum):
     UNKNOWN = "unknown"
 
 
+class Held(NamedTuple):
+    """The money that the provider's books hold under a key."""
+
+    amount: int
+    currency: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """The provider's answer to one call; ``again_after`` says when to ask again while it is unknown."""
+    """The provider's answer to one call; ``again_after`` says when to ask again while it is unknown.
+
+    It is the answer to a call of ours only where what is ``held`` is what we asked for.
+    """
 
     outcome: Outcome
+    held: Held | None = None
     reference: str | None = None
     code: str | None = None
     again_after: timedelta = timedelta(0)
@@ -209,6 +220,13 @@ class Payment:
 
     def attempt_with(self, key: str) -> Attempt | None:
         return next((attempt for attempt in self.attempts if attempt.call.key == key), None)
+
+    def asked_under(self, key: str) -> Held | None:
+        """What we ask of the provider under a key of ours."""
+        if self.attempt_with(key):
+            return Held(self.billed.amount, self.billed.currency)
+        refund = self.refund_with(key)
+        return Held(refund.amount, self.billed.currency) if refund else None
 
     def refund_with(self, key: str) -> Refund | None:
         return next((refund for refund in self.refunds if refund.call.key == key), None)

@@ -106,22 +106,25 @@ def resolve(payment: Payment | None, command: ResolvePayment, step: Step) -> Tol
         raise PaymentNotResolvable
     match asked, command.outcome:
         case Attempt(), Resolution.CAPTURED | Resolution.DECLINED:
-            return attempts.learn(payment, asked, _agreed(command), step)
+            return attempts.learn(payment, asked, _agreed(payment, command), step)
         case Refund(), Resolution.RETURNED:
-            return refunds.returned(payment, asked, _agreed(command), step)
+            return refunds.returned(payment, asked, _agreed(payment, command), step)
         case Refund(status=RefundStatus.FAILED), Resolution.RETRY:
             return refunds.send_again(payment, asked, step)
     raise PaymentNotResolvable
 
 
-def _agreed(command: ResolvePayment) -> Answer:
-    """What the books say, where it is what the person says. Silence agrees with nobody: it is not the end of a call."""
+def _agreed(payment: Payment, command: ResolvePayment) -> Answer:
+    """What the books say, where it is what the person says, and of the money that was asked for.
+
+    Silence agrees with nobody: it is not the end of a call.
+    """
     wanted = Outcome.DENIED if command.outcome is Resolution.DECLINED else Outcome.DONE
     match command.books.answer:
         case None:
             raise BooksSilent(_WAIT)
-        case Answer(outcome=outcome) as answer if outcome is wanted:
-            return answer
         case Answer(outcome=Outcome.UNKNOWN):
             raise BooksUnread
+        case Answer() as answer if (answer.outcome, answer.held) == (wanted, payment.asked_under(command.key)):
+            return answer
     raise BooksContradict

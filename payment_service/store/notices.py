@@ -10,7 +10,7 @@ from chassis.database import Transaction
 from chassis.statements import Bulk, Statement
 from chassis.store import Change
 from payment_service.domain.notice import Notice, NoticeStatus
-from payment_service.domain.payment import Answer, Outcome
+from payment_service.domain.payment import Answer, Held, Outcome
 from payment_service.tables import webhook_events
 
 _NAMED = (
@@ -54,13 +54,18 @@ def _notice(row: Any) -> Notice:
         type=row["type"],
         order_id=row["order_id"],
         call_key=row["call_key"],
-        answer=Answer(outcome=Outcome(row["outcome"]), reference=row["reference"], code=row["code"]),
+        answer=_answer(row),
         status=NoticeStatus(row["status"]),
         tries=row["tries"],
         received_at=row["received_at"],
         due_at=row["due_at"],
         applied_at=row["applied_at"],
     )
+
+
+def _answer(row: Any) -> Answer:
+    held = None if row["amount"] is None else Held(row["amount"], row["currency"])
+    return Answer(outcome=Outcome(row["outcome"]), reference=row["reference"], code=row["code"], held=held)
 
 
 async def save_notices(tx: Transaction, changes: Sequence[Change]) -> None:
@@ -71,7 +76,8 @@ async def save_notices(tx: Transaction, changes: Sequence[Change]) -> None:
 def _notice_row(it: Notice) -> tuple[Any, ...]:
     answer = (it.answer.outcome, it.answer.reference, it.answer.code)
     head = (it.provider, it.event_id, it.type, it.order_id, it.call_key)
-    return (*head, *answer, it.status, it.tries, it.received_at, it.due_at, it.applied_at)
+    held = it.answer.held or (None, None)
+    return (*head, *answer, it.status, it.tries, it.received_at, it.due_at, it.applied_at, *held)
 
 
 async def list_due_notices(tx: Transaction, most: int) -> list[Notice]:

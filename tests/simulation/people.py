@@ -24,7 +24,7 @@ from order_service.main import service as order_service
 from order_service.routes import cancel_order, create_order, pay_order, refund_order
 from order_service.schemas import OrderCreate, PaymentGiven, RefundCreate
 from payment_service.domain.notice import ReceiveNotice
-from payment_service.domain.payment import Answer
+from payment_service.domain.payment import Answer, Held
 from payment_service.domain.resolution import Resolution
 from payment_service.main import service as payment_service
 from payment_service.providers import outcome_of
@@ -231,12 +231,14 @@ class People:
                 loop.later(self.rng.uniform(0, 10), lambda: loop.start("a webhook", lambda: self._hook(told)))
 
     async def _hook(self, told: dict[str, Any]) -> None:
+        held = Held(told["amount"], told["currency"])
+        answer = Answer(outcome=outcome_of(told["outcome"]), reference=told["reference"], code=told["code"], held=held)
         command = ReceiveNotice(
             provider="simulated",
             event_id=told["event_id"],
             type=told["type"],
             order_id=OrderId(told["order_id"]),
             call_key=told["key"],
-            answer=Answer(outcome=outcome_of(told["outcome"]), reference=told["reference"], code=told["code"]),
+            answer=answer,
         )
         await self._until_answered("payment_service", lambda parts: parts.pipeline.submit(command, actor="simulated"))

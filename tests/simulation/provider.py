@@ -95,7 +95,7 @@ class Provider:
         if one.key in self.charges:
             return
         code = DECLINES.get(one.token)
-        reply = Reply("declined" if code else "captured", code, f"ch_{len(self.charges)}")
+        reply = Reply("declined" if code else "captured", code, f"ch_{len(self.charges)}", one.amount, one.currency)
         self.charges[one.key] = Charged(one, reply, self.world.loop.time() + self._hidden())
         if code is None:
             if self.captured[one.order_id] > self.returned[one.order_id]:
@@ -112,7 +112,8 @@ class Provider:
         charge = self.charges[one.charge_key]
         order_id = charge.asked.order_id
         refused = self._refuses(order_id)
-        reply = Reply("refused" if refused else "succeeded", "refund_refused" if refused else None, f"re_{one.key}")
+        said = ("refused", "refund_refused") if refused else ("succeeded", None)
+        reply = Reply(*said, f"re_{one.key}", one.amount, charge.asked.currency)
         self.returns[one.key] = Returned(one, order_id, reply)
         if not refused:
             self.returned[order_id] += one.amount
@@ -137,4 +138,5 @@ class Provider:
 
     def _told(self, kind: str, key: str, order_id: UUID, reply: Reply) -> None:
         data = {"key": key, "order_id": order_id, "reference": reply.reference, "code": reply.code}
+        data |= {"amount": reply.amount, "currency": reply.currency}
         self._tell({"event_id": f"evt_{key}", "type": f"{kind}.{reply.status}", "outcome": reply.status, **data})

@@ -106,6 +106,7 @@ class Shop:
             "payment_service": {
                 "provider_database_url": "memory://provider",
                 "webhook_secret": "whsec_c2VjcmV0",
+                "provider_key": "shown to nobody here",
                 "provider_timeout": timedelta(seconds=times.provider_timeout),
                 "lease": timedelta(seconds=times.lease),
             },

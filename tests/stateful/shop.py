@@ -112,6 +112,7 @@ class Shop:
             "service_token": "between services",
             "provider_database_url": as_role(self.url, "provider"),
             "webhook_secret": SECRET,
+            "provider_key": "shown to nobody here",
             "provider_timeout": timedelta(minutes=2),
             "simulator_scale": 0.0001,
             "simulator_tells": "all",

@@ -75,7 +75,7 @@ def _parts(name: str, database_url: str, auth_service: httpx2.AsyncClient) -> Pa
 
 
 def _provider(database_url: str) -> dict[str, str]:
-    return {"provider_database_url": as_role(database_url, "provider"), "webhook_secret": "w"}
+    return {"provider_database_url": as_role(database_url, "provider"), "webhook_secret": "w", "provider_key": "k"}
 
 
 async def _jwks() -> dict[str, object]:

@@ -221,6 +221,7 @@ async def a_lively_shop(url: str) -> AsyncIterator[LivelyShop]:
         "payment_service": {
             "provider_database_url": as_role(url, "provider"),
             "webhook_secret": SECRET,
+            "provider_key": "shown to nobody here",
             "simulator_scale": SCALE,
         },
         "notification_service": {"mail_channel": "null"},

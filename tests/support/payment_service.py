@@ -1,5 +1,6 @@
 """Builders for payment_service, and a desk on which one order's payment is played through its decisions."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -76,20 +77,30 @@ class Desk:
         key = f"pay:{self.payment.id}:{attempt}"
         return self.hears(ProviderAnswered(order_id=ORDER, key=key, answer=answer))
 
+    def of_ours(self, answer: Answer | None, key: str) -> Answer | None:
+        """The answer of a provider that holds what we asked for, where it does not say what else."""
+        known = self.payment.asked_under(key) if self.payment else None
+        return replace(answer, held=known) if answer and not answer.held else answer
+
     def refund_answered(self, answer: Answer, place: int = -1) -> Decision:
         key = self.payment.refunds[place].call.key
         return self.hears(ProviderAnswered(order_id=ORDER, key=key, answer=answer))
 
     def resolved(self, outcome: Resolution, books: Answer | None, key: str) -> Decision:
         command = ResolvePayment(
-            order_id=ORDER, outcome=outcome, evidence="the provider's mail", key=key, books=Books(answer=books)
+            order_id=ORDER,
+            outcome=outcome,
+            evidence="the provider's mail",
+            key=key,
+            books=Books(answer=self.of_ours(books, key)),
         )
         return self.hears(command)
 
     def noticed(self, answer: Answer, key: str) -> Decision:
+        said = self.of_ours(answer, key)
         self.hears(
             ReceiveNotice(
-                provider="simulated", event_id="evt_1", type="charge.x", order_id=ORDER, call_key=key, answer=answer
+                provider="simulated", event_id="evt_1", type="charge.x", order_id=ORDER, call_key=key, answer=said
             )
         )
         return self.applies_notice()

@@ -140,6 +140,7 @@ def settings(shop_database: str) -> Settings:
         broker_url="amqp://nowhere",
         service_token="between services",
         webhook_secret="between us and the provider",
+        provider_key="shown to the provider",
         profile="local",
         provider_timeout=timedelta(seconds=10 * SCALE),
         simulator_scale=SCALE,

@@ -81,8 +81,9 @@ async def test_the_test_tokens_are_listed_for_everybody(payments):
     assert [row["outcome"] for row in listed][:2] == ["captured", "declined"]
 
 
-def told(kind, key, order_id, reference="ch_1", code=None):
-    data = {"key": key, "order_id": str(order_id), "reference": reference, "code": code}
+def told(kind, key, order_id, amount=2598, code=None):
+    data = {"key": key, "order_id": str(order_id), "reference": "ch_1", "code": code}
+    data |= {"amount": amount, "currency": "EUR"}
     return json.dumps({"type": kind, "data": data}).encode()
 
 
@@ -155,6 +156,23 @@ async def test_a_webhook_against_what_is_settled_is_kept_and_shown_to_staff(paym
     await comes_to(shown, ["evt_1"])
     own = (await payments.call("GET", f"/payments/{payment['id']}", user=customer)).json()
     assert (own["contradictions"], own["status"]) == ([], "failed")
+
+
+@pytest.mark.parametrize("amount", [1, None])
+async def test_a_webhook_of_other_money_or_of_none_pays_no_order(payments, amount):
+    payments.parts.own.provider.simulator.charge = lambda _asked: ()
+    order_id = await payments.asked()
+    [(key,)] = await payments.rows("SELECT key FROM payment_service.payment_attempts")
+
+    await send(payments, told("charge.captured", key, order_id, amount))
+
+    async def looked_at():
+        return await payments.rows("SELECT amount, status FROM payment_service.webhook_events")
+
+    await comes_to(looked_at, [(amount, "contradicts" if amount else "applied")])
+    assert (await payments.of_order(order_id))["status"] == "processing"
+    await send(payments, told("charge.captured", key, order_id), event_id="evt_2")
+    await payments.reaches(order_id, "captured")
 
 
 async def test_a_refused_reversal_is_settled_by_staff_only_as_the_books_have_it(payments):

@@ -65,6 +65,17 @@ async def test_a_card_is_charged_once_over_http_however_the_provider_conducts_it
     assert await apart.told(order_id) == ["payment.succeeded"]
 
 
+async def test_who_asks_with_a_wrong_key_learns_nothing_and_the_call_stays_in_doubt(apart):
+    apart.parts.own.provider._client.headers["Authorization"] = "Bearer an old one"
+    order_id = await apart.asked("tok_ok")
+
+    await apart.reaches(order_id, "unknown")
+
+    assert await apart.charges(order_id) == 0
+    apart.parts.own.provider._client.headers["Authorization"] = "Bearer shown to the provider"
+    await apart.reaches(order_id, "captured")
+
+
 async def test_everything_that_happens_is_told_and_applied_once(apart):
     order_id = await apart.asked("tok_duplicate_webhook")
     await apart.reaches(order_id, "captured")

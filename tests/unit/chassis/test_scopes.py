@@ -13,6 +13,7 @@ from ordermill.services import SERVICES, load
 _SECRETS = {"database_url": "postgresql://nowhere/none", "broker_url": "amqp://nowhere", "service_token": "token"}
 _OTHERS = {
     "webhook_secret": "secret",
+    "provider_key": "key",
     "provider_database_url": "postgresql://nowhere/none",
 }
 

@@ -18,6 +18,8 @@ from ordermill.told import variables
 
 SERVERS = Servers("db:1", "broker:2", Path("/etc/seen"))
 
+OF_THE_PROVIDER = {"ORDERMILL_WEBHOOK_SECRET", "ORDERMILL_PROVIDER_KEY", "ORDERMILL_PROVIDER_DATABASE_URL"}
+
 
 def passwords(files):
     return {password for url in files.values() if (password := urlsplit(url).password)}
@@ -28,14 +30,22 @@ def test_a_service_knows_its_own_passwords_and_the_token_that_all_share(tmp_path
 
     for service in SERVICES:
         own = {f"ORDERMILL_{service.upper()}_DATABASE_URL", f"ORDERMILL_{service.upper()}_BROKER_URL"}
-        more = (
-            {"ORDERMILL_WEBHOOK_SECRET", "ORDERMILL_PROVIDER_DATABASE_URL"} if service == "payment_service" else set()
-        )
+        more = OF_THE_PROVIDER if service == "payment_service" else set()
         assert set(told[service]) == {*own, *more, "ORDERMILL_SERVICE_TOKEN"}
         others = [passwords(told[other]) for other in (*SERVICES, "auditor") if other != service]
         assert not passwords(told[service]) & set().union(*others)
     assert set(told["auditor"]) == {"ORDERMILL_AUDITOR_DATABASE_URL"}
     assert told["order_service"]["ORDERMILL_ORDER_SERVICE_BROKER_URL"].endswith("@broker:2/")
+
+
+def test_only_payment_service_and_the_provider_know_the_key_that_one_shows_the_other(tmp_path):
+    state = State.open(tmp_path)
+    told = shares(state, SERVERS)
+
+    key = told["payment_service"]["ORDERMILL_PROVIDER_KEY"]
+
+    assert key == state.secret("provider_key") != told["payment_service"]["ORDERMILL_WEBHOOK_SECRET"]
+    assert {folder for folder, files in told.items() if key in "".join(files.values())} == {"payment_service", "steps"}
 
 
 def test_nobody_but_the_steps_and_the_server_knows_the_owner(tmp_path):

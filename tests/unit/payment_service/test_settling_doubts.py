@@ -1,11 +1,12 @@
 """What a person settles, and what the provider tells by itself."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from payment_service.domain.notice import NoticeStatus
-from payment_service.domain.payment import Answer, Outcome, PaymentStatus, RefundStatus
+from payment_service.domain.notice import NoticeStatus, ReceiveNotice
+from payment_service.domain.payment import Answer, Held, Outcome, PaymentStatus, RefundStatus
 from payment_service.domain.resolution import (
     BooksContradict,
     BooksSilent,
@@ -19,6 +20,7 @@ from tests.support.payment_service import (
     DENIED,
     DONE,
     NOW,
+    ORDER,
     SILENT,
     a_captured_payment,
     a_desk,
@@ -27,6 +29,8 @@ from tests.support.payment_service import (
     euro,
     give_back,
 )
+
+OTHER_MONEY = [Held(1, "EUR"), Held(2599, "EUR"), Held(2598, "USD")]
 
 
 def a_charge_in_doubt():
@@ -79,6 +83,15 @@ def test_nobody_settles_a_charge_against_the_books(outcome, books, refusal):
         desk.resolved(outcome, books, key)
 
     assert desk.payment.status is PaymentStatus.UNKNOWN
+
+
+@pytest.mark.parametrize("held", OTHER_MONEY)
+@pytest.mark.parametrize(("outcome", "books"), [(Resolution.CAPTURED, DONE), (Resolution.DECLINED, DENIED)])
+def test_nobody_settles_a_charge_with_what_the_books_say_of_other_money(outcome, books, held):
+    desk, key = a_charge_in_doubt()
+
+    with pytest.raises(BooksContradict):
+        desk.resolved(outcome, replace(books, held=held), key)
 
 
 def test_silent_books_are_no_decline_since_the_call_may_land_later():
@@ -203,7 +216,7 @@ def test_a_notice_ahead_of_its_payment_is_parked_and_retried(desk):
 def test_a_parked_notice_is_applied_when_its_payment_is_there():
     desk = a_desk()
     ahead = a_desk(asked())
-    desk.noticed(DONE, ahead.payment.attempts[0].call.key)
+    desk.noticed(replace(DONE, held=Held(2598, "EUR")), ahead.payment.attempts[0].call.key)
 
     desk.things |= ahead.things
     desk.applies_notice()
@@ -223,6 +236,38 @@ def test_a_notice_against_what_is_settled_is_kept_and_changes_nothing(settled, t
     assert decision.reply.status is NoticeStatus.CONTRADICTS
     assert desk.payment is before
     assert desk.told == []
+
+
+@pytest.mark.parametrize("held", OTHER_MONEY)
+@pytest.mark.parametrize("told", [DONE, DENIED])
+def test_a_notice_of_other_money_is_kept_for_staff_and_changes_nothing(told, held):
+    desk, key = a_charge_in_doubt()
+    before = desk.payment
+
+    decision = desk.noticed(replace(told, held=held), key)
+
+    assert decision.reply.status is NoticeStatus.CONTRADICTS
+    assert (desk.payment, desk.told) == (before, [])
+
+
+def test_a_notice_of_a_refund_of_other_money_changes_nothing():
+    desk = a_captured_payment()
+    desk.hears(give_back(euro(500)))
+
+    desk.noticed(replace(DONE, held=Held(2598, "EUR")), desk.payment.refunds[0].call.key)
+
+    assert (desk.payment.refunded, desk.notice.status) == (0, NoticeStatus.CONTRADICTS)
+
+
+def test_a_notice_that_does_not_say_how_much_is_no_answer():
+    desk, key = a_charge_in_doubt()
+    desk.hears(
+        ReceiveNotice(provider="simulated", event_id="evt_1", type="x", order_id=ORDER, call_key=key, answer=DONE)
+    )
+
+    desk.applies_notice()
+
+    assert (desk.payment.status, desk.notice.status) == (PaymentStatus.UNKNOWN, NoticeStatus.APPLIED)
 
 
 def test_a_notice_about_a_refund_is_applied_too():
