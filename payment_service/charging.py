@@ -187,8 +187,7 @@ def _believed(own: Own, call: DueCall, answer: Answer) -> Answer:
         return answer
     if call.key not in own.strange:
         own.strange.add(call.key)
-        asked = f"{call.amount} {call.currency}"
-        logger.error("under {} we asked for {}, and the provider holds {}", call.key, asked, answer.held)
+        logger.error("under {} we asked for {}, and the provider holds {}", call.key, call.asked, answer.held)
     return OTHER_MONEY
 
 

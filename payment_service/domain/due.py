@@ -26,7 +26,12 @@ class DueCall(NamedTuple):
 
     def is_answered_by(self, answer: Answer) -> bool:
         """Whether an answer is about just the money that is asked for."""
-        return answer.held == Held(self.amount, self.currency)
+        return answer.held == self.asked
+
+    @property
+    def asked(self) -> Held:
+        """The money that is asked for."""
+        return Held(self.amount, self.currency)
 
 
 def born_claimed(before: Payment | None, after: Payment) -> tuple[DueCall, ...]:

@@ -62,6 +62,9 @@ class Held(NamedTuple):
     amount: int
     currency: str
 
+    def __str__(self) -> str:
+        return f"{self.amount} {self.currency}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
