@@ -9,7 +9,8 @@ so that many at once are as many tries.
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from math import ceil
+
+from auth_service.domain.lately import TooEarly
 
 FREE = 10
 FREE_OF_A_PLACE = 100  # whole offices come from one address
@@ -18,12 +19,8 @@ FORGOTTEN_AFTER = timedelta(hours=1)
 _DOUBLINGS = 6
 
 
-class TooManyTries(Exception):
+class TooManyTries(TooEarly):
     """Too many tries. Try again later."""
-
-    def __init__(self, wait: timedelta) -> None:
-        super().__init__()
-        self.headers = {"Retry-After": str(ceil(wait.total_seconds()))}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

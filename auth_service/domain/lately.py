@@ -6,12 +6,16 @@ from math import ceil
 MOST = 100
 
 
-class TooOften(Exception):
-    """An account may do this 100 times in a while, and has. Try again later."""
+class TooEarly(Exception):
+    """It was done too often lately: the answer says after how long it may be tried again."""
 
     def __init__(self, wait: timedelta) -> None:
         super().__init__()
-        self.headers = {"Retry-After": str(max(1, ceil(wait.total_seconds())))}
+        self.headers = {"Retry-After": str(ceil(wait.total_seconds()))}
+
+
+class TooOften(TooEarly):
+    """An account may do this 100 times in a while, and has. Try again later."""
 
 
 def another(times: tuple[datetime, ...], now: datetime, within: timedelta) -> tuple[datetime, ...]:
