@@ -7,7 +7,7 @@ from uuid import UUID
 
 from chassis.database import Transaction
 
-NOTHING = "SELECT now(), ARRAY[]::uuid[], ARRAY[]::text[]"
+CLOCK = "SELECT now()"
 
 
 class Claimed(NamedTuple):
@@ -47,9 +47,10 @@ class Inbox:
 
         Commands alone take nothing: of the inbox, the partitions and what is deferred they need the clock only.
         """
-        [(now, fresh, held_up)] = await (
-            tx.sql(self._claim, messages, subjects) if messages or subjects else tx.sql(NOTHING)
-        )
+        if not (messages or subjects):
+            [(now,)] = await tx.sql(CLOCK)
+            return Claimed(now, frozenset(), frozenset())
+        [(now, fresh, held_up)] = await tx.sql(self._claim, messages, subjects)
         return Claimed(now, frozenset(fresh), frozenset(held_up))
 
     async def unheard(self, tx: Transaction, messages: Sequence[UUID]) -> set[UUID]:

@@ -182,7 +182,7 @@ def _believed(own: Own, call: DueCall, answer: Answer) -> Answer:
     """The answer; where it is about other money it is none of ours, and the call stays in doubt."""
     if answer.outcome is Outcome.UNKNOWN:
         return answer
-    if call.is_answered_by(answer):
+    if answer.held == call.asked:
         own.strange.discard(call.key)
         return answer
     if call.key not in own.strange:

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 from uuid import UUID
 
-from payment_service.domain.payment import Answer, Attempt, Held, Payment
+from payment_service.domain.payment import Attempt, Held, Payment
 
 
 class DueCall(NamedTuple):
@@ -23,10 +23,6 @@ class DueCall(NamedTuple):
     @property
     def is_charge(self) -> bool:
         return self.charge_key is None
-
-    def is_answered_by(self, answer: Answer) -> bool:
-        """Whether an answer is about just the money that is asked for."""
-        return answer.held == self.asked
 
     @property
     def asked(self) -> Held:

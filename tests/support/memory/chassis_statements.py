@@ -7,7 +7,7 @@ from uuid import UUID
 
 from chassis.deferred import LEASE, STARTS, DeferredEvents
 from chassis.idempotency import Claims
-from chassis.inbox import NOTHING, Inbox
+from chassis.inbox import CLOCK, Inbox
 from chassis.relay import PARCELS, Relay
 from tests.support.memory.database import Answers, Transaction
 from tests.support.memory.tables import Record, Row, record
@@ -19,7 +19,7 @@ def chassis_answers(service: str) -> Answers:
 
     return {
         inbox._claim: claim_parcels,
-        NOTHING: claim_nothing,
+        CLOCK: clock,
         inbox._unheard: unheard,
         deferred._add: add_deferred,
         deferred._take: take_deferred,
@@ -50,8 +50,8 @@ async def claim_parcels(tx: Transaction, messages: Sequence[UUID], subjects: Seq
     return [record("now", "fresh", "held_up")((tx.now, fresh, sorted(held_up & set(subjects))))]
 
 
-async def claim_nothing(tx: Transaction) -> list[Record]:
-    return await claim_parcels(tx, [], [])
+async def clock(tx: Transaction) -> list[Record]:
+    return [record("now")((tx.now,))]
 
 
 async def unheard(tx: Transaction, messages: Sequence[UUID]) -> list[Record]:
