@@ -83,6 +83,13 @@ class Edge:
         await self.asked.wait()
         return reader, writer
 
+    async def crowded(self):
+        """As many connections as there may be, each with a request at work."""
+        self.admission.at_work = 9
+        for _ in range(3):
+            await self.busy()
+            self.asked.clear()
+
 
 @pytest.fixture
 async def edge():
@@ -249,10 +256,7 @@ async def test_who_waits_for_news_is_in_nobodys_way(edge):
 
 
 async def test_on_one_connection_too_many_only_probes_are_answered(edge):
-    edge.admission.at_work = 9
-    for _ in range(3):
-        await edge.busy()
-        edge.asked.clear()
+    await edge.crowded()
     reader, writer = await edge.connect()
 
     writer.write(POST + b"content-length: 1\r\n\r\na")
@@ -264,10 +268,7 @@ async def test_on_one_connection_too_many_only_probes_are_answered(edge):
 
 async def test_one_connection_too_many_ends_at_once(edge, monkeypatch):
     monkeypatch.setattr(edge.protocol, "patience", 60.0)
-    edge.admission.at_work = 9
-    for _ in range(3):
-        await edge.busy()
-        edge.asked.clear()
+    await edge.crowded()
     reader, writer = await edge.connect()
 
     writer.write(POST + b"content-length: 9\r\nexpect: 100-continue\r\n\r\n")
@@ -389,10 +390,7 @@ async def test_who_does_not_read_gives_way_to_who_asks(edge, monkeypatch, more):
     for _ in range(3):
         await who_does_not_read(edge, more)
 
-    edge.admission.at_work = 9
-    for _ in range(3):
-        await edge.busy()
-        edge.asked.clear()
+    await edge.crowded()
 
     await eventually(lambda: len(edge.server.server_state.connections) == 3)
     assert not any(each.is_unread for each in edge.server.server_state.connections)
