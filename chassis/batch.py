@@ -213,6 +213,8 @@ class _Run:
         if cause.lease and self.handed.room <= 0:
             cause = self.handed.without(cause)
         decision = item.rule.decide(State(self.things), item.body, cause)
+        if not all(map(self.handed.takes, decision.hands_over)):
+            decision = item.rule.decide(State(self.things), item.body, cause._replace(lease=None))
         render = item.entry.render if isinstance(item.entry, Command) else None
         answer = render(decision.reply) if render else None
         for thing in decision.changes:

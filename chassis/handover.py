@@ -22,12 +22,15 @@ class Handover:
         lease: how long what is claimed is nobody else's.
         spare: how many works more the loop has room for.
         begin: starts works whose lease began at this time of the event loop, and returns at once.
+        offers: which works a batch that has claimed these already may claim now; it is asked about one after the other,
+            and counts what it lets be claimed. What it does not is due at once, and the loop looks for it as usual.
         left: fires when a batch may have left something that has to be claimed, since there was no room.
     """
 
     lease: timedelta
     spare: Callable[[], int]
     begin: Callable[[Sequence[Any], float], None]
+    offers: Callable[[Sequence[Any]], Callable[[Any], bool]] = lambda _claimed: lambda _work: True
     left: Signal = field(default_factory=Signal)
     claiming: int = 0
 
@@ -53,19 +56,21 @@ class Handed:
     handed over.
     """
 
-    __slots__ = ("full", "handover", "lease", "reserved", "room", "since", "works")
+    __slots__ = ("full", "handover", "lease", "reserved", "room", "since", "takes", "works")
 
     def __init__(self, handover: Handover | None) -> None:
         self.handover = handover
         self.lease = handover.lease if handover else None
         self.works: list[Any] = []
         self.reserved = self.room = 0
+        self.takes: Callable[[Any], bool] = lambda _work: True
         self.since = 0.0
         self.full = False
 
     def look(self) -> None:
-        """How much room there is, until somebody awaits something."""
-        self.room = self.handover.room if self.handover else 0
+        """How much room there is, and what for, until somebody awaits something."""
+        if self.handover is not None:
+            self.room, self.takes = self.handover.room, self.handover.offers(self.works)
 
     def without(self, cause: Cause) -> Cause:
         """The cause as a decision is given it when there is no room."""

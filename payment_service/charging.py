@@ -7,10 +7,13 @@ Whoever takes over a call that may have been made looks it up first, then repeat
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
+from uuid import UUID
 
 from loguru import logger
 
@@ -25,6 +28,7 @@ from payment_service import providers
 from payment_service.domain.answer import ProviderAnswered
 from payment_service.domain.due import DueCall
 from payment_service.domain.payment import Answer, Outcome
+from payment_service.domain.room import Room
 from payment_service.providers import InProcess, OverHttp, Said
 from payment_service.simulator_books import Charge, Return
 from payment_service.store.calls import claim_calls, give_back_calls
@@ -40,13 +44,14 @@ LANDING, GIVING_BACK = 1.5, 0.5
 class Own:
     """What only payment_service has: the provider, and the calls to it that are out; none begins once all landed.
 
-    ``strange`` are the keys under which the provider holds other money than we asked for, as far as this process saw.
+    ``out`` are their keys, and whose calls they are; ``strange`` are those under which the provider holds other money
+    than we asked for, as far as this process saw.
     """
 
     provider: InProcess | OverHttp
     handover: Handover
     flights: set[asyncio.Task[None]] = field(default_factory=set)
-    out: set[str] = field(default_factory=set)
+    out: dict[str, UUID] = field(default_factory=dict)
     strange: set[str] = field(default_factory=set)
     landed: bool = False
 
@@ -83,20 +88,33 @@ def _handover(parts: Parts) -> Handover:
         lease=parts.settings.lease,
         spare=lambda: parts.settings.calls_in_flight - len(parts.own.out),
         begin=lambda calls, _since: _begin(parts, calls),
+        offers=partial(_offers, parts),
     )
+
+
+def _offers(parts: Parts, claimed: Sequence[DueCall]) -> Callable[[DueCall], bool]:
+    room = _room(parts, claimed)
+    return lambda call: room.take(call.customer_id)
+
+
+def _room(parts: Parts, claimed: Sequence[DueCall] = ()) -> Room:
+    """What is free now. What a batch and a look claim at the same time is known to each other by its number only."""
+    own: Own = parts.own
+    taken = Counter([*own.out.values(), *(call.customer_id for call in claimed)])
+    return Room(parts.settings.calls_in_flight, own.handover.room, taken)
 
 
 async def step(parts: Parts) -> bool:
     """Claims what is due, as long as not too many calls are out, and does not wait for their answers."""
-    handover: Handover = parts.own.handover
-    room = min(CLAIMED_AT_ONCE, handover.room)
-    if room <= 0:
+    room = _room(parts)
+    most = min(CLAIMED_AT_ONCE, room.at_once)
+    if most <= 0:
         return False
-    with handover.reserved(room):
+    with parts.own.handover.reserved(most):
         async with parts.database.transaction() as tx:
-            claimed = await claim_calls(tx, room, parts.settings.lease)
+            claimed = await claim_calls(tx, most, parts.settings.lease, but_of=room.closed_to)
         _begin(parts, claimed)
-    return len(claimed) >= room
+    return len(claimed) >= most
 
 
 def _begin(parts: Parts, claimed: Sequence[DueCall]) -> None:
@@ -105,7 +123,7 @@ def _begin(parts: Parts, claimed: Sequence[DueCall]) -> None:
     # again and again queue up their answers without end (test_a_slow_database.py).
     begun = () if own.landed else [call for call in claimed if call.key not in own.out]
     for calls in _kinds(begun):
-        own.out.update(call.key for call in calls)
+        own.out.update((call.key, call.customer_id) for call in calls)
         with logger.contextualize(service=parts.service.name):
             flight = asyncio.create_task(_fly(parts, calls))
         own.flights.add(flight)
@@ -126,16 +144,16 @@ async def _fly(parts: Parts, calls: Sequence[DueCall]) -> None:
     records: list[asyncio.Task[None]] = []
     try:
         async for said in _asked(own.provider, calls):
-            heard = [(waiting.pop(key), answer or NOTHING_SAID) for key, answer in said]
+            heard = [(waiting[key], answer or NOTHING_SAID) for key, answer in said]
             answered = [_answered(call, _believed(own, call, answer), began) for call, answer in heard]
-            records.append(asyncio.create_task(_record(parts, answered)))
+            records.append(asyncio.create_task(_record(parts, waiting, answered)))
         await asyncio.gather(*records)
     except Exception as failure:  # noqa: BLE001 -- the leases run out, and whoever takes the calls looks them up
         logger.opt(exception=failure).error("{} calls are given up until their lease ends", len(waiting))
     finally:
         for record in records:
             record.cancel()
-        own.out.difference_update(call.key for call in calls)
+        _end(own, waiting)
 
 
 async def _asked(provider: InProcess | OverHttp, calls: Sequence[DueCall]) -> AsyncIterator[Sequence[Said]]:
@@ -191,19 +209,26 @@ def _believed(own: Own, call: DueCall, answer: Answer) -> Answer:
     return OTHER_MONEY
 
 
-async def _record(parts: Parts, answered: Sequence[tuple[ProviderAnswered, Context]]) -> None:
-    """Hands answers to the pipeline, again and again while the database is away.
+def _end(own: Own, keys: Iterable[str]) -> None:
+    for key in keys:
+        del own.out[key]
+
+
+async def _record(
+    parts: Parts, waiting: dict[str, DueCall], answered: Sequence[tuple[ProviderAnswered, Context]]
+) -> None:
+    """Hands answers to the pipeline, again and again while the database is away; what waits for them waits no more.
 
     What fails alone is logged by the pipeline; its call is looked up when its lease ends.
     """
-    waiting = answered
+    unsaved = answered
     while True:
-        replies = await parts.pipeline.submit_each(waiting, actor="provider")
-        waiting = [one for one, reply in zip(waiting, replies, strict=True) if isinstance(reply, Unavailable)]
-        if not waiting:
+        replies = await parts.pipeline.submit_each(unsaved, actor="provider")
+        unsaved = [one for one, reply in zip(unsaved, replies, strict=True) if isinstance(reply, Unavailable)]
+        if not unsaved:
             break
         await asyncio.sleep(FIRST_PAUSE)
-    parts.own.out.difference_update(command.key for command, _ in answered)
+    _end(parts.own, [waiting.pop(command.key).key for command, _ in answered])
 
 
 def again_after(tries: int) -> timedelta:

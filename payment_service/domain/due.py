@@ -19,6 +19,7 @@ class DueCall(NamedTuple):
     method: str | None
     charge_key: str | None
     asked_before: bool
+    customer_id: UUID
 
     @property
     def is_charge(self) -> bool:
@@ -49,4 +50,5 @@ def _charge(payment: Payment, attempt: Attempt) -> DueCall:
         method=attempt.method,
         charge_key=None,
         asked_before=False,
+        customer_id=payment.payer,
     )

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from chassis.database import Transaction
 from payment_service.domain.due import DueCall
@@ -10,22 +11,24 @@ from payment_service.domain.due import DueCall
 _COLUMNS = "t.key, t.order_id, t.amount, t.currency, t.tries, t.correlation_id, t.traceparent"
 _CLAIM = f"""
     WITH due_attempts AS (
-        SELECT payment_id, attempt, claimed FROM payment_service.payment_attempts
-        WHERE status IN ('processing', 'unknown') AND due_at <= now()
-        ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED
+        SELECT t.payment_id, t.attempt, t.claimed, p.customer_id
+        FROM payment_service.payment_attempts t JOIN payment_service.payments p USING (order_id)
+        WHERE t.status IN ('processing', 'unknown') AND t.due_at <= now() AND p.customer_id <> ALL($3::uuid[])
+        ORDER BY t.due_at LIMIT $1 FOR UPDATE OF t SKIP LOCKED
     ), due_refunds AS (
-        SELECT payment_id, refund_id, claimed FROM payment_service.refunds
-        WHERE status IN ('requested', 'sent', 'unknown') AND due_at <= now()
-        ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED
+        SELECT t.payment_id, t.refund_id, t.claimed, p.customer_id
+        FROM payment_service.refunds t JOIN payment_service.payments p USING (order_id)
+        WHERE t.status IN ('requested', 'sent', 'unknown') AND t.due_at <= now() AND p.customer_id <> ALL($3::uuid[])
+        ORDER BY t.due_at LIMIT $1 FOR UPDATE OF t SKIP LOCKED
     ), attempts AS (
         UPDATE payment_service.payment_attempts t SET due_at = now() + $2, claimed = true FROM due_attempts d
         WHERE t.payment_id = d.payment_id AND t.attempt = d.attempt
-        RETURNING {_COLUMNS}, t.method, NULL AS charge_key, d.claimed
+        RETURNING {_COLUMNS}, t.method, NULL AS charge_key, d.claimed, d.customer_id
     ), refunds AS (
         UPDATE payment_service.refunds t SET due_at = now() + $2, claimed = true,
             status = CASE t.status WHEN 'requested' THEN 'sent' ELSE t.status END
         FROM due_refunds d WHERE t.payment_id = d.payment_id AND t.refund_id = d.refund_id
-        RETURNING {_COLUMNS}, NULL AS method, t.charge_key, d.claimed
+        RETURNING {_COLUMNS}, NULL AS method, t.charge_key, d.claimed, d.customer_id
     )
     SELECT * FROM attempts UNION ALL SELECT * FROM refunds
 """  # noqa: S608 -- the columns are written above
@@ -39,9 +42,9 @@ _GIVE_BACK = """
 """
 
 
-async def claim_calls(tx: Transaction, most: int, lease: timedelta) -> list[DueCall]:
-    """Due calls, nobody else's until the lease ends."""
-    rows: list[Any] = await tx.sql(_CLAIM, most, lease)
+async def claim_calls(tx: Transaction, most: int, lease: timedelta, *, but_of: Sequence[UUID] = ()) -> list[DueCall]:
+    """The oldest due calls, but of these customers none: nobody else's until the lease ends. So many of each kind."""
+    rows: list[Any] = await tx.sql(_CLAIM, most, lease, list(but_of))
     return [DueCall(*row) for row in rows]
 
 

@@ -120,6 +120,27 @@ async def test_a_loop_that_has_room_is_not_woken(idle):
     assert loop.handover.left.count == 0
 
 
+async def test_what_is_not_offered_is_not_claimed_and_the_loop_is_not_woken_for_it(idle):
+    loop, [first, second, third] = Loop(idle), [uuid4() for _ in range(3)]
+    loop.handover.offers = lambda _claimed: lambda work: work != second
+
+    await together(idle, *(idle.submit(Credit(account, 1)) for account in (first, second, third)))
+
+    assert (loop.begun, loop.room, loop.handover.left.count) == ([[first, third]], [8], 0)
+
+
+async def test_of_what_its_items_claim_alone_a_batch_tells_who_offers(database):
+    pipeline = a_pipeline(database)
+    loop, accounts, told = Loop(pipeline), [uuid4(), uuid4()], []
+    loop.handover.offers = lambda claimed: told.append(list(claimed)) or (lambda _work: True)
+
+    await together(
+        pipeline, *(pipeline.submit(Credit(account, 1)) for account in accounts), pipeline.submit(Credit(uuid4(), 13))
+    )
+
+    assert told == [[], [], accounts[:1], accounts]
+
+
 async def test_what_the_loop_is_claiming_itself_is_room_that_is_taken(idle):
     loop, account = Loop(idle, most=2), uuid4()
 

@@ -156,9 +156,25 @@ def a_desk_of_long_ago(*items) -> pay.Desk:
     return desk
 
 
-def with_key(payment: Payment, key: str) -> Payment:
+def with_key(payment: Payment, key: str, *, at: datetime = LONG_AGO) -> Payment:
     [first] = payment.attempts
-    return replace(payment, attempts=(first._replace(call=first.call._replace(key=key)),))
+    return replace(payment, attempts=(first._replace(call=first.call._replace(key=key, due_at=at)),))
+
+
+async def test_calls_of_some_customers_are_left_and_do_not_count(at):
+    # given
+    database, payment = at.payment_service, a_desk_of_long_ago(pay.asked()).payment
+    sooner = replace(payment, order_id=pay.OrderId(FIRST), id=SECOND, customer_id=pay.UserId(THIRD))
+    await kept(database, PAYMENTS, payment, with_key(sooner, "pay:2", at=LONG_AGO - LEASE))
+
+    # when
+    async with database.transaction() as tx:
+        found = await claim_calls(tx, 1, LEASE, but_of=[THIRD])
+        nothing = await claim_calls(tx, 1, LEASE, but_of=[THIRD, pay.CUSTOMER])
+
+    # then
+    assert [(call.key, call.customer_id) for call in found] == [(payment.attempts[0].call.key, pay.CUSTOMER)]
+    assert nothing == []
 
 
 async def test_notices_are_due_until_they_are_applied(at):

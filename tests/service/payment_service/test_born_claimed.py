@@ -41,7 +41,7 @@ async def test_a_charge_is_nobody_elses_from_its_first_moment(payments, settings
         await charging.step(neighbour.parts)
 
         assert await payments.rows(ATTEMPTS) == [(True, True)]
-        assert neighbour.parts.own.out == set()
+        assert neighbour.parts.own.out == {}
 
 
 async def test_no_more_calls_are_out_than_allowed_and_what_is_too_much_is_due_to_anybody(payments):
@@ -101,7 +101,7 @@ async def test_who_has_ended_begins_nothing_more(settings):
 
     parts.own.handover.begin([object()], 0.0)
 
-    assert (parts.own.out, parts.own.flights) == (set(), set())
+    assert (parts.own.out, parts.own.flights) == ({}, set())
 
 
 async def test_a_charge_that_was_handed_over_and_is_cancelled_gives_the_money_back(payments):

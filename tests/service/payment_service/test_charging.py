@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 
 from payment_service import charging
-from payment_service.domain.payment import Outcome
+from payment_service.domain.payment import Answer, Outcome
+from payment_service.providers import Said
 from payment_service.simulator_books import Charge, Return
 from payment_service.store.calls import claim_calls
 from tests.service.payment_service.conftest import at_work, comes_to, patient
@@ -131,9 +132,9 @@ async def test_no_more_calls_are_out_than_allowed(settings, brisk):
         for _ in range(3):
             await payments.asked("tok_slow")
 
-        more = [await charging.step(payments.parts) for _ in range(2)]
+        more = [await charging.step(payments.parts) for _ in range(3)]
 
-        assert (more, len(payments.parts.own.out)) == ([True, False], 2)
+        assert (more, len(payments.parts.own.out)) == ([True, True, False], 2)
 
 
 async def test_while_the_provider_is_away_a_charge_is_unknown_and_then_ends(settings):
@@ -160,7 +161,7 @@ async def test_an_answer_waits_for_the_database_to_come_back(settings):
 
 
 async def asked_for(payments):
-    return payments.parts.own.out
+    return set(payments.parts.own.out)
 
 
 async def test_an_answer_that_nobody_has_recorded_is_found_again_by_whoever_takes_over(settings, brisk):
@@ -197,6 +198,31 @@ async def test_an_answer_waits_to_be_recorded_for_longer_than_its_lease(settings
         payments.parts.pipeline._resume_at = 0.0
 
         await payments.reaches(order_id, "captured")
+
+
+async def test_a_flight_that_ends_leaves_alone_what_is_out_again_in_another(settings, brisk):
+    over = asyncio.Event()
+
+    async def answers_one(asked):
+        yield [Said(asked[0].key, Answer(outcome=Outcome.UNKNOWN))]
+        await over.wait()
+
+    async with at_work(patient(settings), loops=False) as payments:
+        payments.parts.own.provider.charge, payments.parts.own.provider.find = answers_one, never
+        for _ in range(2):
+            await payments.asked()
+        await charging.step(payments.parts)
+        [flight] = payments.parts.own.flights
+        await comes_to(lambda: out(payments), 1)
+        await payments.rows(DUE_NOW)
+        await charging.step(payments.parts)
+        assert await out(payments) == 2
+
+        over.set()
+        await asyncio.wait([flight])
+
+        [(in_doubt,)] = await payments.rows("SELECT key FROM payment_service.payment_attempts WHERE tries = 1")
+        assert set(payments.parts.own.out) == {in_doubt}
 
 
 async def asked_and_not_recorded(payments):

@@ -78,18 +78,26 @@ INVENTORY: Answers = {
 # --- payment_service
 
 _CALL = ("key", "order_id", "amount", "currency", "tries", "correlation_id", "traceparent")
-_DUE_CALL = record(*_CALL, "method", "charge_key", "claimed")
+_DUE_CALL = record(*_CALL, "method", "charge_key", "claimed", "customer_id")
 
 
-async def claim_calls(tx: Transaction, most: int, lease: timedelta) -> list[Record]:
-    charges = await _due(tx, "payment_attempts", {"processing", "unknown"}, most)
-    returns = await _due(tx, "refunds", {"requested", "sent", "unknown"}, most)
+async def claim_calls(tx: Transaction, most: int, lease: timedelta, but_of: Sequence[UUID]) -> list[Record]:
+    charges = await _due(tx, "payment_attempts", {"processing", "unknown"}, most, but_of)
+    returns = await _due(tx, "refunds", {"requested", "sent", "unknown"}, most, but_of)
     for table, rows in (("payment_attempts", charges), ("refunds", returns)):
         for row in rows:
             status = "sent" if row["status"] == "requested" else row["status"]
             tx.put(table, row | {"due_at": tx.now + lease, "claimed": True, "status": status})
     called = [(row, row["method"], None) for row in charges] + [(row, None, row["charge_key"]) for row in returns]
-    return [_DUE_CALL((*(row[n] for n in _CALL), method, key, row["claimed"])) for row, method, key in called]
+    return [
+        _DUE_CALL((*(row[n] for n in _CALL), method, key, row["claimed"], _payer(tx, row)))
+        for row, method, key in called
+    ]
+
+
+def _payer(tx: Transaction, call: Row) -> Any:
+    payment = tx.get("payments", (call["order_id"],))
+    return payment and payment["customer_id"]
 
 
 async def give_back_calls(tx: Transaction, keys: Sequence[str]) -> list[Record]:
@@ -102,8 +110,9 @@ async def give_back_calls(tx: Transaction, keys: Sequence[str]) -> list[Record]:
     return []
 
 
-async def _due(tx: Transaction, table: str, statuses: set[str], most: int) -> list[Row]:
+async def _due(tx: Transaction, table: str, statuses: set[str], most: int, but_of: Sequence[UUID]) -> list[Row]:
     due = [row for row in tx.all(table) if row["status"] in statuses and row["due_at"] <= tx.now]
+    due = [row for row in due if _payer(tx, row) not in but_of]
     return await tx.locked(table, sorted(due, key=lambda row: row["due_at"]), free=most)
 
 
