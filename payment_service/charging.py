@@ -112,7 +112,7 @@ async def step(parts: Parts) -> bool:
         return False
     with parts.own.handover.reserved(most):
         async with parts.database.transaction() as tx:
-            claimed = await claim_calls(tx, most, parts.settings.lease, but_of=room.closed_to)
+            claimed = await claim_calls(tx, most, parts.settings.lease, closed_to=room.closed_to)
         _begin(parts, claimed)
     return len(claimed) >= most
 

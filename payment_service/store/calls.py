@@ -8,30 +8,37 @@ from uuid import UUID
 from chassis.database import Transaction
 from payment_service.domain.due import DueCall
 
-_COLUMNS = "t.key, t.order_id, t.amount, t.currency, t.tries, t.correlation_id, t.traceparent"
-_CLAIM = f"""
-    WITH due_attempts AS (
-        SELECT t.payment_id, t.attempt, t.claimed, p.customer_id
-        FROM payment_service.payment_attempts t JOIN payment_service.payments p USING (order_id)
-        WHERE t.status IN ('processing', 'unknown') AND t.due_at <= now() AND p.customer_id <> ALL($3::uuid[])
-        ORDER BY t.due_at LIMIT $1 FOR UPDATE OF t SKIP LOCKED
-    ), due_refunds AS (
-        SELECT t.payment_id, t.refund_id, t.claimed, p.customer_id
-        FROM payment_service.refunds t JOIN payment_service.payments p USING (order_id)
-        WHERE t.status IN ('requested', 'sent', 'unknown') AND t.due_at <= now() AND p.customer_id <> ALL($3::uuid[])
-        ORDER BY t.due_at LIMIT $1 FOR UPDATE OF t SKIP LOCKED
-    ), attempts AS (
-        UPDATE payment_service.payment_attempts t SET due_at = now() + $2, claimed = true FROM due_attempts d
-        WHERE t.payment_id = d.payment_id AND t.attempt = d.attempt
-        RETURNING {_COLUMNS}, t.method, NULL AS charge_key, d.claimed, d.customer_id
-    ), refunds AS (
-        UPDATE payment_service.refunds t SET due_at = now() + $2, claimed = true,
-            status = CASE t.status WHEN 'requested' THEN 'sent' ELSE t.status END
-        FROM due_refunds d WHERE t.payment_id = d.payment_id AND t.refund_id = d.refund_id
-        RETURNING {_COLUMNS}, NULL AS method, t.charge_key, d.claimed, d.customer_id
+# So many of the oldest are seen where some have to wait: what is put off hides nobody's calls behind it. It waits a
+# quarter longer than it has waited, so that a long queue costs little, and 30 s at most.
+SEEN = 1_000
+_KIND = """
+    due_{table} AS (
+        SELECT t.key, t.due_at, t.claimed, p.customer_id, p.updated_at, p.customer_id = ANY($3::uuid[]) AS waits
+        FROM payment_service.{table} t JOIN payment_service.payments p USING (order_id)
+        WHERE t.status IN ({open}) AND t.due_at <= now()
+        ORDER BY t.due_at LIMIT $4 FOR UPDATE OF t SKIP LOCKED
+    ), waiting_{table} AS (
+        UPDATE payment_service.{table} t SET due_at = now() + least((now() - d.updated_at) / 4, interval '30 seconds')
+        FROM due_{table} d WHERE t.key = d.key AND d.waits
+    ), claimed_{table} AS (
+        UPDATE payment_service.{table} t SET due_at = now() + $2, claimed = true, status = {status}
+        FROM (SELECT * FROM due_{table} WHERE NOT waits ORDER BY due_at LIMIT $1) d WHERE t.key = d.key
+        RETURNING t.key, t.order_id, t.amount, t.currency, t.tries, t.correlation_id, t.traceparent, {own}, d.claimed,
+            d.customer_id
     )
-    SELECT * FROM attempts UNION ALL SELECT * FROM refunds
-"""  # noqa: S608 -- the columns are written above
+"""
+_CHARGES = _KIND.format(
+    table="payment_attempts", open="'processing', 'unknown'", status="t.status", own="t.method, NULL AS charge_key"
+)
+_REFUNDS = _KIND.format(
+    table="refunds",
+    open="'requested', 'sent', 'unknown'",
+    status="CASE t.status WHEN 'requested' THEN 'sent' ELSE t.status END",
+    own="NULL AS method, t.charge_key",
+)
+_CLAIM = f"""
+    WITH {_CHARGES}, {_REFUNDS} SELECT * FROM claimed_payment_attempts UNION ALL SELECT * FROM claimed_refunds
+"""  # noqa: S608 -- all of it is written above
 
 _GIVE_BACK = """
     WITH attempts AS (
@@ -42,9 +49,9 @@ _GIVE_BACK = """
 """
 
 
-async def claim_calls(tx: Transaction, most: int, lease: timedelta, *, but_of: Sequence[UUID] = ()) -> list[DueCall]:
-    """The oldest due calls, but of these customers none: nobody else's until the lease ends. So many of each kind."""
-    rows: list[Any] = await tx.sql(_CLAIM, most, lease, list(but_of))
+async def claim_calls(tx: Transaction, most: int, lease: timedelta, *, closed_to: Sequence[UUID] = ()) -> list[DueCall]:
+    """The oldest due calls, nobody else's until the lease ends: so many of each kind. Those of some customers wait."""
+    rows: list[Any] = await tx.sql(_CLAIM, most, lease, closed_to, SEEN if closed_to else most)
     return [DueCall(*row) for row in rows]
 
 

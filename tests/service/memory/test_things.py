@@ -161,7 +161,7 @@ def with_key(payment: Payment, key: str, *, at: datetime = LONG_AGO) -> Payment:
     return replace(payment, attempts=(first._replace(call=first.call._replace(key=key, due_at=at)),))
 
 
-async def test_calls_of_some_customers_are_left_and_do_not_count(at):
+async def test_due_calls_of_some_customers_wait_a_while_and_do_not_count(at):
     # given
     database, payment = at.payment_service, a_desk_of_long_ago(pay.asked()).payment
     sooner = replace(payment, order_id=pay.OrderId(FIRST), id=SECOND, customer_id=pay.UserId(THIRD))
@@ -169,12 +169,14 @@ async def test_calls_of_some_customers_are_left_and_do_not_count(at):
 
     # when
     async with database.transaction() as tx:
-        found = await claim_calls(tx, 1, LEASE, but_of=[THIRD])
-        nothing = await claim_calls(tx, 1, LEASE, but_of=[THIRD, pay.CUSTOMER])
+        found = await claim_calls(tx, 1, LEASE, closed_to=[THIRD])
+        again = await claim_calls(tx, 1, LEASE)
 
     # then
     assert [(call.key, call.customer_id) for call in found] == [(payment.attempts[0].call.key, pay.CUSTOMER)]
-    assert nothing == []
+    assert again == []
+    [waiting] = (await loaded(database, PAYMENTS, Payment, FIRST)).attempts
+    assert (waiting.call.claimed, waiting.call.due_at > LONG_AGO) == (False, True)
 
 
 async def test_notices_are_due_until_they_are_applied(at):

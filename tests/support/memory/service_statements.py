@@ -79,25 +79,33 @@ INVENTORY: Answers = {
 
 _CALL = ("key", "order_id", "amount", "currency", "tries", "correlation_id", "traceparent")
 _DUE_CALL = record(*_CALL, "method", "charge_key", "claimed", "customer_id")
+_OPEN = {"payment_attempts": {"processing", "unknown"}, "refunds": {"requested", "sent", "unknown"}}
 
 
-async def claim_calls(tx: Transaction, most: int, lease: timedelta, but_of: Sequence[UUID]) -> list[Record]:
-    charges = await _due(tx, "payment_attempts", {"processing", "unknown"}, most, but_of)
-    returns = await _due(tx, "refunds", {"requested", "sent", "unknown"}, most, but_of)
-    for table, rows in (("payment_attempts", charges), ("refunds", returns)):
-        for row in rows:
+async def claim_calls(
+    tx: Transaction, most: int, lease: timedelta, closed_to: Sequence[UUID], seen: int
+) -> list[Record]:
+    claimed = []
+    for table in _OPEN:
+        free = []
+        for row in await _due(tx, table, seen):
+            payment = tx.get("payments", (row["order_id"],)) or {}
+            if payment["customer_id"] in closed_to:
+                pause = min((tx.now - payment["updated_at"]) / 4, timedelta(seconds=30))
+                tx.put(table, row | {"due_at": tx.now + pause})
+            else:
+                free.append((row, payment["customer_id"]))
+        for row, customer_id in free[:most]:
             status = "sent" if row["status"] == "requested" else row["status"]
             tx.put(table, row | {"due_at": tx.now + lease, "claimed": True, "status": status})
-    called = [(row, row["method"], None) for row in charges] + [(row, None, row["charge_key"]) for row in returns]
-    return [
-        _DUE_CALL((*(row[n] for n in _CALL), method, key, row["claimed"], _payer(tx, row)))
-        for row, method, key in called
-    ]
+            own = (row.get("method"), row.get("charge_key"), row["claimed"], customer_id)
+            claimed.append(_DUE_CALL((*(row[name] for name in _CALL), *own)))
+    return claimed
 
 
-def _payer(tx: Transaction, call: Row) -> Any:
-    payment = tx.get("payments", (call["order_id"],))
-    return payment and payment["customer_id"]
+async def _due(tx: Transaction, table: str, most: int) -> list[Row]:
+    due = [row for row in tx.all(table) if row["status"] in _OPEN[table] and row["due_at"] <= tx.now]
+    return await tx.locked(table, sorted(due, key=lambda row: row["due_at"]), free=most)
 
 
 async def give_back_calls(tx: Transaction, keys: Sequence[str]) -> list[Record]:
@@ -108,12 +116,6 @@ async def give_back_calls(tx: Transaction, keys: Sequence[str]) -> list[Record]:
         for row in await tx.locked(table, cut):
             tx.put(table, row | {"due_at": tx.now})
     return []
-
-
-async def _due(tx: Transaction, table: str, statuses: set[str], most: int, but_of: Sequence[UUID]) -> list[Row]:
-    due = [row for row in tx.all(table) if row["status"] in statuses and row["due_at"] <= tx.now]
-    due = [row for row in due if _payer(tx, row) not in but_of]
-    return await tx.locked(table, sorted(due, key=lambda row: row["due_at"]), free=most)
 
 
 async def lock_notices(tx: Transaction, providers: Sequence[str], event_ids: Sequence[str]) -> list[Record]:
