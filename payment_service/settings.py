@@ -19,7 +19,7 @@ class Settings(ServiceSettings, alias_generator=named("payment_service")):
         webhook_url: where the provider's own process tells to; inside of this one it is told directly.
         provider_timeout: how long one call may take.
         lease: how long a claimed call is nobody else's.
-        calls_in_flight: how many calls are out at once.
+        calls_in_flight: how many calls are out at once; of one customer half as many (``domain/room.py``).
         simulator_tells: webhooks for ``all`` that happens, or only for ``asked``: tokens that are about webhooks.
         simulator_scale: what the simulator's times are multiplied with.
     """
