@@ -67,7 +67,7 @@ class CancellationRefused(AboutOrder):
 
 
 class StockLow(AboutSku):
-    """What is available of a sku fell to its threshold; told once a crossing."""
+    """What is available of a sku fell to its threshold; told once a day, and again once staff have filled it."""
 
     topic: ClassVar[str] = "stock.low"
 
@@ -77,7 +77,7 @@ class StockLow(AboutSku):
 
 
 class StockReplenished(AboutSku):
-    """What is available of a sku rose above its threshold; told once a crossing."""
+    """What is available of a sku rose above its threshold, and staff filled it, or it was told to be low a day ago."""
 
     topic: ClassVar[str] = "stock.replenished"
 

@@ -60,6 +60,7 @@ stock = Table(
     Column("low_threshold", BigInteger, nullable=False),
     Column("low", Boolean, nullable=False),
     Column("version", BigInteger, nullable=False),
+    Column("low_told_at", DateTime(timezone=True)),
     PrimaryKeyConstraint("sku", "warehouse"),
     CheckConstraint("on_hand >= 0", name="on_hand_positive"),
     CheckConstraint("reserved >= 0", name="reserved_positive"),

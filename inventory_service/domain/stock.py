@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
@@ -13,6 +14,8 @@ from inventory_service.domain.product import Offer, ProductUnknown
 MAIN = "main"
 LOW_THRESHOLD = 5
 
+TOLD_AGAIN_AFTER = timedelta(days=1)  # that a shelf is low, as long as nobody fills it
+
 _KINDS = {
     Reason.RECEIVED: Kind.RECEIVE,
     Reason.DAMAGED: Kind.ADJUST,
@@ -20,6 +23,8 @@ _KINDS = {
     Reason.RETURNED: Kind.RETURN,
     Reason.CORRECTION: Kind.CORRECT,
 }
+
+_OF_ORDERS = {Kind.RESERVE, Kind.RELEASE, Kind.SHIP}
 
 Crossing = StockLow | StockReplenished
 
@@ -47,7 +52,7 @@ class Warehouse:
 
 
 class Level(NamedTuple):
-    """The stock of one sku in one warehouse; ``low`` remembers on which side of its threshold it was told to be."""
+    """The stock of one sku in one warehouse; ``low_told_at`` is when it was told to be low, if that stands."""
 
     warehouse: str
     priority: int = 0
@@ -57,6 +62,7 @@ class Level(NamedTuple):
     low_threshold: int = LOW_THRESHOLD
     low: bool = False
     version: int = 1
+    low_told_at: datetime | None = None
 
     @property
     def available(self) -> int:
@@ -66,7 +72,17 @@ class Level(NamedTuple):
         on_hand = self.on_hand + movement.delta
         reserved = self.reserved + movement.reserved_delta
         low = on_hand + self.backorder_limit - reserved <= self.low_threshold
-        return self._replace(on_hand=on_hand, reserved=reserved, low=low, version=self.version + 1)
+        told_at = self._told_at(movement, low=low)
+        version = self.version + 1
+        return self._replace(on_hand=on_hand, reserved=reserved, low=low, version=version, low_told_at=told_at)
+
+    def _told_at(self, movement: Movement, *, low: bool) -> datetime | None:
+        """Orders come and go as customers like: what was told stands for a while, unless staff fill the shelf."""
+        told_at = self.low_told_at
+        stands = told_at is not None and movement.created_at - told_at < TOLD_AGAIN_AFTER
+        if low:
+            return told_at if stands else movement.created_at
+        return told_at if stands and movement.kind in _OF_ORDERS else None
 
 
 class Stock(NamedTuple):
@@ -157,7 +173,7 @@ def adjust(  # noqa: PLR0913 -- the things that one adjustment is decided upon
 
 
 def move(stocks: Mapping[Sku, Stock], movements: Iterable[Movement]) -> tuple[tuple[Stock, ...], tuple[Crossing, ...]]:
-    """The stock after these movements, and the thresholds that they crossed. Every level they name has to be there."""
+    """The stock after these movements, and what is told of its thresholds. Every level they name has to be there."""
     changed: dict[Sku, Stock] = {}
     crossings: list[Crossing] = []
     for movement in movements:
@@ -165,11 +181,11 @@ def move(stocks: Mapping[Sku, Stock], movements: Iterable[Movement]) -> tuple[tu
         before = next(level for level in stock.levels if level.warehouse == movement.warehouse)
         after = before.moved(movement)
         changed[movement.sku] = stock.put(after)
-        if after.low is not before.low:
+        if after.low_told_at is not before.low_told_at:
             crossings.append(_crossing(movement.sku, after))
     return tuple(changed.values()), tuple(crossings)
 
 
 def _crossing(sku: Sku, level: Level) -> Crossing:
-    told = StockLow if level.low else StockReplenished
+    told = StockLow if level.low_told_at else StockReplenished
     return told(sku=sku, warehouse=level.warehouse, available=level.available, threshold=level.low_threshold)

@@ -30,7 +30,7 @@ _LEVELS = (
 _LOCK = Statement(_LEVELS.with_for_update(of=stock))
 _FIND = Statement(_LEVELS)
 _INSERT = Bulk.insert(stock)
-_UPDATE = Bulk.update(stock, "sku", "warehouse", "on_hand", "reserved", "low", "version")
+_UPDATE = Bulk.update(stock, "sku", "warehouse", "on_hand", "reserved", "low", "version", "low_told_at")
 _SKUS = List(select(stock.c.sku).distinct(), {stock.c.sku: str}, stock.c.low, newest_first=False)
 
 _LOAD_WAREHOUSES = Statement(select(warehouses).where(warehouses.c.code == any_(bindparam("codes", type_=ARRAY(Text)))))
@@ -66,6 +66,7 @@ def _level(row: asyncpg.Record) -> Level:
         low_threshold=row["low_threshold"],
         low=row["low"],
         version=row["version"],
+        low_told_at=row["low_told_at"],
     )
 
 
@@ -83,7 +84,8 @@ async def save_stock(tx: Transaction, changes: Sequence[Change]) -> None:
             if level.warehouse not in known:
                 added.append(_row(after.sku, level))
             elif level is not known[level.warehouse]:
-                changed.append((after.sku, level.warehouse, level.on_hand, level.reserved, level.low, level.version))
+                counts = (level.on_hand, level.reserved, level.low, level.version, level.low_told_at)
+                changed.append((after.sku, level.warehouse, *counts))
     await tx.run(_INSERT, added)
     await tx.run(_UPDATE, changed)
 
@@ -98,6 +100,7 @@ def _row(sku: Sku, level: Level) -> tuple[Any, ...]:
         level.low_threshold,
         level.low,
         level.version,
+        level.low_told_at,
     )
 
 

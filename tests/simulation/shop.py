@@ -144,7 +144,7 @@ class Shop:
     def _stock(self, sku: str, warehouse: str, on_hand: int) -> None:
         self.opening[sku, warehouse] = on_hand
         level = {"on_hand": on_hand, "reserved": 0, "backorder_limit": 0, "low_threshold": 2}
-        row = {"sku": sku, "warehouse": warehouse, **level, "low": on_hand <= 2, "version": 1}
+        row = {"sku": sku, "warehouse": warehouse, **level, "low": on_hand <= 2, "version": 1, "low_told_at": None}
         self.schemas["inventory_service"].tables["stock"].store((sku, warehouse), row)
 
     def retry_parked(self) -> None:

@@ -52,6 +52,18 @@ async def test_two_hundred_orders_for_fifty_units_hold_exactly_fifty(inventory):
     assert await inventory.rows(S1_S2_S3) == await inventory.rows(S2_BY_RESERVATIONS) == []
 
 
+async def test_an_order_that_comes_and_goes_again_and_again_has_low_stock_told_once(inventory):
+    await inventory.stocked(on_hand=6)
+
+    for order_id in some_orders(5):
+        await inventory.hear(an_order_created(("MUG-RED", 1), order_id=order_id))
+        await inventory.hear(a_cancellation(order_id=order_id))
+
+    told = await inventory.told()
+    assert [told.count(topic) for topic in ("stock.released", "stock.low", "stock.replenished")] == [5, 1, 0]
+    assert await inventory.rows("SELECT low, low_told_at <= now() FROM inventory_service.stock") == [(False, True)]
+
+
 async def both_wait_for_the_shelves(inventory) -> bool:
     sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     return await inventory.rows(sql) == [(2,)]

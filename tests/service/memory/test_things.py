@@ -83,7 +83,7 @@ async def shelved(database, row) -> None:
         await tx.run(Bulk.insert(inventory_tables.stock), [row])
 
 
-@pytest.mark.parametrize("row", [("A", "main", 1, 2, 0, 0, False, 1), ("A", "main", -1, 0, 0, 0, False, 1)])
+@pytest.mark.parametrize("row", [("A", "main", 1, 2, 0, 0, False, 1, None), ("A", "main", -1, 0, 0, 0, False, 1, None)])
 async def test_the_shelves_refuse_what_cannot_be(at, row):
     with pytest.raises(asyncpg.CheckViolationError):
         await shelved(at.inventory_service, row)

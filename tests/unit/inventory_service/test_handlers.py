@@ -82,7 +82,7 @@ async def test_stock_is_the_sum_of_its_movements_after_everything_that_can_happe
     sums = sum(m.delta for m in movements), sum(m.reserved_delta for m in movements)
     assert shop.levels() == {("MUG-RED", "main"): sums} == {("MUG-RED", "main"): (8, 0)}
     assert len({movement.id for movement in movements}) == len(movements) == 6
-    assert isinstance(shop.told[-1], ReturnReceived)
+    assert [type(event) for event in shop.told[-2:]] == [ReturnReceived, StockReplenished]
 
 
 async def test_a_repeated_order_is_ignored_and_saves_nothing():
@@ -144,8 +144,7 @@ async def test_crossing_the_threshold_is_told_beside_the_reservation():
     await shop.decide(a_cancellation())
 
     assert [event for event in shop.told if isinstance(event, StockLow | StockReplenished)] == [
-        StockLow(sku="MUG-RED", warehouse="main", available=3, threshold=3),
-        StockReplenished(sku="MUG-RED", warehouse="main", available=5, threshold=3),
+        StockLow(sku="MUG-RED", warehouse="main", available=3, threshold=3)
     ]
 
 

@@ -1,5 +1,7 @@
 """Stock changes by movements only, never below what is held."""
 
+from datetime import timedelta
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -102,6 +104,43 @@ def test_low_stock_is_told_once_a_crossing():
     assert second == ()
     assert third == (StockReplenished(sku="MUG-RED", warehouse="main", available=14, threshold=5),)
     assert fourth == ()
+
+
+def reserved(known, units, at=NOW):
+    kind = Kind.RESERVE if units > 0 else Kind.RELEASE
+    movement = a_step(at=at).movement(kind, CAUSE, "MUG-RED", "main", reserved_delta=units)
+    (after,), told = stock.move({"MUG-RED": known}, (movement,))
+    return after, [type(event) for event in told]
+
+
+def test_who_orders_and_cancels_again_and_again_has_low_stock_told_once_a_day():
+    known, told = a_stock(on_hand=6, low_threshold=5), []
+    for minutes in range(0, 3 * 24 * 60, 20):
+        for units in (1, -1):
+            known, events = reserved(known, units, at=NOW + timedelta(minutes=minutes))
+            assert known.levels[0].low is (units > 0)
+            told += events
+
+    assert told == [StockLow] * 3
+
+
+def test_low_stock_is_told_again_at_once_when_staff_filled_the_shelf_meanwhile():
+    low, first = reserved(a_stock(on_hand=6, low_threshold=5), 1)
+    cancelled, second = reserved(low, -1)
+    filled, _, third = adjusted(cancelled, 1)
+    _, fourth = reserved(filled, 2)
+
+    assert (first, second, fourth) == ([StockLow], [], [StockLow])
+    assert third == (StockReplenished(sku="MUG-RED", warehouse="main", available=7, threshold=5),)
+
+
+def test_stock_that_fell_again_within_the_day_is_told_as_soon_as_it_moves_after_it():
+    low, _ = reserved(a_stock(on_hand=6, low_threshold=5), 1)
+    again, quiet = reserved(reserved(low, -1)[0], 1, at=NOW + timedelta(hours=23))
+
+    assert quiet == []
+    assert reserved(again, 1, at=NOW + timedelta(hours=23, minutes=59))[1] == []
+    assert reserved(again, 1, at=NOW + timedelta(days=1))[1] == [StockLow]
 
 
 def test_a_warehouse_without_the_sku_has_none_available():
