@@ -69,6 +69,7 @@ sessions = Table(
     Column("client", Text),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("refreshed_at", DateTime(timezone=True), nullable=False),
+    Column("refreshes", Integer, nullable=False, server_default=text("0")),
     Column("expires_at", DateTime(timezone=True), nullable=False),
     Column("ended_at", DateTime(timezone=True)),
     Column("ending", Text),

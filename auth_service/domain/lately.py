@@ -1,4 +1,4 @@
-"""What an account may do so often in a time and no more, so that what is kept of it has a bound: sign in, make keys."""
+"""What an account may do so often in a time, so that what is kept of it has a bound: sign in, refresh, make keys."""
 
 from datetime import datetime, timedelta
 from math import ceil
@@ -15,7 +15,7 @@ class TooEarly(Exception):
 
 
 class TooOften(TooEarly):
-    """An account may do this 100 times in a while, and has. Try again later."""
+    """It may be done 100 times in a while, and was. Try again later."""
 
 
 def another(times: tuple[datetime, ...], now: datetime, within: timedelta) -> tuple[datetime, ...]:

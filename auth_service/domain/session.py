@@ -11,13 +11,13 @@ from uuid import UUID
 
 from auth_service.domain.attempt import TrySignIn
 from auth_service.domain.identity import SignInWith
-from auth_service.domain.lately import another
+from auth_service.domain.lately import MOST, TooOften, another
 from auth_service.domain.user import AccountDisabled, User
 from contracts.types import Role
 
 LONGEST = timedelta(days=90)  # that a session lives, however often it is refreshed (OWASP ASVS 5.0, 7.3.2)
 
-WITHIN = timedelta(hours=1)  # in which 100 of a customer begin at most
+WITHIN = timedelta(hours=1)  # in which 100 of a customer begin at most, and each is refreshed 100 times
 
 
 class RefreshInvalid(Exception):
@@ -54,7 +54,10 @@ class TokenState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """A sign-in, on one client. ``current`` is the digest of its active refresh token."""
+    """A sign-in, on one client. ``current`` is the digest of its active refresh token.
+
+    ``refreshes`` were in the hour of the last one, of the hours that go by from when it began.
+    """
 
     id: UUID
     user_id: UUID
@@ -63,6 +66,7 @@ class Session:
     client: str | None
     created_at: datetime
     refreshed_at: datetime
+    refreshes: int = 0
     expires_at: datetime
     ended_at: datetime | None = None
     ending: Ending | None = None
@@ -197,8 +201,23 @@ def _renewed(user: User, session: Session, token: RefreshToken, command: Rotate,
     over = session.created_at + LONGEST
     if min(token.expires_at, over) <= now:
         raise RefreshExpired
-    renewed = replace(session, current=command.successor, refreshed_at=now, expires_at=min(now + command.lasts, over))
+    renewed = replace(
+        session,
+        current=command.successor,
+        refreshed_at=now,
+        refreshes=_counted(session, now),
+        expires_at=min(now + command.lasts, over),
+    )
     return renewed, (replace(token, state=TokenState.ROTATED), _active(renewed))
+
+
+def _counted(session: Session, now: datetime) -> int:
+    """How often it was refreshed in this hour, once more. Each leaves a digest behind."""
+    hour, last = ((moment - session.created_at) // WITHIN for moment in (now, session.refreshed_at))
+    refreshes = session.refreshes + 1 if hour == last else 1
+    if refreshes > MOST:
+        raise TooOften(session.created_at + (hour + 1) * WITHIN - now)
+    return refreshes
 
 
 def present(user: User | None, session: Session | None) -> User:

@@ -119,7 +119,13 @@ async def exchange_token(edge: Edge, body: ExchangeBody) -> Response:
     operation_id="refreshToken",
     response_model=TokensView,
     responses=problems(
-        "token_invalid", "token_expired", "refresh_reused", "account_disabled", "validation_failed", "unknown_field"
+        "token_invalid",
+        "token_expired",
+        "refresh_reused",
+        "account_disabled",
+        "validation_failed",
+        "unknown_field",
+        "rate_limited",
     ),
 )
 async def refresh_token(edge: Edge, body: RefreshBody) -> Response:

@@ -106,6 +106,20 @@ async def test_a_hundred_sign_ins_an_hour_and_then_no_more(shop, ann):
     assert (await shop.login()).status_code == 200
 
 
+async def test_a_session_that_is_refreshed_too_often_is_refused_and_goes_on_later(shop, ann):
+    await shop.sql("UPDATE auth_service.sessions SET refreshes = 99, refreshed_at = created_at")
+    newest = (await shop.refresh(ann.tokens["refresh_token"])).json()["refresh_token"]
+
+    refused = await shop.refresh(newest)
+
+    assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
+    assert 3500 < int(refused.headers["Retry-After"]) <= 3600
+    assert await shop.sql("SELECT count(*) FROM auth_service.refresh_tokens") == [(2,)]
+    await shop.sql("UPDATE auth_service.sessions SET created_at = now() - interval '1 hour', refreshed_at = created_at")
+    assert (await shop.refresh(newest)).status_code == 200
+    assert await shop.sql("SELECT refreshes FROM auth_service.sessions") == [(1,)]
+
+
 async def test_who_works_for_the_shop_signs_in_for_each_command(shop):
     await shop.admin()
     await shop.sql(BEGAN, "root@shop.test", 100, MINUTES_50)

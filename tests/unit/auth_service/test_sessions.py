@@ -1,7 +1,10 @@
 """Sessions: one active refresh token each, rotated at every use, and the end of the family when a copy shows up."""
 
+from datetime import timedelta
+
 import pytest
 
+from auth_service.domain.lately import TooOften
 from auth_service.domain.session import (
     LONGEST,
     Ending,
@@ -84,7 +87,7 @@ def test_a_refresh_puts_a_new_token_in_place_of_the_old_one():
 
     signed = accounts.decide(a_rotation()).reply
 
-    renewed = a_session(current=SECOND, refreshed_at=NOW + DAY / 2, expires_at=NOW + DAY * 5 / 2)
+    renewed = a_session(current=SECOND, refreshed_at=NOW + DAY / 2, refreshes=1, expires_at=NOW + DAY * 5 / 2)
     assert signed == SignedIn(a_user(), renewed)
     assert accounts.session() == renewed
     assert accounts.states() == {FIRST: "rotated", SECOND: "active"}
@@ -160,6 +163,39 @@ def test_a_session_ends_after_ninety_days_however_often_it_is_refreshed():
     assert accounts.session().expires_at == over
     with pytest.raises(RefreshExpired):
         accounts.decide(a_rotation(shown, b"another"))
+
+
+def refreshed(accounts, shown, times):
+    """The token that the last of so many refreshes gave."""
+    for number in range(times):
+        successor = b"%d at %d" % (number, accounts.now.timestamp())
+        accounts.decide(a_rotation(shown, successor))
+        shown = successor
+    return shown
+
+
+def test_a_session_is_refreshed_a_hundred_times_in_an_hour_and_then_no_more():
+    accounts = signed_in()
+    newest = refreshed(accounts, FIRST, 100)
+    accounts.now = NOW + timedelta(minutes=59)
+
+    with pytest.raises(TooOften) as refused:
+        accounts.decide(a_rotation(newest, SECOND))
+
+    assert refused.value.headers == {"Retry-After": "60"}
+    assert accounts.states()[newest] == "active"
+    accounts.now = NOW + timedelta(hours=1)
+    assert refreshed(accounts, newest, 100) != newest
+    assert accounts.session().refreshes == 100
+
+
+def test_a_copied_token_ends_a_session_that_was_refreshed_too_often_as_well():
+    accounts = signed_in()
+    newest = refreshed(accounts, FIRST, 100)
+
+    accounts.decide(a_rotation(FIRST, SECOND))
+
+    assert (accounts.session().ending, accounts.states()[newest]) == (Ending.REUSED, "revoked")
 
 
 def test_a_disabled_user_cannot_refresh():
