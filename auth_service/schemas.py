@@ -12,6 +12,7 @@ from chassis.http import Body, View
 from chassis.ids import KeyRef, SecurityEventRef, SessionRef, UserRef
 from chassis.scopes import Scope
 from chassis.times import Timestamp
+from contracts.text import ONE_LINE
 from contracts.types import Role
 from contracts.wanted import Wanted
 
@@ -47,20 +48,11 @@ Email = Annotated[
 ]
 
 
-def _of_one_line(name: str) -> str:
-    if len(name.splitlines()) > 1:
-        message = "must be one line"
-        raise ValueError(message)
-    return name
-
-
 NewPassword = Annotated[
     SecretStr, Field(min_length=8, max_length=128), Wanted("must have 8 to 128 characters"), AfterValidator(_uncommon)
 ]
 Password = Annotated[SecretStr, Field(min_length=1, max_length=128), Wanted("must have 1 to 128 characters")]
-FullName = Annotated[
-    str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True), AfterValidator(_of_one_line)
-]
+FullName = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True), ONE_LINE]
 PhoneNumber = Annotated[
     str,
     Field(pattern=r"^\+?[0-9]{10,15}$", examples=["+4930901820123"]),
@@ -153,7 +145,7 @@ class SessionView(View):
 class ApiKeyCreate(Body):
     """``scopes`` is what the key may do; more than its owner it never may."""
 
-    name: Annotated[str, StringConstraints(min_length=1, max_length=100, strip_whitespace=True)]
+    name: Annotated[str, StringConstraints(min_length=1, max_length=100, strip_whitespace=True), ONE_LINE]
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=len(Scope))]
     expires_in_days: Annotated[int, Field(ge=1, le=366)] = 90
 

@@ -20,6 +20,7 @@ from chassis.parameters import refuse_unknown
 from chassis.problems import Problem
 from chassis.scopes import needed
 from chassis.tokens import Caller, Role
+from contracts.text import is_readable
 
 if TYPE_CHECKING:
     from chassis.app import Parts
@@ -32,9 +33,7 @@ __all__ = [
 Found = TypeVar("Found")
 _KEY = pattern(r"[\x21-\x7e]{1,255}")
 _ETAG = pattern(r'(?:W/)?"(\d{1,18})"')
-# NUL and halves of pairs PostgreSQL cannot store; what other controls do to who reads it, its writer alone knows.
-_UNSTORABLE = pattern("[\\0\\ud800-\\udfff]")
-_UNWANTED = pattern("[\\0-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f\\ud800-\\udfff]")
+_UNSTORABLE = pattern("[\\0\\ud800-\\udfff]")  # by PostgreSQL
 _bearer = HTTPBearer(auto_error=False, description="An access token, from `POST /auth/login`.")
 
 
@@ -47,15 +46,15 @@ class Body(BaseModel):
     @classmethod
     def _storable(cls, value: object) -> object:
         if is_unwanted(value):
-            message = "must not contain control characters or half of a surrogate pair"
+            message = "must not contain control characters, nor what turns the direction of text"
             raise ValueError(message)
         return value
 
 
 def is_unwanted(value: object) -> bool:
-    """Whether a text somewhere in this has control characters (tabs and ends of lines are none)."""
+    """Whether a text somewhere in this has characters that are not there to be read."""
     if isinstance(value, str):
-        return not value.isprintable() and _UNWANTED.search(value) is not None
+        return not is_readable(value)
     if isinstance(value, SecretStr):
         return _UNSTORABLE.search(value.get_secret_value()) is not None
     if isinstance(value, dict):

@@ -8,6 +8,7 @@ from chassis.http import Body, View
 from chassis.ids import MovementRef, OrderRef, ReservationRef, ReturnRef, ShipmentRef, TaskRef, UserRef
 from chassis.times import Moment, Timestamp
 from contracts.stock import ReturnReceived
+from contracts.text import ONE_LINE
 from contracts.types import Currency, Money, Priority, Quantity, ReturnedLine, ShippedLine, Sku
 from contracts.wanted import Wanted
 from inventory_service.domain.movement import Kind, Movement, Reason
@@ -15,12 +16,12 @@ from inventory_service.domain.reservation import Status
 from inventory_service.domain.stock import Stock
 from inventory_service.domain.task import DESCRIPTION_LENGTH, TITLE_LENGTH, TaskKind, TaskStatus
 
-Name = Annotated[str, Field(min_length=1, max_length=200)]
+Name = Annotated[str, Field(min_length=1, max_length=200), ONE_LINE]
 Description = Annotated[str, Field(max_length=5000)]
-Title = Annotated[str, Field(min_length=1, max_length=TITLE_LENGTH)]
+Title = Annotated[str, Field(min_length=1, max_length=TITLE_LENGTH), ONE_LINE]
 TaskDescription = Annotated[str, Field(max_length=DESCRIPTION_LENGTH)]
 Delta = Annotated[int, Field(ge=-1_000_000, le=1_000_000, description="What on_hand changes by; not 0.")]
-Words = Annotated[str, Field(min_length=1, max_length=100)]
+Words = Annotated[str, Field(min_length=1, max_length=100), ONE_LINE]
 
 
 class Price(Body):

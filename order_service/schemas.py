@@ -12,6 +12,7 @@ from chassis.ids import OrderRef, RefundRef, ShipmentRef, UserRef
 from chassis.times import Timestamp
 from contracts.cards import CardToken
 from contracts.countries import Country
+from contracts.text import ONE_LINE
 from contracts.types import (
     CancelReason,
     Currency,
@@ -27,7 +28,7 @@ from contracts.types import (
 from order_service.domain import life, order, pricing, refunds
 from order_service.domain.status import FulfilmentStatus, OrderStatus, PaymentStatus, RefundStatus
 
-Text = Annotated[str, Field(min_length=1, max_length=200)]
+Text = Annotated[str, Field(min_length=1, max_length=200), ONE_LINE]
 
 
 class MoneyGiven(Body):
@@ -62,7 +63,7 @@ class AddressGiven(Body):
     line2: Text | None = None
     city: Text
     region: Text | None = None
-    postal_code: Annotated[str, Field(min_length=1, max_length=20)]
+    postal_code: Annotated[str, Field(min_length=1, max_length=20), ONE_LINE]
     country: Country
 
 

@@ -13,6 +13,15 @@ WRONG = [
     None, "", " ", "x" * 6_000, "4111111111111111", "tok_4111111111111111", "XX", "\0", "\ud800", -1, 1.5, 10**30, True,
     [], ["x"] * 1_000, {}, {"x": 1}, {"": "x"}, "2026-13-01T00:00:00Z", "2026-01-01T00:00:00", "usr_1",
 ]  # fmt: skip
+PROSE = {
+    "OrderCreate.note", "PaymentResolve.evidence", "ProductCreate.description", "ProductUpdate.description",
+    "TaskCreate.description", "TaskReplace.description", "TaskUpdate.description",
+}  # fmt: skip
+SECRET = {
+    "ApiKeyShown.api_key", "Credentials.password", "PasswordChange.current_password", "PasswordChange.new_password",
+    "Registration.password",
+}  # fmt: skip
+SHOWN_TO_NOBODY = {"ExchangeBody.token", "RefreshBody.refresh_token"} | SECRET
 NOT_OURS = (
     "Input should",
     "String should",
@@ -68,6 +77,24 @@ def test_a_wrong_field_is_told_what_is_wanted(name):
 
     assert errors
     assert [said for error in errors if any(word in (said := wanted(error)) for word in NOT_OURS)] == []
+
+
+def takes(model, field, value):
+    try:
+        model.model_validate({field: value})
+    except ValidationError as failure:
+        return all(error["loc"][:1] != (field,) for error in failure.errors())
+    return True
+
+
+def test_what_may_have_several_lines_is_listed_and_all_else_is_one_line():
+    fields = {(model, field) for name in SERVICES if load(name) for model in models() for field in model.model_fields}
+    ours = {(model, field) for model, field in fields if model.__module__.endswith(".schemas")}
+
+    several = {f"{model.__name__}.{field}" for model, field in ours if takes(model, field, "12345678\n9")}
+
+    assert several == PROSE | SHOWN_TO_NOBODY
+    assert {f"{model.__name__}.{field}" for model, field in ours if takes(model, field, "12345678\u202e9")} == SECRET
 
 
 @pytest.mark.parametrize("name", SERVICES)

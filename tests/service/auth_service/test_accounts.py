@@ -84,6 +84,8 @@ async def test_of_two_processes_that_register_one_address_at_once_one_is_told_th
         ("full_name", "Ann\0"),
         ("full_name", "Ann\r\nYour account is locked"),
         ("full_name", "Ann\u2028Your account is locked"),
+        ("full_name", "Ann\u202e"),
+        ("full_name", "Ann\tExample"),
         ("full_name", "x" * 201),
         ("phone_number", "123456789"),
         ("phone_number", "1234567890123456"),

@@ -39,6 +39,19 @@ async def test_a_product_lives_under_its_etag(inventory):
     assert await inventory.told() == ["product.upserted", "product.upserted"]
 
 
+async def test_a_product_is_named_in_one_line_and_what_was_named_before_is_read(inventory):
+    await inventory.call("POST", "/products", json=MUG, status=201)
+    await inventory.rows("UPDATE inventory_service.products SET name = U&'Red\\000Amug\\202E' RETURNING sku")
+
+    refused = await inventory.call("POST", "/products", json=MUG | {"name": "Red\nmug"}, status=422)
+    read = await inventory.call("GET", "/products/MUG-RED")
+    changed = await inventory.call("PATCH", "/products/MUG-RED", json={"active": False}, If_Match='"1"')
+
+    assert [(each["pointer"], each["code"]) for each in refused.json()["errors"]] == [("#/name", "invalid")]
+    assert read.json()["name"] == changed.json()["name"] == "Red\nmug\u202e"
+    assert await inventory.told() == ["product.upserted", "product.upserted"]
+
+
 async def test_a_sku_is_taken_once(inventory):
     await inventory.call("POST", "/products", json=MUG, status=201)
 

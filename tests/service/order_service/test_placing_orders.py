@@ -86,6 +86,9 @@ async def test_twins_at_once_make_one_order(orders):
             "#/shipping_address/country",
         ),
         ({"note": "a\0b"}, 422, "validation_failed", "#/note"),
+        ({"note": "a\u2066b"}, 422, "validation_failed", "#/note"),
+        ({"shipping_address": {**ADDRESS, "line1": "a\nb"}}, 422, "validation_failed", "#/shipping_address/line1"),
+        ({"shipping_address": {**ADDRESS, "name": "\u202ea"}}, 422, "validation_failed", "#/shipping_address/name"),
         ({"metadata": {str(n): "x" for n in range(21)}}, 422, "validation_failed", "#/metadata"),
     ],
 )

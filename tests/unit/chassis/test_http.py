@@ -32,6 +32,12 @@ class Seen(View):
         {"text": "a\x1b[2J"},
         {"text": "a\x7f"},
         {"more": {"k": ["a\x85b"]}},
+        {"text": "a\u2028b"},
+        {"text": "a\u2029b"},
+        {"text": "evil\u202etxt.exe"},
+        {"tags": ["\u202aa"]},
+        {"text": "\u2066a"},
+        {"text": "a\u2069"},
         {"secret": "a\0"},
         {"secret": "\udc00"},
     ],
@@ -42,7 +48,13 @@ def test_a_body_with_what_no_text_can_hold_is_refused(given):
 
 
 def test_a_body_of_text_is_taken_as_it_is():
-    assert Note(text="é\r\n\t😀\u200d", secret="\x1b", tags=["a"], more={"k": ["v"]}, pair=("x", 1)).tags == ["a"]
+    assert Note(
+        text="é\r\n\t😀\u200d\u200c\u200e\u200f\u061c\u00a0\u3000\ufeff",
+        secret="\x1b",
+        tags=["a"],
+        more={"k": ["v"]},
+        pair=("x", 1),
+    ).tags == ["a"]
 
 
 def test_an_unknown_field_is_refused_and_a_body_does_not_change():
