@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 from pydantic_core import from_json
 
 from auth_service.schemas import canonical
-from chassis.http import is_unwanted
 from chassis.keys import ANY, ES256, Jwks, PublishedKeys
 from chassis.tokens import TokenExpired, TokenInvalid
+from contracts.text import ONE_LINE, is_unwanted
 
 _ALGORITHMS = frozenset({ES256, "RS256"})
 _OLDEST = 600.0  # seconds since it was issued: it is exchanged right after the sign-in, not kept
@@ -36,7 +36,7 @@ class Person(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True)
 
     iss: str
-    sub: Annotated[str, Field(min_length=1, max_length=255)]
+    sub: Annotated[str, Field(min_length=1, max_length=255), ONE_LINE]
     aud: str | list[str]
     azp: str | None = None
     exp: FiniteFloat

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from fastapi import Depends, Header, Request, Response
 from fastapi.security import HTTPBearer
-from pydantic import BaseModel, ConfigDict, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, field_validator
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
@@ -20,27 +20,25 @@ from chassis.parameters import refuse_unknown
 from chassis.problems import Problem
 from chassis.scopes import needed
 from chassis.tokens import Caller, Role
-from contracts.text import is_readable
+from contracts.text import is_unwanted
 
 if TYPE_CHECKING:
     from chassis.app import Parts
 
 __all__ = [
     "Admin", "Answer", "Body", "Caller", "Customer", "Edge", "IdempotencyKey", "IfMatch", "Listing", "Page",
-    "Paging", "ServiceCaller", "Staff", "TimelessPaging", "View", "etag", "found", "listing", "listing_json",
+    "Paging", "Readable", "ServiceCaller", "Staff", "TimelessPaging", "View", "etag", "found", "listing",
+    "listing_json",
 ]  # fmt: skip
 
 Found = TypeVar("Found")
 _KEY = pattern(r"[\x21-\x7e]{1,255}")
 _ETAG = pattern(r'(?:W/)?"(\d{1,18})"')
-_UNSTORABLE = pattern("[\\0\\ud800-\\udfff]")  # by PostgreSQL
 _bearer = HTTPBearer(auto_error=False, description="An access token, from `POST /auth/login`.")
 
 
-class Body(BaseModel):
-    """A request's body: unknown fields are refused, and so are control characters, but in secrets."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class Readable(BaseModel):
+    """What others send: control characters are refused, but in secrets, and so is what turns the direction of text."""
 
     @field_validator("*")
     @classmethod
@@ -51,15 +49,10 @@ class Body(BaseModel):
         return value
 
 
-def is_unwanted(value: object) -> bool:
-    """Whether a text somewhere in this has characters that are not there to be read."""
-    if isinstance(value, str):
-        return not is_readable(value)
-    if isinstance(value, SecretStr):
-        return _UNSTORABLE.search(value.get_secret_value()) is not None
-    if isinstance(value, dict):
-        return any(is_unwanted(part) for pair in value.items() for part in pair)
-    return isinstance(value, list | tuple) and any(map(is_unwanted, value))
+class Body(Readable):
+    """A request's body, whose unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class View(BaseModel):

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from re import compile as pattern
 from typing import Annotated
 
-from pydantic import AwareDatetime, BeforeValidator, PlainSerializer
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, PlainSerializer
 
 from contracts.wanted import Wanted
 
@@ -24,9 +24,19 @@ def _only_rfc_3339(value: object) -> object:
     raise ValueError(message)
 
 
+def _of_our_calendar(moment: datetime) -> datetime:
+    """No other can be kept: in UTC, where all of them are, the last hours of the year 9999 by other clocks are none."""
+    try:
+        moment.astimezone(UTC)
+    except OverflowError as far:
+        raise ValueError(str(far)) from None
+    return moment
+
+
 Moment = Annotated[
     AwareDatetime,
     BeforeValidator(_only_rfc_3339),
+    AfterValidator(_of_our_calendar),
     Wanted("must be a time with its offset from UTC, such as 2026-01-31T09:30:00Z"),
 ]
 Timestamp = Annotated[datetime, PlainSerializer(written, return_type=str, when_used="json")]

@@ -3,9 +3,9 @@
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
-from chassis.http import Body, View
+from chassis.http import Body, Readable, View
 from chassis.ids import OrderRef, PaymentRef, RefundRef, UserRef
 from chassis.times import Timestamp
 from contracts.cards import CardToken
@@ -93,7 +93,7 @@ class TestTokens(View):
     data: list[TestTokenView]
 
 
-class WebhookData(BaseModel):
+class WebhookData(Readable):
     """What our simulated provider tells; more fields are no mistake."""
 
     key: Annotated[str, Field(max_length=200)]
@@ -104,7 +104,7 @@ class WebhookData(BaseModel):
     currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] | None = None
 
 
-class Webhook(BaseModel):
+class Webhook(Readable):
     type: Annotated[str, Field(max_length=100)]
     data: WebhookData
 

@@ -245,6 +245,17 @@ async def test_a_task_is_created_changed_replaced_and_deleted(inventory):
     assert (await inventory.call("GET", "/tasks")).json()["data"] == []
 
 
+async def test_a_task_is_due_on_a_day_that_the_calendar_has(inventory):
+    far = {"title": "Count the mugs", "due_at": "9999-12-31T23:59:59-01:00"}
+
+    created = await inventory.call("POST", "/tasks", json=far, status=422)
+    listed = await inventory.call("GET", "/tasks?created_after=0001-01-01T00:00:00%2B01:00", status=422)
+    await inventory.call("POST", "/tasks", json=far | {"due_at": "9999-12-31T23:59:59Z"}, status=201)
+
+    assert created.json()["errors"][0]["pointer"] == "#/due_at"
+    assert listed.json()["errors"][0]["pointer"] == "query:created_after"
+
+
 async def test_tasks_are_filtered_by_assignee_and_time(inventory):
     assignee = typeid("usr", new_id())
     await inventory.call("POST", "/tasks", json={"title": "Mine", "assignee": assignee}, status=201)

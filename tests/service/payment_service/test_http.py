@@ -120,6 +120,13 @@ async def test_a_webhook_that_cannot_be_read_is_refused_and_one_that_says_nothin
     assert await payments.rows("SELECT * FROM payment_service.webhook_events") == []
 
 
+async def test_a_webhook_of_what_no_text_can_hold_is_told_where(payments):
+    broken = await send(payments, told("charge.declined", "pay:x:1", new_id(), code="card\0declined"))
+
+    assert (broken.status_code, broken.json()["errors"][0]["pointer"]) == (422, "#/data/code")
+    assert await payments.rows("SELECT * FROM payment_service.webhook_events") == []
+
+
 async def test_a_webhook_ahead_of_its_payment_is_parked_and_applied_later(payments):
     order_id = new_id()
     await send(payments, told("charge.captured", "pay:x:1", order_id))

@@ -98,6 +98,7 @@ FORGED = {
     "without iat": a_token(iat=None),
     "with an empty sub": a_token(sub=""),
     "with a number as sub": a_token(sub=7),
+    "with NUL in its sub": a_token(sub="ann\0"),
     "with words as exp": a_token(exp="never"),
     "without end": a_token(exp=math.inf),
     "from the future": a_token(iat=NOW + 61),

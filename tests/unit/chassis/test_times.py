@@ -37,5 +37,14 @@ def test_nothing_else_is_a_time(told):
         Given.model_validate({"at": told})
 
 
+@pytest.mark.parametrize(
+    "told", ["9999-12-31T23:59:59-00:01", "9999-12-31T12:00:00-14:00", "0001-01-01T00:00:00+00:01"]
+)
+def test_a_time_that_has_no_date_in_utc_is_none(told):
+    with pytest.raises(ValidationError, match="must be a time with its offset from UTC"):
+        Given.model_validate({"at": told})
+    assert written(Given.model_validate({"at": "9999-12-31T23:59:59+00:01"}).at) == "9999-12-31T23:58:59.000Z"
+
+
 def test_a_time_need_not_be_given():
     assert Given.model_validate({"at": None}).at is None
