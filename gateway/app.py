@@ -49,12 +49,14 @@ def gateway(
 
 
 def _own(routes: Routes, ways: Mapping[str, httpx2.AsyncClient], lifespan: Lifespan) -> ASGIApp:
-    return Starlette(
+    own = Starlette(
         routes=[*pages.ROUTES, *_told(ways, Documents(ways, routes))],
         middleware=[Middleware(Boundary, service="gateway")],
         exception_handlers=_REFUSALS,
         lifespan=_life(ways, lifespan),
     )
+    own.router.redirect_slashes = False  # it would lead to whatever Host the client named
+    return own
 
 
 def _life(ways: Mapping[str, httpx2.AsyncClient], lifespan: Lifespan) -> Callable[[Starlette], Any]:

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import Receive, Scope, Send
 
 from chassis.problems import CODES, RETRYABLE, Problem
 
@@ -93,11 +94,19 @@ async def _error(request: Request) -> Response:
     return _page(title, f'{body}\n<p><a href="/docs/errors">All errors</a></p>')
 
 
+class _Assets(StaticFiles):
+    """The files of the page, each as a whole: who asks for a part of one gets all of it (RFC 9110, 14.2)."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [header for header in scope["headers"] if header[0] != b"range"]
+        await super().__call__({**scope, "headers": headers}, receive, send)
+
+
 ROUTES: list[BaseRoute] = [
     Route("/", _home),
     Route("/docs", _docs),
     Route("/docs/start.js", _start),
-    Mount("/docs/assets", StaticFiles(directory=ASSETS)),
+    Mount("/docs/assets", _Assets(directory=ASSETS)),
     Route("/docs/errors", _errors),
     Route("/docs/errors/{code}", _error),
     Route("/favicon.svg", _icon),

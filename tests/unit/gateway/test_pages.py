@@ -35,6 +35,21 @@ async def test_everything_that_the_page_loads_is_served_here(client):
     assert types == ["image/svg+xml", "text/css", "text/javascript", "text/javascript"]
 
 
+@pytest.mark.parametrize("path", ["/docs/assets", "/docs/assets/", "/docs/", "/docs/errors/", "/livez/"])
+async def test_no_path_leads_to_the_host_that_was_asked_for(client, path):
+    answer = await client.get(path, headers={"Host": "evil.example"})
+    assert [answer.status_code, answer.json()["code"]] == [404, "route_not_found"]
+    assert "location" not in answer.headers
+
+
+@pytest.mark.parametrize("part", ["bytes=0-9", "bytes=9-0", "bytes=99999999-", "bytes", "bytes=0-1,3-4", "lines=1-2"])
+async def test_a_file_of_the_page_is_given_whole_whatever_part_is_asked_for(client, part):
+    whole = await client.get("/docs/assets/swagger-ui.css")
+    answer = await client.get("/docs/assets/swagger-ui.css", headers={"Range": part})
+    assert [answer.status_code, answer.headers["content-type"]] == [200, "text/css; charset=utf-8"]
+    assert answer.content == whole.content
+
+
 async def test_the_page_may_load_nothing_from_elsewhere_and_be_framed_by_nobody(client):
     policy = (await client.get("/docs")).headers["content-security-policy"]
     assert "http" not in policy
