@@ -186,7 +186,6 @@ class OwnView(View):
 
     exported_at: Timestamp
     user: UserView
-    sessions: list[SessionView]
     api_keys: list[ApiKeyView]
     notification_preferences: dict[str, Any]
 
@@ -194,6 +193,7 @@ class OwnView(View):
 class ExportView(OwnView):
     """Everything that is kept of a user; orders, payments and notifications as the other services show them."""
 
+    sessions: list[SessionView]
     orders: list[dict[str, Any]]
     payments: list[dict[str, Any]]
     notifications: list[dict[str, Any]]

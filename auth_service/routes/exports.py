@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response
 from fastapi.responses import StreamingResponse
+from pydantic_core import to_json
 
 from auth_service import store
 from auth_service.domain.security_event import NoteExport
@@ -20,7 +21,8 @@ from chassis.problems import problems
 router = APIRouter(tags=["accounts"])
 
 _TOKEN = ("token_missing", "token_invalid", "token_expired")
-_EVERYTHING = Page(10_000, None)
+_EVERY_KEY = Page(10_000, None)
+_SESSIONS_AT_ONCE = 500
 
 
 async def _told(caller: Customer, edge: Edge) -> AsyncIterator[None]:
@@ -57,19 +59,29 @@ async def export_user(caller: Admin, edge: Edge, user_id: UserRef, _one: OneAtAT
     return await _export(edge, caller, user_id)
 
 
+async def _sessions(edge: Edge, caller: Caller, user_id: UserRef) -> AsyncIterator[bytes]:
+    """Those that are open, as JSON, a page after the other."""
+    view, page, more = session_view(caller), Page(_SESSIONS_AT_ONCE, None), True
+    while more:
+        async with edge.read() as tx:
+            found_now = await store.list_open_sessions(tx, page, user_id)
+        more, shown = len(found_now) > page.limit, found_now[: page.limit]
+        yield to_json(list(map(view, shown)))[1:-1]
+        page = Page(page.limit, [shown[-1].created_at, shown[-1].id] if shown else None)
+
+
 async def _export(edge: Edge, caller: Caller, user_id: UserRef) -> Response:
     async with edge.read() as tx:
         user = found(await store.find_user(tx, user_id))
-        sessions = await store.list_open_sessions(tx, _EVERYTHING, user_id)
-        keys = await store.list_api_keys(tx, _EVERYTHING, user_id)
+        keys = await store.list_api_keys(tx, _EVERY_KEY, user_id)
     told = await gathered(edge.parts, user_id)
     own = OwnView(
         exported_at=datetime.now(UTC),
         user=UserView.model_validate(user),
-        sessions=list(map(session_view(caller), sessions)),
         api_keys=list(map(ApiKeyView.model_validate, keys)),
         notification_preferences=told.preferences,
     )
     await edge.run(NoteExport(user_id=user_id), lambda _reply: Answer(None))
-    pieces = written(own.model_dump_json().encode(), told.lists)
+    lists = {"sessions": _sessions(edge, caller, user_id), **told.lists}
+    pieces = written(own.model_dump_json().encode(), lists)
     return StreamingResponse(pieces, headers={"Cache-Control": "no-store"}, media_type="application/json")

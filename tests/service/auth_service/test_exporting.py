@@ -53,11 +53,27 @@ async def test_a_user_gets_everything_that_is_kept_of_them(shop, neighbours):
     assert (answer.status_code, answer.headers["Cache-Control"]) == (200, "no-store")
     assert told["user"] == ann.user
     assert [session["current"] for session in told["sessions"]] == [True]
+    assert told["sessions"] == (await shop.http.get("/api/v1/auth/sessions", headers=ann.headers)).json()["data"]
     assert [key["name"] for key in told["api_keys"]] == ["till"]
     assert [order["id"] for order in told["orders"]] == ["orders 1", "orders 2", "orders 3"]
     assert (told["payments"], told["notifications"]) == ([{"id": "payments 1"}], [{"id": "notifications 1"}])
     assert told["notification_preferences"] == {"opted_out": []}
     assert "$argon2id" not in answer.text
+
+
+async def test_of_very_many_sessions_an_export_tells_all(shop, neighbours):
+    ann = await shop.customer()
+    await shop.sql(
+        "INSERT INTO auth_service.sessions SELECT (jsonb_populate_record(s, jsonb_build_object('id', gen_random_uuid(),"
+        " 'created_at', s.created_at - n % 7 * interval '1 minute'))).*"
+        " FROM auth_service.sessions s, generate_series(1, 10500) n"
+    )
+
+    answer = await shop.http.get("/api/v1/auth/me/export", headers=ann.headers)
+
+    told = answer.json()["sessions"]
+    assert len({session["id"] for session in told}) == len(told) == 10_501
+    assert sum(session["current"] for session in told) == 1
 
 
 async def test_the_others_are_asked_as_that_customer_who_may_only_read(shop, neighbours):
