@@ -15,11 +15,14 @@ from uuid import UUID
 import httpx2
 from fastapi import FastAPI, Header, Response
 from loguru import logger
-from pydantic import BaseModel
+from pydantic import Field
 from pydantic_core import to_json
 
 from chassis.database import OUTAGE, Database
+from chassis.http import Readable
 from chassis.tasks import forever, running
+from contracts.text import ONE_LINE
+from contracts.types import Currency
 from payment_service.bearer import OnlyWithKey
 from payment_service.cards import Conduct, card
 from payment_service.settings import Settings
@@ -28,6 +31,7 @@ from payment_service.simulator_books import REUSED, Books, Charge, Reply, Return
 
 SLOW_FOR, SILENT_FOR, HIDDEN_FOR = 6.0, 15.0, timedelta(seconds=12)
 LOOK_EVERY = 5.0
+MOST = 9_007_199_254_740_991  # of money, in minor units
 BROKEN = Reply("error", "processing_error")
 
 Replies = dict[str, Reply]
@@ -114,23 +118,24 @@ class Simulator:
             logger.warning("a webhook was answered {}, again in 10 s", status)
 
 
-class Charged(BaseModel):
+class Charged(Readable):
     """A request to charge."""
 
     order_id: UUID
     token: str
-    amount: int
-    currency: str
+    amount: Annotated[int, Field(ge=0, le=MOST)]
+    currency: Currency
 
 
-class Returned(BaseModel):
+class Returned(Readable):
     """A request to return."""
 
     charge_key: str
-    amount: int
+    amount: Annotated[int, Field(gt=0, le=MOST)]
 
 
-Key = Annotated[str, Header(alias="Idempotency-Key")]
+Key = Annotated[str, Header(alias="Idempotency-Key", max_length=255)]
+Known = Annotated[str, ONE_LINE]
 
 
 def app(settings: Settings) -> FastAPI:
@@ -171,7 +176,7 @@ def _route(provider: FastAPI, simulator: Simulator) -> None:
         return _answer(await work.replies, key)
 
     @provider.get("/charges/{key}")
-    async def find_charge(key: str) -> Response:
+    async def find_charge(key: Known) -> Response:
         return _answer(await simulator.books.find([key]), key)
 
     @provider.post("/refunds")
@@ -180,7 +185,7 @@ def _route(provider: FastAPI, simulator: Simulator) -> None:
         return _answer(await work.replies, key)
 
     @provider.get("/refunds/{key}")
-    async def find_refund(key: str) -> Response:
+    async def find_refund(key: Known) -> Response:
         return _answer(await simulator.books.find_refunds([key]), key)
 
 

@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 
 from chassis.api import api
 from chassis.ids import new_id
-from payment_service import charging, simulator
+from payment_service import bearer, charging, simulator
 from payment_service.simulator_books import Charge
 from tests.service.payment_service.conftest import at_work, comes_to
 
@@ -129,6 +129,36 @@ async def _settled(payments):
         return await payments.booked("SELECT times FROM provider.notices")
 
     await comes_to(count, [(3,)])
+
+
+WRONG = [
+    ("POST", "/charges", {"amount": -1}),
+    ("POST", "/charges", {"amount": 2**63}),
+    ("POST", "/charges", {"amount": 2**200}),
+    ("POST", "/charges", {"currency": "EUR\0"}),
+    ("POST", "/charges", {"token": "tok\0"}),
+    ("POST", "/refunds", {"amount": 0}),
+    ("POST", "/refunds", {"amount": -1}),
+    ("POST", "/refunds", {"amount": 2**63}),
+    ("POST", "/refunds", {"charge_key": "\0"}),
+    ("GET", "/charges/%00", {}),
+    ("GET", "/refunds/a%00", {}),
+]
+
+
+async def test_the_provider_says_what_is_wrong_with_a_call_and_books_nothing(settings):
+    right = {"order_id": str(new_id()), "token": "tok_ok", "amount": 1, "currency": "EUR", "charge_key": "k"}
+    app = simulator.app(settings)
+    async with app.router.lifespan_context(app):
+        transport = httpx2.ASGITransport(app=app)
+        shown = {"Idempotency-Key": "k", **bearer.headers(settings.provider_key)}
+        async with httpx2.AsyncClient(transport=transport, base_url="http://provider", headers=shown) as http:
+            answers = [await http.request(method, path, json=right | wrong) for method, path, wrong in WRONG]
+            keyed = await http.post("/charges", json=right, headers={"Idempotency-Key": "k" * 3000})
+            assert (await http.get("/charges/k")).status_code == 404
+
+    assert {answer.status_code for answer in (*answers, keyed)} == {422}
+    assert all(answer.json()["detail"][0]["msg"] for answer in answers)
 
 
 async def test_the_providers_process_says_whether_it_is_ready(settings):
