@@ -68,6 +68,13 @@ async def test_the_others_are_told_at_once_and_again_after_three_minutes(shop, a
     assert len(set(ids)) == 2
 
 
+async def test_while_nobody_is_erased_nothing_is_written(shop, ann):
+    async with shop.parts.database.transaction() as tx:
+        await tx.sql("LOCK auth_service.sessions, auth_service.api_keys IN SHARE MODE")  # who reads passes by it
+
+        assert await erasing.step(shop.parts) is False
+
+
 async def test_an_erased_user_is_nowhere(shop, admin, ann):
     await erase(shop, admin, ann["user"])
     path = f"/api/v1/users/{ann['user']['id']}"
