@@ -7,8 +7,9 @@ from fastapi import APIRouter, Query, Response
 
 from auth_service import store
 from auth_service.domain.erasing import EraseUser
-from auth_service.domain.user import Asker, ChangePassword, CredentialsWrong, RegisterUser, UpdateUser, User
+from auth_service.domain.user import ChangePassword, CredentialsWrong, RegisterUser, UpdateUser, User
 from auth_service.own import Own
+from auth_service.routes.sessions import asker
 from auth_service.schemas import (
     Email,
     KeysView,
@@ -136,7 +137,7 @@ async def get_user(_caller: Admin, edge: Edge, user_id: UserRef, response: Respo
 async def update_user(caller: Admin, edge: Edge, user_id: UserRef, body: UserUpdate) -> Response:
     fields = body.model_dump(exclude_unset=True)
     disabled = fields.pop("disabled", None)
-    command = UpdateUser(user_id=user_id, by=Asker(caller.user_id, caller.session_id), fields=fields, disabled=disabled)
+    command = UpdateUser(user_id=user_id, by=asker(caller), fields=fields, disabled=disabled)
     return await edge.submit(command, _account)
 
 
@@ -148,7 +149,7 @@ async def update_user(caller: Admin, edge: Edge, user_id: UserRef, body: UserUpd
     responses=problems(*_TOKEN, "forbidden", "not_found"),
 )
 async def delete_user(caller: Admin, edge: Edge, user_id: UserRef) -> Response:
-    command = EraseUser(user_id=user_id, by=Asker(caller.user_id, caller.session_id))
+    command = EraseUser(user_id=user_id, by=asker(caller))
     return await edge.submit(command, lambda _reply: Answer(None, 204))
 
 

@@ -10,8 +10,9 @@ from fastapi import APIRouter, Response
 from auth_service import store
 from auth_service.digests import digest_of
 from auth_service.domain.api_key import ApiKey, CreateApiKey, RevokeApiKey, UseApiKey
-from auth_service.domain.user import Asker, User
+from auth_service.domain.user import User
 from auth_service.own import Own
+from auth_service.routes.sessions import asker
 from auth_service.schemas import ApiKeyCreate, ApiKeyCreated, ApiKeyShown, ApiKeyView, KeyTokenView
 from auth_service.settings import Settings
 from chassis.http import Answer, Caller, Customer, Edge, Listing, Paging, found, listing
@@ -36,7 +37,7 @@ _HINT = len(_PREFIX) + 4
 async def create_api_key(caller: Customer, edge: Edge, body: ApiKeyCreate) -> Response:
     shown = _PREFIX + token_urlsafe(32)
     command = CreateApiKey(
-        by=Asker(caller.user_id, caller.session_id),
+        by=asker(caller),
         digest=digest_of(shown),
         hint=shown[:_HINT],
         name=body.name,

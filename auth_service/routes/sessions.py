@@ -23,7 +23,7 @@ from auth_service.domain.session import (
     SignedIn,
     StartSession,
 )
-from auth_service.domain.user import CredentialsWrong
+from auth_service.domain.user import Asker, CredentialsWrong
 from auth_service.own import Own
 from auth_service.schemas import Credentials, ExchangeBody, RefreshBody, SessionView, TokensView, canonical
 from auth_service.settings import Settings
@@ -211,6 +211,11 @@ async def _tokens(edge: Edge, refresh_token: str) -> Callable[[SignedIn], Answer
         return Answer(tokens, headers={"Cache-Control": "no-store"})
 
     return render
+
+
+def asker(caller: Caller) -> Asker:
+    """Who asks, for what is decided on whether their session is open."""
+    return Asker(caller.user_id, caller.session_id)
 
 
 def session_view(caller: Caller) -> Callable[[Session], SessionView]:
