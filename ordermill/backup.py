@@ -18,8 +18,9 @@ from ordermill import archive, postgres
 from ordermill.accounts import is_open, remove
 from ordermill.aside import size, stamp
 from ordermill.errors import Exit, Failure
+from ordermill.ours import FOLDER, locked
 from ordermill.ports import HOST
-from ordermill.state import State, locked
+from ordermill.state import State
 from ordermill.told import variables
 
 Tell = Callable[[str], None]
@@ -104,7 +105,7 @@ def take(state: State, to: Path, tell: Tell) -> Backup:
 
     Raises Failure when others may write to `to`, when PostgreSQL's programs fail, or when the copy does not verify.
     """
-    to.mkdir(0o755, parents=True, exist_ok=True)
+    to.mkdir(FOLDER, parents=True, exist_ok=True)
     if is_open(to.stat()):
         cause = f"Others may write to {to}, and so exchange what is copied there, passwords with it."
         raise Failure(cause, f"Keep them out: chmod go-w {shlex.quote(str(to))}")

@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from ordermill.ours import own_folder
 from ordermill.rabbitmq import ADMINISTRATOR, configuration
 from ordermill.roles import AUDITOR
 from ordermill.services import SERVICES
 from ordermill.setup import definitions, secret_settings
-from ordermill.state import State, own_folder
+from ordermill.state import State
 
 STEPS = "steps"
 OF_PAYMENT = ("ORDERMILL_WEBHOOK_SECRET", "ORDERMILL_PROVIDER_KEY", "ORDERMILL_PROVIDER_DATABASE_URL")

@@ -1,19 +1,17 @@
 """The folder `.ordermill/` of a checkout: secrets, ports, logs, the running state, and the lock of the one `up`."""
 
-import errno
-import fcntl
 import hashlib
-import json
 import os
 import secrets
-import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+from ordermill import ours
 from ordermill.errors import Exit, Failure
+from ordermill.ours import locked, own_folder, read, write
 from ordermill.ports import HOST, find_free, start_of
 from ordermill.told import variables
 
@@ -60,9 +58,10 @@ class State:
 
     @classmethod
     def open(cls, root: Path | None = None, layout: Layout = "packed") -> "State":
-        """The state of this checkout; the folder is made when it is missing."""
+        """The state of this checkout; the folder is made when it is missing, and narrowed where it is wide."""
         state = cls(root or default_root(), layout)
-        (state.root / "log").mkdir(mode=0o700, parents=True, exist_ok=True)
+        ours.keep(state.root)
+        (state.root / "log").mkdir(mode=ours.FOLDER, exist_ok=True)
         return state
 
     @classmethod
@@ -71,13 +70,13 @@ class State:
         state = cls.open(root)
         if not state.is_running():
             raise not_running()
-        state._ports = {name: int(port) for name, port in _read(state.root / "ports.json").items()}  # noqa: SLF001
-        state.layout = _read(state.root / "layout.json").get("layout", "packed")
+        state._ports = {name: int(port) for name, port in read(state.root / "ports.json").items()}  # noqa: SLF001
+        state.layout = read(state.root / "layout.json").get("layout", "packed")
         return state
 
     def keep_layout(self) -> None:
         """Let commands from other terminals know how this shop runs."""
-        _write(self.root / "layout.json", {"layout": self.layout})
+        write(self.root / "layout.json", {"layout": self.layout})
 
     def log(self, name: str) -> Path:
         """The file that holds what a process writes."""
@@ -85,10 +84,10 @@ class State:
 
     def secret(self, name: str, size: int = 24) -> str:
         """A text of so many random bytes, of this checkout, made once and kept for its owner's eyes only."""
-        kept = _read(self.root / "secrets.json")
+        kept = read(self.root / "secrets.json")
         if name not in kept:
             kept[name] = secrets.token_urlsafe(size)
-            _write(self.root / "secrets.json", kept, mode=0o600)
+            write(self.root / "secrets.json", kept)
         return str(kept[name])
 
     def demo_password(self, role: str) -> str:
@@ -97,30 +96,30 @@ class State:
 
     def keep_secret(self, name: str, value: str) -> str:
         """Keep a secret that somebody else made (a private key) unless there is one already; the kept one."""
-        kept = _read(self.root / "secrets.json")
+        kept = read(self.root / "secrets.json")
         if name not in kept:
-            _write(self.root / "secrets.json", {**kept, name: value}, mode=0o600)
+            write(self.root / "secrets.json", {**kept, name: value})
         return str(kept.get(name, value))
 
     def take_secrets(self, values: dict[str, str]) -> None:
         """Use the secrets that data from elsewhere was made with; those that they replace stay in a file beside."""
-        kept = _read(self.root / "secrets.json")
+        kept = read(self.root / "secrets.json")
         taken = {**kept, **values}
         if taken != kept:
-            _write(self.root / "secrets.before-restore.json", kept, mode=0o600)
-            _write(self.root / "secrets.json", taken, mode=0o600)
+            write(self.root / "secrets.before-restore.json", kept)
+            write(self.root / "secrets.json", taken)
 
     def port(self, name: str, preferred: int | None = None) -> int:
         """The port of a name: the same within a run, the one of the last run when it is still free."""
         if name not in self._ports:
-            kept = _read(self.root / "ports.json")
+            kept = read(self.root / "ports.json")
             wish = preferred or kept.get(name)
             # One that moves takes nobody else's place, or all behind it would move as well.
             others = {port for other, port in kept.items() if other != name and port != wish}
             self._ports[name] = find_free(wish, start_of(self.root), {*self._ports.values(), *others})
             if wish and self._ports[name] != wish:
                 self.moved[name] = wish
-            _write(self.root / "ports.json", {**kept, name: self._ports[name]})
+            write(self.root / "ports.json", {**kept, name: self._ports[name]})
         return self._ports[name]
 
     def url(self, name: str) -> str:
@@ -148,21 +147,21 @@ class State:
     @property
     def broker_nodes(self) -> int:
         """How many nodes the private broker has, as `up` was last told."""
-        return int(_read(self.root / "broker.json").get("nodes", 1))
+        return int(read(self.root / "broker.json").get("nodes", 1))
 
     def keep_broker_nodes(self, count: int) -> None:
         """Run so many nodes from the next start on. Kept, since their data is of that many."""
-        _write(self.root / "broker.json", {"nodes": count})
+        write(self.root / "broker.json", {"nodes": count})
 
     @property
     def archive(self) -> Path | None:
         """Where the private PostgreSQL archives its log, when `up` was once told to."""
-        kept = _read(self.root / "archive.json").get("folder")
+        kept = read(self.root / "archive.json").get("folder")
         return Path(kept) if kept else None
 
     def keep_archive(self, folder: str | Path | None) -> None:
         """Archive there from the next start on, or nowhere. Kept, since one run without leaves a gap for ever."""
-        _write(self.root / "archive.json", {"folder": str(Path(folder).resolve()) if folder else None})
+        write(self.root / "archive.json", {"folder": str(Path(folder).resolve()) if folder else None})
 
     @property
     def control_socket(self) -> Path:
@@ -190,49 +189,3 @@ class State:
                 return False
         except Failure:
             return True
-
-
-def own_folder(folder: Path, mend: str) -> Path:
-    """A folder that nobody else gets into. Raises Failure when others do, or were there first: secrets go into it."""
-    with suppress(FileExistsError):
-        folder.mkdir(mode=0o700)
-    seen = folder.lstat()
-    if not stat.S_ISDIR(seen.st_mode) or seen.st_uid != os.getuid() or seen.st_mode & 0o077:
-        cause = f"{folder} is not ours alone."
-        raise Failure(cause, mend)
-    return folder
-
-
-@contextmanager
-def locked(file: Path, busy: Failure) -> Iterator[None]:
-    """Held by one process; freed by the kernel however that ends. Raises `busy` when another one holds it.
-
-    A link in the file's place is somebody else's: what it leads to is not touched.
-    """
-    with open(file, "a", opener=_no_link) as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise busy from None
-        yield
-
-
-def _no_link(path: str, flags: int) -> int:
-    try:
-        return os.open(path, flags | os.O_NOFOLLOW, 0o644)
-    except OSError as failure:
-        if failure.errno != errno.ELOOP:
-            raise
-        cause = f"{path} is a link, and none of ours."
-        raise Failure(cause, "See who made it, and remove it.") from None
-
-
-def _read(path: Path) -> dict[str, Any]:
-    return dict(json.loads(path.read_text())) if path.exists() else {}
-
-
-def _write(path: Path, content: dict[str, Any], mode: int = 0o644) -> None:
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
-    draft.touch(mode)
-    draft.write_text(json.dumps(content, indent=1))
-    draft.replace(path)

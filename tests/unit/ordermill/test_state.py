@@ -9,9 +9,15 @@ from pathlib import Path
 import pytest
 
 from ordermill.errors import Exit, Failure
+from ordermill.ours import locked
 from ordermill.plan import choose_ports
 from ordermill.ports import HIGHEST, HOST, LOWEST, find_free, is_free, start_of
-from ordermill.state import SOCKET_PATH_LIMIT, State, default_root, locked
+from ordermill.state import SOCKET_PATH_LIMIT, State, default_root
+from tests.support import strangers
+
+WIDEST = 0o711 if os.geteuid() == 0 else 0o700
+LOCKS = "import fcntl, sys; fcntl.flock(open(sys.argv[1]), fcntl.LOCK_EX)"
+LISTS = "import os, sys; os.listdir(sys.argv[1])"
 
 
 @pytest.fixture
@@ -176,6 +182,76 @@ def test_the_folder_is_in_the_checkout_unless_the_environment_names_another(monk
 
 def test_what_processes_write_is_its_owners_to_read(state):
     assert (state.root / "log").stat().st_mode & 0o077 == 0
+
+
+def test_nobody_else_looks_into_the_folder_or_opens_what_is_in_it(tmp_path):
+    state = State.open(tmp_path / "home")
+    state.port("gateway")
+    state.secret("postgres")
+    state.keep_layout()
+    state.keep_archive("/somewhere")
+    state.keep_broker_nodes(1)
+
+    with state.lock():
+        modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in state.root.iterdir()}
+
+    files = ("archive.json", "broker.json", "layout.json", "lock", "ports.json", "secrets.json")
+    assert modes == {**dict.fromkeys(files, 0o600), "log": 0o700}
+    assert stat.S_IMODE(state.root.stat().st_mode) == WIDEST
+
+
+def test_a_folder_that_was_made_wide_by_an_earlier_release_is_narrowed(tmp_path):
+    tmp_path.chmod(0o777)
+    wide = [tmp_path / name for name in ("lock", "ports.json")]
+    for file in wide:
+        file.write_text("{}")
+        file.chmod(0o644)
+
+    State.open(tmp_path)
+
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == WIDEST
+    assert [stat.S_IMODE(file.stat().st_mode) for file in wide] == [0o600] * 2
+
+
+def test_a_folder_that_is_narrower_than_it_has_to_be_stays_so(tmp_path):
+    tmp_path.chmod(0o700)
+
+    State.open(tmp_path)
+
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
+
+
+def test_nothing_is_kept_in_a_folder_that_is_everybodys_nor_is_that_narrowed(tmp_path):
+    tmp_path.chmod(0o1777)
+
+    with pytest.raises(Failure, match="is everybody's"):
+        State.open(tmp_path)
+
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o1777
+
+
+def test_a_folder_that_we_may_not_look_into_is_another_users(tmp_path, monkeypatch):
+    monkeypatch.setattr("ordermill.accounts.os.open", _forbidden)
+
+    with pytest.raises(Failure, match="is another user's"):
+        State.open(tmp_path)
+
+
+def _forbidden(*_words, **_more):
+    raise PermissionError
+
+
+def test_another_user_of_the_machine_cannot_lock_what_the_shop_locks():
+    with strangers.a_place_of_all() as place:
+        state, backups = State.open(place), place / "backups"
+        backups.mkdir()
+        with state.lock(), locked(backups / ".lock", Failure("busy", "")):
+            pass
+        told = strangers.tries((LOCKS, state.root / "lock"), (LOCKS, backups / ".lock"), (LISTS, place))
+
+        assert not state.is_running()
+
+    assert told <= {"PermissionError"}
 
 
 def test_what_a_link_in_the_place_of_the_lock_leads_to_is_not_touched(tmp_path):
