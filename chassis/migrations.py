@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
@@ -213,7 +214,7 @@ async def migrate(url: str, service: str, metadata: MetaData, action: str, **opt
     ``url`` is of a role that owns the schema. Replicas that start together take turns under an advisory lock.
     Alembic's context is process-global, so the caller must not run two at once. No difference, no ``revision``.
     """
-    engine = create_async_engine(url.replace("postgresql://", "postgresql+asyncpg://", 1))
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(url))
 
     def run(connection: Connection) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"migrate {service}"})

@@ -48,7 +48,7 @@ def reachable_folder(wanted: Path, user: User | None) -> Path:
     Without that link the one in /var/tmp is what a deleted checkout has left at the same place: nobody has its secrets.
     """
     if wanted.is_symlink() and wanted.exists():
-        return _still_theirs(wanted.resolve(), user)
+        return still_theirs(wanted.resolve(), user)
     if wanted.is_symlink():
         wanted.unlink()
     wanted.mkdir(parents=True, exist_ok=True)
@@ -65,7 +65,7 @@ def reachable_folder(wanted: Path, user: User | None) -> Path:
     return elsewhere
 
 
-def _still_theirs(folder: Path, user: User | None) -> Path:
+def still_theirs(folder: Path, user: User | None) -> Path:
     """The folder that is linked to. What was cleaned away where all may write, anybody may have put there again."""
     if not is_of(folder.stat(), user[0] if user else os.geteuid()):
         cause = f"{folder} is not the server's user's alone: somebody else may have put it there."

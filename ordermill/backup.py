@@ -14,12 +14,11 @@ from typing import Any
 
 import asyncpg
 
-from ordermill import archive, postgres
+from ordermill import archive, postgres, sockets
 from ordermill.accounts import is_open, remove
 from ordermill.aside import size, stamp
 from ordermill.errors import Exit, Failure
 from ordermill.ours import FOLDER, locked
-from ordermill.ports import HOST
 from ordermill.state import State
 from ordermill.told import variables
 
@@ -120,7 +119,7 @@ def _take(state: State, to: Path, tell: Tell) -> Backup:
     remove(draft)
     draft.mkdir(mode=0o700)
     tell("copying")
-    where = ["-h", HOST, "-p", str(state.port("postgres")), "-U", postgres.OWNER, "-w"]
+    where = ["-h", str(state.sockets), "-p", str(sockets.PORT), "-U", postgres.OWNER, "-w"]
     options = ["-D", str(draft / "data"), "--wal-method=stream", "--checkpoint=fast"]
     password = state.secret("postgres")
     postgres.run([str(binaries / "pg_basebackup"), *where, *options], PGPASSWORD=password, PGAPPNAME="backup")

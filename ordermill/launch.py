@@ -162,7 +162,7 @@ def _cut(log: Path) -> None:
 
 def forget(state: State) -> None:
     """Remove what the shop keeps between runs: data, mails, logs and secrets."""
-    for name in ("postgres", "rabbitmq", "mailbox"):
+    for name in ("postgres", "sockets", "rabbitmq", "mailbox"):
         accounts.remove(state.root / name)
     for file in (*(state.root / "log").glob("*"), state.root / "secrets.json", state.root / "ports.json"):
         file.unlink(missing_ok=True)

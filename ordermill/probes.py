@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import struct
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 from ordermill.ports import HOST
 
@@ -11,11 +12,12 @@ PATIENCE = 2.0
 PROTOCOL_3 = 196_608
 
 
-async def exchange(port: int, question: bytes, length: int) -> bytes:
-    """The first bytes of the answer to a question; nothing when nobody answers in time."""
+async def exchange(at: int | Path, question: bytes, length: int) -> bytes:
+    """The first bytes of the answer to a question, at a port or a socket; nothing when nobody answers in time."""
+    connecting = asyncio.open_unix_connection(at) if isinstance(at, Path) else asyncio.open_connection(HOST, at)
     try:
         async with asyncio.timeout(PATIENCE):
-            reader, writer = await asyncio.open_connection(HOST, port)
+            reader, writer = await connecting
             try:
                 writer.write(question)
                 return await reader.readexactly(length)
@@ -38,13 +40,13 @@ def answers_ok(port: int, path: str) -> Callable[[], Awaitable[bool]]:
     return ask
 
 
-def postgres_answers(port: int) -> Callable[[], Awaitable[bool]]:
+def postgres_answers(at: int | Path) -> Callable[[], Awaitable[bool]]:
     """Whether PostgreSQL asks for a password; while it recovers it answers an error instead."""
     parameters = b"user\0ordermill\0database\0ordermill\0\0"
     question = struct.pack("!ii", 8 + len(parameters), PROTOCOL_3) + parameters
 
     async def ask() -> bool:
-        return await exchange(port, question, 1) == b"R"
+        return await exchange(at, question, 1) == b"R"
 
     return ask
 

@@ -24,7 +24,6 @@ from ordermill.state import State
 
 LATEST = "latest"
 TELL_EACH = 10
-DRAFT = "restoring"
 _REACHED = "SELECT pg_last_xact_replay_timestamp(), pg_walfile_name(pg_current_wal_lsn())"
 _TOO_SHORT = "recovery ended before configured recovery target was reached"
 _FETCHED = re.compile(r'restored log file "([0-9A-F]{24})"')
@@ -58,7 +57,7 @@ def restore(state: State, folder: Path, until: datetime | None, archived: Path |
         root = accounts.reachable_folder(state.root / "postgres", accounts.unprivileged())
         archived = archived or state.archive
         chosen = backup.choose(folder, until, lambda each: _is_past(each, until, _places(root, each, archived)))
-        asyncio.run(_nobody_serves(root / "data", root / DRAFT))
+        asyncio.run(_nobody_serves(root / "data", root / postgres.RESTORING))
         _same_version(chosen)
         backup.verify(postgres.find_binaries(), chosen.data, tell)
         draft = _draft(root, chosen, tell)
@@ -94,7 +93,7 @@ def _draft(root: Path, chosen: Backup, tell: Tell) -> Path:
     """A copy of the backup, with what this checkout still has of the log and the archive may not have yet."""
     _refuse_links(chosen.data)
     accounts.remove(root / postgres.RESTORED)
-    draft = root / DRAFT
+    draft = root / postgres.RESTORING
     accounts.remove(draft)
     tell(f"copying {chosen.folder}")
     shutil.copytree(chosen.data, draft, symlinks=True)
@@ -172,7 +171,7 @@ async def _replay(
     """Run the server until it is through the log, and end it. The last transaction's time, and the new timeline."""
     log = state.log("restore")
     log.unlink(missing_ok=True)
-    server = Postgres(draft.parent, log, state.port("postgres"), chosen.secrets["postgres"])
+    server = Postgres(draft.parent, log, state.sockets, chosen.secrets["postgres"])
     running = Running(server.replaying(draft, settings))
     await running.spawn()
     telling = asyncio.create_task(_tell_how_far(log, tell))
@@ -220,7 +219,7 @@ def _take_over(state: State, root: Path, chosen: Backup) -> tuple[Path | None, P
 
     The next start declares an empty broker's topology anew and tells again what each service has not handled.
     """
-    (root / DRAFT).rename(root / postgres.RESTORED)
+    (root / postgres.RESTORING).rename(root / postgres.RESTORED)
     now = datetime.now(UTC)
     state.take_secrets(chosen.secrets)
     broker = aside.put(state.root / "rabbitmq" / "data", now)

@@ -86,7 +86,7 @@ async def fill_replica(state: "State") -> None:
 
 async def create_provider_books(url: str) -> None:
     """The simulated provider's own tables, in a schema that no service's role can read."""
-    engine = create_async_engine(url.replace("postgresql://", "postgresql+asyncpg://", 1))
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(url))
     async with engine.begin() as connection:
         await connection.run_sync(simulator_tables.metadata.create_all)
     await engine.dispose()

@@ -101,8 +101,8 @@ class Shop:
         if variables().get("ORDERMILL_DATABASE_URL"):
             return self.progress("PostgreSQL is the one that ORDERMILL_DATABASE_URL names")
         state = self.state
-        port, password = state.port("postgres"), state.secret("postgres")
-        server = Postgres(state.root / "postgres", state.log("postgres"), port, password, archive=state.archive)
+        place, password = state.sockets, state.secret("postgres")
+        server = Postgres(state.root / "postgres", state.log("postgres"), place, password, archive=state.archive)
         spec = await asyncio.to_thread(server.prepare)
         return await self._start(spec)
 

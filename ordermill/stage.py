@@ -132,7 +132,7 @@ def quieten_brokers(level: int) -> None:
 
 def remove_data(home: Path) -> None:
     """What the servers kept in that folder; logs and what was found out stay."""
-    for folder in ("postgres", "rabbitmq", "mailbox"):
+    for folder in ("postgres", "sockets", "rabbitmq", "mailbox"):
         accounts.remove(home / folder)
 
 

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from ordermill import ours
+from ordermill import ours, sockets
+from ordermill.accounts import unprivileged
 from ordermill.errors import Exit, Failure
 from ordermill.ours import locked, own_folder, read, write
 from ordermill.ports import HOST, find_free, start_of
@@ -54,6 +55,7 @@ class State:
         self.root = root
         self.layout = layout
         self._ports: dict[str, int] = {}
+        self._sockets: Path | None = None
         self.moved: dict[str, int] = {}  # ports that somebody else has taken, by name
 
     @classmethod
@@ -129,8 +131,16 @@ class State:
     @property
     def database_url(self) -> str:
         """Where the database is, as its owner: ours, or the one that the environment names."""
-        ours = f"postgresql://ordermill:{self.secret('postgres')}@{HOST}:{self.port('postgres')}/ordermill"
-        return variables().get("ORDERMILL_DATABASE_URL") or ours
+        if given := variables().get("ORDERMILL_DATABASE_URL"):
+            return given
+        return f"postgresql://ordermill:{self.secret('postgres')}@{sockets.place(self.sockets)}/ordermill"
+
+    @property
+    def sockets(self) -> Path:
+        """The folder with the private PostgreSQL's socket, that only its user and we get into."""
+        if not self._sockets:
+            self._sockets = sockets.folder_for(self.root / "sockets", unprivileged())
+        return self._sockets
 
     @property
     def broker_url(self) -> str:

@@ -1,10 +1,11 @@
-"""A TCP line between the services and a server: it can be cut, held, made slow, or made to forget its connections."""
+"""A line between the services and a server: it can be cut, held, made slow, or made to forget its connections."""
 
 import asyncio
 import socket
 import struct
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Self
 
 from ordermill.ports import HOST
@@ -13,21 +14,32 @@ RESETS = struct.pack("ii", 1, 0)  # closing does not wait: the other side sees a
 
 
 class Line:
-    """Listens on a port of its own and passes everything on to the port of a server."""
+    """Listens on a port or a socket of its own and passes everything on to that of a server."""
 
-    def __init__(self, port: int, far: int) -> None:
+    def __init__(self, near: int | Path, far: int | Path) -> None:
         self.lag = 0.0
         self.far = far
         self.flows: list[Flow] = []
         self.opened = asyncio.Event()
         self.opened.set()
-        self._port = port
+        self._near = near
         self._waiting: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Flow(self).near, HOST, self._port, backlog=500)
+        if isinstance(self._near, Path):
+            self._server = await loop.create_unix_server(lambda: Flow(self).near, self._near, backlog=500)
+        else:
+            self._server = await loop.create_server(lambda: Flow(self).near, HOST, self._near, backlog=500)
         return self
+
+    async def reach(self, side: "_Side") -> None:
+        """Connects one side to the server. Raises OSError when it is away."""
+        loop = asyncio.get_running_loop()
+        if isinstance(self.far, Path):
+            await loop.create_unix_connection(lambda: side, str(self.far))
+        else:
+            await loop.create_connection(lambda: side, HOST, self.far)
 
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
@@ -78,7 +90,7 @@ class Flow:
         try:
             await self.line.opened.wait()
             self.line.flows.append(self)
-            await asyncio.get_running_loop().create_connection(lambda: self.far, HOST, self.line.far)
+            await self.line.reach(self.far)
         except OSError:
             self.end()
         except asyncio.CancelledError:

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from chassis.tasks import side_by_side
-from ordermill import launch, stage
+from ordermill import launch, sockets, stage
 from ordermill.ports import HOST
 from ordermill.prove.line import Line
 from ordermill.shop import Progress, Shop
@@ -26,14 +26,21 @@ OWN_SERVERS = "It kills the servers that it uses, so it uses only its own."
 def through_lines(state: State, told: dict[str, str]) -> dict[str, str]:
     """What the services are told: every address of a server leads through its line."""
     for server in server_names(state.broker_nodes):
-        near, far = (f"{HOST}:{state.port(name)}/" for name in (line_of(server), server))
+        near, far = (_named(end) for end in ends_of(state, server))
         told = {name: value.replace(far, near) for name, value in told.items()}
     return {**told, **BRISK}
 
 
-def line_of(server: str) -> str:
-    """The name of the port that the line to a server listens on."""
-    return f"{server}.line"
+def ends_of(state: State, server: str) -> tuple[int | Path, int | Path]:
+    """Where the line to a server listens, and where the server does: at ports, PostgreSQL at sockets."""
+    if server == "postgres":
+        return sockets.socket_in(state.sockets, sockets.LINE_PORT), sockets.socket_in(state.sockets)
+    return state.port(f"{server}.line"), state.port(server)
+
+
+def _named(end: int | Path) -> str:
+    """How an address names it."""
+    return f"{HOST}:{end}/" if isinstance(end, int) else f"{sockets.place(end.parent, int(end.suffix[1:]))}/"
 
 
 class Stage(stage.Stage):
@@ -48,7 +55,7 @@ class Stage(stage.Stage):
 async def a_stage(home: Path, note: Callable[[str], None], broker_nodes: int = 1) -> AsyncIterator[Stage]:
     """A fresh shop, ready. It ends with the block; its folder stays."""
     with stage.a_fresh_place(home, "split", OWN_SERVERS, broker_nodes) as state:
-        lines = {server: Line(state.port(line_of(server)), state.port(server)) for server in server_names(broker_nodes)}
+        lines = {server: Line(*ends_of(state, server)) for server in server_names(broker_nodes)}
         progress = Progress(time.monotonic(), note)
         shop = Shop(state, progress, lambda: stage.Steps(launch.load_setup(), through_lines))
         async with side_by_side(*lines.values()), stage.at_work(shop):

@@ -2,8 +2,11 @@
 
 import asyncio
 from contextlib import suppress
+from pathlib import Path
 from typing import Self
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
+
+from ordermill.sockets import socket_in
 
 
 class Cable:
@@ -66,7 +69,7 @@ class Cable:
             writer.transport.abort()
             return
         self.carried += 1
-        far_reader, far_writer = await asyncio.open_connection(self._far.hostname, self._far.port)
+        far_reader, far_writer = await self._reach()
         pair = {writer, far_writer}
         self._writers |= pair
         both = [asyncio.create_task(self._pass_on(a, b)) for a, b in ((reader, far_writer), (far_reader, writer))]
@@ -75,6 +78,12 @@ class Cable:
         for each in pair:
             each.transport.abort()
         self._writers -= pair
+
+    async def _reach(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        host, _, port = unquote(self._far.netloc.rpartition("@")[2]).rpartition(":")
+        if host.startswith("/"):
+            return await asyncio.open_unix_connection(socket_in(Path(host)))
+        return await asyncio.open_connection(host, port)
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):

@@ -14,7 +14,7 @@ from ordermill.state import State
 
 IMAGES = {"postgres": "postgres:18-alpine", "rabbitmq": "rabbitmq:4-management-alpine"}
 INSIDE = {"postgres": 5432, "rabbitmq": 5672}
-OF_A_LOCAL_SERVER = {"listen_addresses", "unix_socket_directories"}
+OF_A_LOCAL_SERVER = {"listen_addresses"}
 SEEN = Path("/run/secrets")
 
 

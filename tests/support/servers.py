@@ -72,7 +72,8 @@ async def keep(kind: str, folder: Path, run: int) -> None:
     while is_alive(run):  # noqa: ASYNC110  another process ends the run
         await asyncio.sleep(0.2)
     end()
-    accounts.remove(state.root / kind)
+    for name in (kind, "sockets"):
+        accounts.remove(state.root / name)
 
 
 async def _private(kind: str, state: State) -> tuple[str, Callable[[], None]]:
@@ -85,7 +86,7 @@ async def _private(kind: str, state: State) -> tuple[str, Callable[[], None]]:
 
 def _postgres(state: State) -> tuple[str, list[Spec]]:
     root, log = state.root / "postgres", state.log("postgres")
-    server = Postgres(root, log, state.port("postgres"), state.secret("postgres"), durable=False)
+    server = Postgres(root, log, state.sockets, state.secret("postgres"), durable=False)
     return server.url, [server.prepare()]
 
 

@@ -2,6 +2,7 @@
 
 import sys
 
+import asyncpg
 from loguru import logger
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
@@ -27,6 +28,9 @@ POOL = 20  # none beyond it: connections that come and go would cost more than t
 
 settings = Settings()
 engine = create_async_engine(
-    settings.database_url.replace("postgresql://", "postgresql+asyncpg://", 1), pool_size=POOL, max_overflow=0
+    "postgresql+asyncpg://",
+    async_creator=lambda: asyncpg.connect(settings.database_url),
+    pool_size=POOL,
+    max_overflow=0,
 )
 Session = async_sessionmaker(engine, expire_on_commit=False, autoflush=False)

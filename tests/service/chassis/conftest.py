@@ -24,7 +24,7 @@ async def ledger_database(postgres: str, run_folder: Path) -> AsyncIterator[str]
     await server.execute(f"CREATE DATABASE {name}")
     url = within(postgres, name)
     await make_roles(url, run_folder / "template.lock", ledger.SERVICE)
-    engine = create_async_engine(url.replace("postgresql://", "postgresql+asyncpg://"))
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(url))
     async with engine.begin() as begun:
         await begun.run_sync(ledger.metadata.create_all)
         for add in (add_partitions, note_what_is_kept, keep_acts):

@@ -18,7 +18,7 @@ from tests.support import composed
 from tests.support.composed import ROOT, mounts, ours, services
 
 EDGES_AND_WORKERS = {f"{service}_{role}" for service in SERVICES for role in ("api", "worker")}
-OF_OUR_OWN_MACHINE = {"listen_addresses", "unix_socket_directories", "logging_collector", "log_line_prefix"}
+OF_OUR_OWN_MACHINE = {"listen_addresses", "logging_collector", "log_line_prefix"}
 TELL_WHAT_IS_FOR_SALE = ("inventory_service_worker", "order_service_worker")
 STEPS = ("secrets", "migrate", "topology", "seed")
 SERVERS = Servers("postgres:5432", "rabbitmq:5672", ROOT)

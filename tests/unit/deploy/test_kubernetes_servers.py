@@ -10,7 +10,7 @@ from tests.support import composed
 from tests.support.kubernetes import contents, rendered
 from tests.support.pods import of_kind, pods
 
-OF_OUR_OWN_MACHINE = {"listen_addresses", "unix_socket_directories", "logging_collector", "log_line_prefix"}
+OF_OUR_OWN_MACHINE = {"listen_addresses", "logging_collector", "log_line_prefix"}
 OF_A_LARGER_ONE = {"max_connections", "shared_buffers", "max_wal_size"}
 BESIDE_THE_POOL = 2  # a worker's relay, an edge's LISTEN: one each, and one to come when a connection is replaced
 KEPT_BY_OPERATOR = 20  # of max_connections: replication, superusers, the auditor, the steps

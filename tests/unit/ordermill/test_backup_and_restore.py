@@ -33,8 +33,8 @@ class Cluster:
 
     def start(self) -> None:
         state = self.state
-        port, password = state.port("postgres"), state.secret("postgres")
-        spec = Postgres(state.root / "postgres", state.log("postgres"), port, password, archive=state.archive).prepare()
+        root, log, password = state.root / "postgres", state.log("postgres"), state.secret("postgres")
+        spec = Postgres(root, log, state.sockets, password, archive=state.archive).prepare()
         user = {"user": spec.user[0], "group": spec.user[1]} if spec.user else {}
         asyncio.run(spec.before())
         with spec.log.open("ab") as log:
@@ -415,7 +415,7 @@ def test_where_the_servers_user_has_put_a_link_nobody_elses_file_is_written(stop
     settings.unlink()
     settings.symlink_to(other)
 
-    Postgres(stopped.data.parent, tmp_path / "log", 1, "secret").prepare()
+    Postgres(stopped.data.parent, tmp_path / "log", tmp_path, "secret").prepare()
 
     assert (other.read_text(), other.stat().st_uid, other.stat().st_mode) == (
         "another's",

@@ -2,28 +2,36 @@
 
 import os
 import signal
-import socket
+import stat
+import subprocess
+import tempfile
+from pathlib import Path
 
 import aio_pika
 import asyncpg
+import psutil
 import pytest
 
 from ordermill import accounts, postgres
 from ordermill.erlang import ensure_installation
 from ordermill.errors import Exit, Failure
-from ordermill.ports import HOST
 from ordermill.postgres import Postgres
 from ordermill.rabbitmq import RabbitMQ, control, keep_cookie
+from ordermill.sockets import socket_in
 from ordermill.state import State
 from ordermill.supervisor import Supervisor
+from tests.support import strangers
 from tests.support.eventually import eventually
+
+CONNECTS = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
 
 
 @pytest.fixture
 def state(tmp_path):
     state = State.open(tmp_path)
     yield state
-    accounts.remove(state.root / "postgres")
+    for name in ("postgres", "sockets"):
+        accounts.remove(state.root / name)
 
 
 @pytest.fixture
@@ -33,8 +41,17 @@ async def supervisor():
     await supervisor.stop()
 
 
+@pytest.fixture
+def uncollected():
+    """The number of a process that has ended, of which its parent has not yet heard."""
+    process = subprocess.Popen(["/bin/true"])
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    yield process.pid
+    process.wait()
+
+
 def a_postgres(state):
-    return Postgres(state.root / "postgres", state.log("postgres"), state.port("postgres"), state.secret("postgres"))
+    return Postgres(state.root / "postgres", state.log("postgres"), state.sockets, state.secret("postgres"))
 
 
 def a_rabbitmq(state):
@@ -43,7 +60,7 @@ def a_rabbitmq(state):
     return RabbitMQ(state.root / "rabbitmq", state.log("rabbitmq"), *ports, *told)
 
 
-async def test_postgres_keeps_what_was_committed_when_it_is_killed_and_when_the_port_changes(state, supervisor):
+async def test_postgres_keeps_what_was_committed_when_it_is_killed_and_when_it_is_started_anew(state, supervisor):
     server = a_postgres(state)
     running = await supervisor.start_ready(server.prepare())
     await _execute(server.url, "create table kept (n int); insert into kept values (1)")
@@ -51,18 +68,50 @@ async def test_postgres_keeps_what_was_committed_when_it_is_killed_and_when_the_
     await _kill(running)
     await _execute(server.url, "insert into kept values (2)")
     await supervisor.stop()
-    with socket.socket() as other:
-        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        other.bind((HOST, server.port))
-        other.listen()
-        elsewhere = a_postgres(State.open(state.root))
-        again = Supervisor(print)
-        await again.start_ready(elsewhere.prepare())
-        kept = await _execute(elsewhere.url, "select array_agg(n order by n) from kept")
-        await again.stop()
+    anew, again = a_postgres(State.open(state.root)), Supervisor(print)
+    await again.start_ready(anew.prepare())
+    kept = await _execute(anew.url, "select array_agg(n order by n) from kept")
+    await again.stop()
 
-    assert elsewhere.port != server.port
     assert kept == [1, 2]
+
+
+async def test_postgres_is_reached_by_no_port_and_by_a_socket_that_nobody_else_gets_to(state, supervisor):
+    server = a_postgres(state)
+    running = await supervisor.start_ready(server.prepare())
+
+    ports = [each for each in psutil.Process(running.pid).net_connections("inet") if each.status == "LISTEN"]
+    places = {each.laddr for each in psutil.Process(running.pid).net_connections("unix")}
+
+    assert ports == []
+    assert str(socket_in(server.sockets)) in places
+    assert stat.S_IMODE(server.sockets.stat().st_mode) == 0o700
+    assert strangers.tries((CONNECTS, socket_in(server.sockets))) <= {"PermissionError"}
+
+
+async def test_postgres_starts_where_a_killed_one_that_nobody_has_collected_has_left_its_socket(
+    state, supervisor, uncollected
+):
+    server = a_postgres(state)
+    spec = server.prepare()
+    (server.sockets / ".s.PGSQL.5432.lock").write_text(f"{uncollected}\n")
+
+    await supervisor.start_ready(spec)
+
+    assert await _execute(server.url, "select 1") == 1
+
+
+async def test_postgres_is_reached_however_deep_the_checkout_lies_and_whatever_it_is_called(tmp_path, supervisor):
+    state = State.open(tmp_path / ("d" * 100) / "a shop, with 'odd\" words")
+    server = a_postgres(state)
+
+    await supervisor.start_ready(server.prepare())
+
+    assert await _execute(server.url, "select 1") == 1
+    assert server.sockets.parent == Path(tempfile.gettempdir())
+    assert State.open(state.root).sockets == server.sockets
+    for name in ("postgres", "sockets"):
+        accounts.remove(state.root / name)
 
 
 async def test_postgres_is_durable_and_asks_for_a_password(state, supervisor):
@@ -72,7 +121,7 @@ async def test_postgres_is_durable_and_asks_for_a_password(state, supervisor):
     settings = "select string_agg(name || '=' || setting, ' ' order by name) from pg_settings where name = any($1)"
     found = await _execute(server.url, settings, ["fsync", "listen_addresses", "max_connections"])
 
-    assert found == "fsync=on listen_addresses=127.0.0.1 max_connections=200"
+    assert found == "fsync=on listen_addresses= max_connections=200"
     with pytest.raises(asyncpg.InvalidPasswordError):
         await _execute(server.url.replace(server.password, "wrong"), "select 1")
 

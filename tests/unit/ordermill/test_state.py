@@ -5,6 +5,7 @@ import socket
 import stat
 import tempfile
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -134,7 +135,7 @@ def test_attaching_to_nothing_is_refused(state):
 
 
 def test_the_addresses_are_ours_unless_the_environment_names_others(state, monkeypatch):
-    assert state.database_url.endswith(f"@127.0.0.1:{state.port('postgres')}/ordermill")
+    assert state.database_url.endswith(f"@{quote(str(state.sockets), safe='')}:5432/ordermill")
     assert state.broker_url.endswith(f"@127.0.0.1:{state.port('rabbitmq')}/")
 
     monkeypatch.setenv("ORDERMILL_DATABASE_URL", "postgresql://elsewhere/db")
