@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ordermill import accounts, cluster, control, plan
+from ordermill import accounts, cluster, control, plan, ports
 from ordermill.errors import Exit, Failure
 from ordermill.shop import Progress, Setup, Shop
 from ordermill.state import State, checkout
@@ -69,7 +69,8 @@ async def up(  # noqa: PLR0913  each option of the command is one
         for name, taken in state.moved.items():
             progress(f"port {taken} of {name} is taken: it is {state.port(name)} now")
         state.keep_layout()
-        await _run(shop_of(state, progress) if shop_of else Shop(state, progress, load_setup))
+        with ports.held(plan.held_ports(state)):
+            await _run(shop_of(state, progress) if shop_of else Shop(state, progress, load_setup))
     gc.freeze()  # Looking for garbage in all that the services imported would hold up the end by a second.
 
 

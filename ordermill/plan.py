@@ -12,6 +12,7 @@ from ordermill.probes import answers_ok
 from ordermill.process import ORDERMILL, Spec
 from ordermill.services import SERVICES
 from ordermill.state import GATEWAY_PORT, State, broker_names, checkout
+from ordermill.told import variables
 
 FORKS = sys.platform == "linux"
 GATEWAY = "gateway"
@@ -47,6 +48,12 @@ def choose_ports(state: State, gateway: int | None = None) -> None:
     names += [f"{service}.{role}" for service in SERVICES for role in ("api", "worker")]
     for name in names:
         state.port(name)
+
+
+def held_ports(state: State) -> list[int]:
+    """Where services tell a node of the private broker their passwords: ours while it is away, too."""
+    ours = not variables().get("ORDERMILL_BROKER_URL")
+    return [state.port(name) for name in broker_names(state.broker_nodes)] if ours else []
 
 
 def nursery(state: State) -> Spec:

@@ -5,14 +5,20 @@ A port inside that range could be taken by a client's own socket while a killed 
 
 import os
 import socket
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from pathlib import Path
+
+from ordermill.errors import Failure
 
 LOWEST = 10_000
 HIGHEST = 32_000
 HOST = "127.0.0.1"
 LISTENER = "ORDERMILL_LISTENER"
 WAITING = 2_048
+REUSE_PORT = socket.SO_REUSEPORT if sys.platform == "linux" else 0
 
 
 def is_free(port: int) -> bool:
@@ -48,6 +54,25 @@ def listen(port: int) -> socket.socket:
     listener.bind((HOST, port))
     listener.listen(WAITING)
     return listener
+
+
+@contextmanager
+def held(ports: Iterable[int]) -> Iterator[None]:
+    """Keeps other users of the machine from these ports while a server of ours is away from them.
+
+    Beside a socket with SO_REUSEPORT the kernel of Linux lets only those in that have it, too, and are the same user's.
+    This one never listens: who connects is refused while the server is away. Raises Failure when a port is taken.
+    """
+    with ExitStack() as stack:
+        for port in ports if REUSE_PORT else ():
+            holder = stack.enter_context(socket.socket())
+            holder.setsockopt(socket.SOL_SOCKET, REUSE_PORT, 1)
+            try:
+                holder.bind((HOST, port))
+            except OSError:
+                cause = f"Port {port} was taken a moment ago."
+                raise Failure(cause, "Try again: another one is found.") from None
+        yield
 
 
 def inherited() -> list[socket.socket] | None:

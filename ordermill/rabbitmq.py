@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import secrets
+import socket
 from asyncio.subprocess import PIPE
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from typing import Any
 
 from contracts.envelope import MESSAGE_BYTES
 from ordermill.erlang import Installation, trimmed_plugins
-from ordermill.ports import HOST
+from ordermill.ports import HOST, REUSE_PORT
 from ordermill.probes import epmd_answers, rabbitmq_answers
 from ordermill.process import Spec, nothing
 from ordermill.state import broker_names
@@ -28,6 +29,10 @@ ADMINISTRATOR = "ordermill"
 COOKIE = ".erlang.cookie"
 IDLE_QUIETLY = "+sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1}"
 KEEPS_VARIABLES = ("PATH", "LANG", "TMPDIR")
+# What RabbitMQ listens with, and beside that what lets it in at a port that we hold for it.
+_BESIDE = f", {{raw, {socket.SOL_SOCKET}, {REUSE_PORT}, <<1:32/native>>}}" if REUSE_PORT else ""
+LISTENS = f"{{backlog, 128}}, {{nodelay, true}}, {{linger, {{true, 0}}}}, {{exit_on_close, false}}{_BESIDE}"
+ADVANCED = f"[{{rabbit, [{{tcp_listen_options, [{LISTENS}]}}]}}].\n"
 # A node that waits for its cluster must never give up and begin one of its own: 3.10 does after that many looks.
 FOR_EVER = 1_000_000
 
@@ -132,6 +137,7 @@ class RabbitMQ:
         file.write_text(json.dumps(definitions, indent=1))
         (etc / "enabled_plugins").write_text("[].\n")
         (etc / "env.conf").write_text("")
+        (etc / "advanced.config").write_text(ADVANCED)
         (etc / f"{self.name}.conf").write_text(configuration(file, *self._lines(), leaders=self._leaders))
 
     @property
@@ -175,7 +181,7 @@ class RabbitMQ:
             "RABBITMQ_LOG_BASE": str(log),
             "RABBITMQ_PID_FILE": str(self.root / f"{self.name}.pid"),
             "RABBITMQ_CONFIG_FILE": str(etc / self.name),
-            "RABBITMQ_ADVANCED_CONFIG_FILE": str(etc / "advanced"),
+            "RABBITMQ_ADVANCED_CONFIG_FILE": str(etc / "advanced.config"),
             "RABBITMQ_CONF_ENV_FILE": str(etc / "env.conf"),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(etc / "enabled_plugins"),
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"{IDLE_QUIETLY} -rabbit quorum_cluster_size {self.of}",

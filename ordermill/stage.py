@@ -11,7 +11,7 @@ import asyncpg
 from ordermill import accounts, control, launch, plan, rabbitmq
 from ordermill.erlang import ensure_installation
 from ordermill.errors import Exit, Failure
-from ordermill.ports import find_free, start_of
+from ordermill.ports import find_free, held, start_of
 from ordermill.process import Running
 from ordermill.shop import Setup, Shop
 from ordermill.state import Layout, State, server_names
@@ -109,7 +109,8 @@ def a_fresh_place(home: Path, layout: Layout, why: str, broker_nodes: int = 1) -
         state.keep_broker_nodes(broker_nodes)
         plan.choose_ports(state, find_free(None, start_of(home), set()))
         state.keep_layout()
-        yield state
+        with held(plan.held_ports(state)):
+            yield state
 
 
 @asynccontextmanager

@@ -15,6 +15,7 @@ import pytest
 from ordermill import accounts, postgres
 from ordermill.erlang import ensure_installation
 from ordermill.errors import Exit, Failure
+from ordermill.ports import HOST, held
 from ordermill.postgres import Postgres
 from ordermill.rabbitmq import RabbitMQ, control, keep_cookie
 from ordermill.sockets import socket_in
@@ -22,6 +23,7 @@ from ordermill.state import State
 from ordermill.supervisor import Supervisor
 from tests.support import strangers
 from tests.support.eventually import eventually
+from tests.unit.ordermill.test_ports import TAKES
 
 CONNECTS = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
 
@@ -155,6 +157,24 @@ async def test_rabbitmq_keeps_its_messages_when_it_is_killed(state, supervisor):
 
     assert await _read(node.url) == b"kept"
     assert {spec.name for spec in (epmd, server)} == set(supervisor.processes)
+
+
+async def test_a_port_that_is_held_is_rabbitmqs_and_nobodys_while_it_is_away(state, supervisor):
+    node = a_rabbitmq(state)
+    with held([node.port]):
+        epmd, server = node.prepare(ensure_installation(print), os.environ)
+        await supervisor.start_ready(epmd)
+        running = await supervisor.start_ready(server)
+
+        while_it_was_there = strangers.tries((TAKES, HOST, node.port))
+        await _kill(running)
+        async with await aio_pika.connect(node.url) as connection:
+            back = not connection.is_closed
+        await supervisor.put_aside("rabbitmq")
+        while_it_was_away = strangers.tries((TAKES, HOST, node.port))
+
+    assert back
+    assert while_it_was_there | while_it_was_away <= {"Refused"}
 
 
 async def test_rabbitmq_takes_commands_with_the_shops_cookie_and_not_with_the_one_that_it_had(
