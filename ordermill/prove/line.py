@@ -14,7 +14,7 @@ RESETS = struct.pack("ii", 1, 0)  # closing does not wait: the other side sees a
 
 
 class Line:
-    """Listens on a port or a socket of its own and passes everything on to that of a server."""
+    """Listens on a port or a socket of its own and passes everything on to that of a server; sockets know no reset."""
 
     def __init__(self, near: int | Path, far: int | Path) -> None:
         self.lag = 0.0

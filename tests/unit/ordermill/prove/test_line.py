@@ -35,7 +35,7 @@ async def line(echo):
 
 @asynccontextmanager
 async def connected(line):
-    reader, writer = await asyncio.open_connection(HOST, line._port)
+    reader, writer = await asyncio.open_connection(HOST, line._near)
     yield reader, writer
     writer.transport.abort()
 
@@ -73,6 +73,25 @@ async def test_a_connection_that_is_cut_is_reset_and_a_new_one_is_possible(line)
         assert await says(second) == b"hello"
     async with connected(line) as third:
         assert await says(third) == b"hello"
+
+
+async def test_between_sockets_it_is_the_same_but_that_a_cut_is_an_end(tmp_path):
+    near, far = tmp_path / "near", tmp_path / "far"
+    async with await asyncio.start_unix_server(_answer, far), Line(near, far) as line:
+        connection = await asyncio.open_unix_connection(near)
+        assert await says(connection) == b"hello"
+
+        line.cut(tuple)
+
+        assert await connection[0].read(100) == b""
+        connection[1].close()
+
+
+async def _answer(reader, writer):
+    with suppress(ConnectionError):
+        while piece := await reader.read(100):
+            writer.write(piece)
+    writer.close()
 
 
 async def test_what_is_held_arrives_late_and_whoever_connects_waits(line):
