@@ -6,6 +6,7 @@ import pwd
 import shutil
 import stat
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from ordermill.errors import Exit, Failure
 
 User = tuple[int, int]
 UNPRIVILEGED = ("postgres", "nobody")
+ELSEWHERE = Path("/var/tmp")  # noqa: S108  it must outlive a restart of the machine
 
 
 def unprivileged() -> User | None:
@@ -56,29 +58,47 @@ def reachable_folder(wanted: Path, user: User | None) -> Path:
     if can_reach(wanted, user):
         return wanted
     digest = hashlib.sha256(os.fsencode(wanted)).hexdigest()[:16]
-    elsewhere = Path("/var/tmp") / f"ordermill-{digest}"  # noqa: S108  it must outlive a restart of the machine
-    shutil.rmtree(elsewhere, ignore_errors=True)
-    elsewhere.mkdir(mode=0o700)
+    elsewhere = _anew(ELSEWHERE / f"ordermill-{digest}")
     own(elsewhere, user)
     wanted.rmdir()
     wanted.symlink_to(elsewhere)
     return elsewhere
 
 
+def _anew(folder: Path) -> Path:
+    """An empty folder of ours, where everybody may put something: where somebody else was first, under another name.
+
+    A link is not followed, and not removed: what it leads to is not ours.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError:
+        return Path(tempfile.mkdtemp(prefix=f"{folder.name}-", dir=folder.parent))
+    return folder
+
+
 def still_theirs(folder: Path, user: User | None) -> Path:
     """The folder that is linked to. What was cleaned away where all may write, anybody may have put there again."""
-    if not is_of(folder.stat(), user[0] if user else os.geteuid()):
+    if not is_of(folder.stat(), os.geteuid(), user[0] if user else os.geteuid()):
         cause = f"{folder} is not the server's user's alone: somebody else may have put it there."
         raise Failure(cause, "See whose it is and what is in it; remove it, and the shop begins with an empty one.")
+    own(folder, user)
     return folder
 
 
 def remove(folder: Path) -> None:
-    """Remove a folder, also where it is only a link to one elsewhere."""
+    """Remove a folder of a shop's, also where it is only a link to one elsewhere."""
     if folder.is_symlink():
         shutil.rmtree(folder.resolve(), ignore_errors=True)
-        folder.unlink()
-    shutil.rmtree(folder, ignore_errors=True)
+    clear(folder)
+
+
+def clear(place: Path) -> None:
+    """Remove what is there. Of a link, which somebody else may have put there, only the link."""
+    if place.is_symlink() or place.is_file():
+        place.unlink()
+    shutil.rmtree(place, ignore_errors=True)
 
 
 def is_of(folder: os.stat_result, *owners: int) -> bool:
@@ -108,6 +128,20 @@ def own(folder: Path, user: User | None) -> None:
     """Make a folder that user's alone; ours when there is none. What a link leads to is not touched: OSError."""
     with held(folder) as handle:
         give(handle, user)
+
+
+@contextmanager
+def closed(folder: Path, user: User | None) -> Iterator[None]:
+    """Take a folder of the server's user away from him while we work in it, so that he puts no link in our way.
+
+    Whoever reaches for the folder gives it back, when we were killed before we could.
+    """
+    with held(folder) as handle:
+        os.fchown(handle, os.geteuid(), os.getegid())
+        try:
+            yield
+        finally:
+            give(handle, user)
 
 
 def give(handle: int, user: User | None) -> None:

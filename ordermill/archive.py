@@ -12,10 +12,12 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ordermill.accounts import User, can_reach, give, held, is_of, is_open
+from ordermill import whose
+from ordermill.accounts import User, can_reach, give, held, is_of
 from ordermill.errors import Exit, Failure
 
 EVERY = 60
+NO_ARCHIVE = "Nothing can be archived in"
 SEGMENTS_A_LOG = 256
 SEGMENT_BITS = 24
 _SEGMENT = re.compile(r"[0-9A-F]{24}")
@@ -48,27 +50,20 @@ def settings(archive: Path, data: Path, user: User | None) -> dict[str, str]:
     """
     folder = folder_of(archive, data)
     try:
+        whose.refuse_strangers(archive, NO_ARCHIVE, code=Exit.STEP_FAILED)
         archive.mkdir(0o755, parents=True, exist_ok=True)
         if archive.is_symlink():
             mend = "To go on where it leads, name that: ordermill up --archive FOLDER"
             raise _refused(archive, "it has become a link", mend)
         with held(archive) as around:
-            _refuse_others(archive, os.fstat(around))
+            whose.refuse_strangers(archive, NO_ARCHIVE, code=Exit.STEP_FAILED)
+            whose.refuse_writers(archive, NO_ARCHIVE, Exit.STEP_FAILED)
             _hand_over(folder, around, user)
     except OSError as error:
         raise _unusable(archive, str(error), user) from None
     if not can_reach(folder, user):
         raise _unusable(archive, "PostgreSQL's user does not get there", user)
     return {"archive_mode": "on", "archive_timeout": f"{EVERY}s", "archive_command": _quoted(_STORE, folder)}
-
-
-def _refuse_others(archive: Path, seen: os.stat_result) -> None:
-    """Refuse an archive in which others may exchange a cluster's folder: they would read the log, or write it."""
-    ours, quoted = os.geteuid(), shlex.quote(str(archive))
-    if seen.st_uid != ours:
-        raise _refused(archive, "it belongs to another user", f"Is it yours after all: chown {ours} {quoted}")
-    if is_open(seen):
-        raise _refused(archive, "others may write to it", f"Keep them out: chmod go-w {quoted}")
 
 
 def _hand_over(folder: Path, around: int, user: User | None) -> None:
@@ -110,7 +105,7 @@ def _unusable(archive: Path, why: str, user: User | None) -> Failure:
 
 
 def _refused(folder: Path, why: str, mend: str) -> Failure:
-    return Failure(f"Nothing can be archived in {folder}: {why}.", mend, Exit.STEP_FAILED)
+    return Failure(f"{NO_ARCHIVE} {folder}: {why}.", mend, Exit.STEP_FAILED)
 
 
 def segments(folder: Path) -> list[Path]:

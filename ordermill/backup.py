@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shlex
 import shutil
 import time
 from collections.abc import Callable
@@ -14,8 +13,8 @@ from typing import Any
 
 import asyncpg
 
-from ordermill import archive, postgres, sockets
-from ordermill.accounts import is_open, remove
+from ordermill import archive, postgres, sockets, whose
+from ordermill.accounts import clear
 from ordermill.aside import size, stamp
 from ordermill.errors import Exit, Failure
 from ordermill.ours import FOLDER, locked
@@ -25,6 +24,8 @@ from ordermill.told import variables
 Tell = Callable[[str], None]
 ABOUT = "backup.json"
 DRAFT = ".draft"
+NO_BACKUP = "No backup is made in"
+NO_RESTORE = "Nothing is restored from"
 _FAILED = """
 SELECT last_failed_wal FROM pg_stat_archiver WHERE last_failed_time > coalesce(last_archived_time, '-infinity')
 """
@@ -102,12 +103,11 @@ def ours_only() -> None:
 def take(state: State, to: Path, tell: Tell) -> Backup:
     """Copy the running cluster into a new folder below `to`. Interrupted, it leaves no folder that looks like a backup.
 
-    Raises Failure when others may write to `to`, when PostgreSQL's programs fail, or when the copy does not verify.
+    Raises Failure when others may exchange what is put into `to`, passwords with it, when PostgreSQL's programs fail,
+    or when the copy does not verify.
     """
-    to.mkdir(FOLDER, parents=True, exist_ok=True)
-    if is_open(to.stat()):
-        cause = f"Others may write to {to}, and so exchange what is copied there, passwords with it."
-        raise Failure(cause, f"Keep them out: chmod go-w {shlex.quote(str(to))}")
+    to = whose.made(to, FOLDER, NO_BACKUP)
+    whose.refuse_writers(to, NO_BACKUP)
     busy = Failure(f"Another backup is being made in {to}.", "Wait until it has ended.", Exit.ALREADY_RUNNING)
     with locked(to / ".lock", busy):
         return _take(state, to, tell)
@@ -116,7 +116,7 @@ def take(state: State, to: Path, tell: Tell) -> Backup:
 def _take(state: State, to: Path, tell: Tell) -> Backup:
     began, binaries = time.monotonic(), _binaries()
     draft = to / DRAFT
-    remove(draft)
+    clear(draft)
     draft.mkdir(mode=0o700)
     tell("copying")
     where = ["-h", str(state.sockets), "-p", str(sockets.PORT), "-U", postgres.OWNER, "-w"]
@@ -171,8 +171,9 @@ def verify(binaries: Path, data: Path, tell: Tell) -> None:
 
 
 def stored_in(folder: Path) -> list[Backup]:
-    """The backups of a folder, the oldest first; an interrupted one is none."""
-    found = (Backup.read(file.parent) for file in folder.glob(f"*/{ABOUT}") if file.parent.name != DRAFT)
+    """The backups of a folder, the oldest first; an interrupted one is none, and none what others have put there."""
+    files = (file for file in folder.glob(f"*/{ABOUT}") if file.parent.name != DRAFT)
+    found = (Backup.read(file.parent) for file in files if whose.is_ours(file.parent) and whose.is_ours(file))
     return sorted(found, key=lambda each: each.ended_at)
 
 
@@ -183,7 +184,7 @@ def keep(newest: int, of: Backup, tell: Tell) -> None:
     for old in beside[:-newest]:
         tell(f"removing {old.folder}")
         (old.folder / ABOUT).unlink()
-        remove(old.folder)
+        clear(old.folder)
     if of.archive:
         # The lowest, not the oldest: after a restore to an earlier time the log goes on from there.
         lowest = min((each.first_segment for each in beside[-newest:]), key=archive.number)
@@ -194,11 +195,14 @@ def keep(newest: int, of: Backup, tell: Tell) -> None:
 def choose(folder: Path, until: datetime | None, is_past: Callable[[Backup], bool]) -> Backup:
     """The backup in this folder, or the newest of those in it that ended before a time and lie in its past.
 
-    Raises Failure when there is none, none that is old enough, or only such as an earlier restore has given up.
+    Raises Failure when others may have exchanged it, when there is none, none that is old enough, or only such as an
+    earlier restore has given up.
     """
+    whose.refuse_strangers(folder, NO_RESTORE)
+    whose.refuse_writers(folder, NO_RESTORE)
     found = [Backup.read(folder)] if (folder / ABOUT).exists() else stored_in(folder)
     if not found:
-        cause = f"There is no backup in {folder}."
+        cause = f"There is no backup in {folder} that is ours."
         raise Failure(cause, "Name a folder that `ordermill backup` has made.")
     early_enough = [backup for backup in found if until is None or backup.ended_at <= until]
     if not early_enough:

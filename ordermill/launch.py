@@ -14,7 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ordermill import accounts, cluster, control, plan, ports
+from ordermill import accounts, cluster, control, plan, ports, whose
+from ordermill.archive import NO_ARCHIVE
 from ordermill.errors import Exit, Failure
 from ordermill.shop import Progress, Setup, Shop
 from ordermill.state import State, checkout
@@ -62,7 +63,7 @@ async def up(  # noqa: PLR0913  each option of the command is one
         if fresh:
             forget(state)
         if archive:
-            state.keep_archive(None if archive == NOWHERE else archive)
+            state.keep_archive(_archive(archive))
         cluster.settle(state, broker_nodes, progress)
         _raise_limits()
         plan.choose_ports(state, port)
@@ -72,6 +73,14 @@ async def up(  # noqa: PLR0913  each option of the command is one
         with ports.held(plan.held_ports(state)):
             await _run(shop_of(state, progress) if shop_of else Shop(state, progress, load_setup))
     gc.freeze()  # Looking for garbage in all that the services imported would hold up the end by a second.
+
+
+def _archive(named: str) -> Path | None:
+    """The folder to archive in from now on, none where that is to end. Raises Failure when it is another user's."""
+    if named == NOWHERE:
+        return None
+    whose.refuse_strangers(Path(named), NO_ARCHIVE, code=Exit.STEP_FAILED)
+    return Path(named)
 
 
 async def _run(shop: Shop) -> None:

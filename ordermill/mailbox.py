@@ -31,6 +31,7 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ordermill import whose
 from ordermill.ports import HOST
 from ordermill.serving import Server
 
@@ -62,8 +63,8 @@ class Mailbox:
     """The mails, newest last. A mail is on its way to the disk before its sender hears that it was taken."""
 
     def __init__(self, folder: Path, keeps: int = KEEPS) -> None:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # mails name people, and are nobody else's to read
-        self.file = folder / "mails.jsonl"
+        # Mails name people, and are nobody else's to read.
+        self.file = whose.made(folder, 0o700, "No mails are kept in") / "mails.jsonl"
         self.mails: deque[Mail] = deque(_stored(self.file), maxlen=keeps)
         self._rewrite()
 

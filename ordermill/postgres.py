@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ordermill import archive, sockets
-from ordermill.accounts import User, can_reach, hand_over, reachable_folder, unprivileged
+from ordermill.accounts import User, can_reach, clear, closed, hand_over, reachable_folder, unprivileged
 from ordermill.errors import Exit, Failure
 from ordermill.probes import postgres_answers
 from ordermill.process import Spec
@@ -83,7 +83,6 @@ class Postgres:
         """How the server is run that replays a log into a copy of a backup; it answers when it is through."""
         user = unprivileged()
         binaries = _reachable_binaries(find_binaries(), data.parent, user)
-        hand_over(data, user)
         return self._serving(binaries, data, user, settings)
 
     def _serving(self, binaries: Path, data: Path, user: User | None, more: Mapping[str, str]) -> Spec:
@@ -131,12 +130,13 @@ def _reachable_binaries(binaries: Path, root: Path, user: User | None) -> Path:
     install, libraries = binaries.parent, binaries.parent.parent.with_name(f"{binaries.parent.parent.name}.libs")
     package = root / "dist" / install.parent.name
     if not (root / "dist" / "complete").exists():
-        shutil.rmtree(root / "dist", ignore_errors=True)
-        shutil.copytree(install, package / install.name, symlinks=True)
-        if libraries.exists():
-            shutil.copytree(libraries, root / "dist" / libraries.name)
-        hand_over(root / "dist", user)
-        (root / "dist" / "complete").touch()
+        with closed(root, user):
+            clear(root / "dist")
+            shutil.copytree(install, package / install.name, symlinks=True)
+            if libraries.exists():
+                shutil.copytree(libraries, root / "dist" / libraries.name)
+            (root / "dist" / "complete").touch()
+            hand_over(root / "dist", user)
     return package / install.name / "bin"
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import asyncpg
 
-from ordermill import accounts, archive, aside, backup, postgres
+from ordermill import accounts, archive, aside, backup, postgres, whose
 from ordermill.backup import Backup, Tell
 from ordermill.errors import Exit, Failure
 from ordermill.postgres import Postgres
@@ -54,13 +54,16 @@ def restore(state: State, folder: Path, until: datetime | None, archived: Path |
     """
     began = time.monotonic()
     with state.lock():
-        root = accounts.reachable_folder(state.root / "postgres", accounts.unprivileged())
+        user = accounts.unprivileged()
+        root = accounts.reachable_folder(state.root / "postgres", user)
         archived = archived or state.archive
         chosen = backup.choose(folder, until, lambda each: _is_past(each, until, _places(root, each, archived)))
         asyncio.run(_nobody_serves(root / "data", root / postgres.RESTORING))
         _same_version(chosen)
         backup.verify(postgres.find_binaries(), chosen.data, tell)
-        draft = _draft(root, chosen, tell)
+        with accounts.closed(root, user):
+            draft = _draft(root, chosen, tell)
+            accounts.hand_over(draft, user)
         log = _log(chosen, archived)
         if not log:
             tell("Its log was not archived: only what this checkout still has of it comes back.")
@@ -92,9 +95,9 @@ def _same_version(chosen: Backup) -> None:
 def _draft(root: Path, chosen: Backup, tell: Tell) -> Path:
     """A copy of the backup, with what this checkout still has of the log and the archive may not have yet."""
     _refuse_links(chosen.data)
-    accounts.remove(root / postgres.RESTORED)
+    accounts.clear(root / postgres.RESTORED)
     draft = root / postgres.RESTORING
-    accounts.remove(draft)
+    accounts.clear(draft)
     tell(f"copying {chosen.folder}")
     shutil.copytree(chosen.data, draft, symlinks=True)
     for file in _kept_log(root, chosen):
@@ -127,6 +130,8 @@ def _places(root: Path, chosen: Backup, archived: Path | None) -> list[Path]:
 
 def _log(chosen: Backup, archived: Path | None) -> Path | None:
     folder = archived or chosen.archive
+    if folder:
+        whose.refuse_strangers(folder, backup.NO_RESTORE)
     return archive.folder_of(folder, chosen.data) if folder else None
 
 

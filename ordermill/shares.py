@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from ordermill import whose
 from ordermill.ours import own_folder
 from ordermill.rabbitmq import ADMINISTRATOR, configuration
 from ordermill.roles import AUDITOR
@@ -59,7 +60,7 @@ def hand_out(state: State, into: Path, servers: Servers) -> None:
     Users of containers differ, so that each file can be read by all who see it: who does is a matter of where its
     folder is mounted. On this machine nobody but the owner gets into the folder around them.
     """
-    into.parent.mkdir(parents=True, exist_ok=True)
+    whose.made(into.parent, 0o755, "No secrets are written in")
     own_folder(into, "Name one that is not there yet, or one of yours with the mode 700.")
     for folder, files in shares(state, servers).items():
         (into / folder).mkdir(exist_ok=True)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from ordermill import ours, sockets
+from ordermill import ours, sockets, whose
 from ordermill.accounts import unprivileged
 from ordermill.errors import Exit, Failure
 from ordermill.ours import locked, own_folder, read, write
@@ -30,7 +30,7 @@ def checkout() -> Path:
 def default_root() -> Path:
     """Where the state is kept, unless ORDERMILL_HOME says otherwise."""
     given = os.environ.get("ORDERMILL_HOME")
-    return Path(given).resolve() if given else checkout() / ".ordermill"
+    return Path(given).absolute() if given else checkout() / ".ordermill"
 
 
 def broker_names(count: int) -> list[str]:
@@ -60,8 +60,8 @@ class State:
 
     @classmethod
     def open(cls, root: Path | None = None, layout: Layout = "packed") -> "State":
-        """The state of this checkout; the folder is made when it is missing, and narrowed where it is wide."""
-        state = cls(root or default_root(), layout)
+        """The state of this checkout: its folder is made, or narrowed where it is wide. Another user's is refused."""
+        state = cls(whose.home(root or default_root()), layout)
         ours.keep(state.root)
         (state.root / "log").mkdir(mode=ours.FOLDER, exist_ok=True)
         return state
@@ -181,7 +181,9 @@ class State:
             return beside
         digest = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:16]
         mend = "The checkout's own path is too long for a socket. Move it, or set TMPDIR to a folder of yours."
-        return own_folder(Path(tempfile.gettempdir()) / f"ordermill-{os.getuid()}", mend) / f"{digest}.sock"
+        around = Path(tempfile.gettempdir())
+        whose.refuse_strangers(around, "No socket is put into", mend)
+        return own_folder(around / f"ordermill-{os.getuid()}", mend) / f"{digest}.sock"
 
     @contextmanager
     def lock(self) -> Iterator[None]:

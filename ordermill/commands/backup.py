@@ -31,7 +31,7 @@ def backup(
 
     backup.ours_only()
     state = State.attach()
-    made = backup.take(state, to.resolve() if to else backup.default_folder(state), _tell)
+    made = backup.take(state, to.absolute() if to else backup.default_folder(state), _tell)
     if keep:
         backup.keep(keep, made, _tell)
     if not made.archive:
@@ -60,8 +60,8 @@ def restore(
 
     backup.ours_only()
     state = State.open()
-    where = folder.resolve() if folder else backup.default_folder(state)
-    done = put_back(state, where, _moment(until), archive.resolve() if archive else None, _tell)
+    where = folder.absolute() if folder else backup.default_folder(state)
+    done = put_back(state, where, _moment(until), archive.absolute() if archive else None, _tell)
     _show(done.about(), form)
     if kept := aside.told(state.root):
         _tell(f"Of earlier data is kept: {kept}")

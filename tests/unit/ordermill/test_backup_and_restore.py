@@ -20,6 +20,7 @@ from ordermill.errors import Exit, Failure
 from ordermill.postgres import Postgres
 from ordermill.restore import restore
 from ordermill.state import State
+from tests.support.another_user import give
 from tests.support.eventually import eventually
 
 
@@ -455,13 +456,37 @@ def test_a_log_that_cannot_be_replayed_is_shown(stopped):
     assert stopped.data.exists()
 
 
+def test_the_servers_user_does_not_get_into_his_folder_while_a_backup_is_copied_there(stopped, monkeypatch):
+    seen, copy, root, user = set(), shutil.copytree, stopped.data.parent, accounts.unprivileged()
+
+    def copied(*given, **named):
+        seen.add(root.stat().st_uid)
+        return copy(*given, **named)
+
+    monkeypatch.setattr(shutil, "copytree", copied)
+
+    _restored(stopped)
+
+    assert seen == {os.geteuid()}
+    assert root.stat().st_uid == stopped.data.stat().st_uid == (user[0] if user else os.geteuid())
+
+
+def test_the_log_of_an_archive_that_another_user_may_have_exchanged_is_not_replayed(stopped, archived, monkeypatch):
+    give(archived, monkeypatch)
+
+    with pytest.raises(Failure, match=f"Nothing is restored from {archived}: it belongs to another user"):
+        _restored(stopped)
+
+    assert not (stopped.data.parent / "restoring").exists()
+
+
 @pytest.mark.parametrize("mode", [0o777, 0o775])
 def test_no_backup_is_made_where_others_may_exchange_it(stopped, tmp_path, mode):
     folder = tmp_path / "open"
     folder.mkdir()
     folder.chmod(mode)
 
-    with pytest.raises(Failure, match="Others may write") as told:
+    with pytest.raises(Failure, match=r"No backup is made in .* others may write to it") as told:
         backup.take(stopped.state, folder, print)
 
     assert "chmod go-w" in told.value.mend
