@@ -117,6 +117,20 @@ def test_an_archive_of_another_user_is_refused(kept, data, monkeypatch):
     assert list(kept.iterdir()) == []
 
 
+def test_an_archive_that_another_user_has_made_before_we_could_is_refused(kept, data, monkeypatch):
+    made = Path.mkdir
+
+    def by_another(folder: Path, *given, **named):
+        made(folder, *given, **named)
+        if folder == kept and kept.exists():
+            give(kept, monkeypatch)
+
+    monkeypatch.setattr(Path, "mkdir", by_another)
+
+    assert "it belongs to another user" in refused(kept, data).message
+    assert list(kept.iterdir()) == []
+
+
 @pytest.mark.parametrize("mode", [0o777, 0o775])
 def test_an_archive_that_others_may_write_to_is_refused_unless_they_only_add_to_it(kept, data, mode):
     kept.mkdir(parents=True)
