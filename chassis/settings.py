@@ -64,6 +64,7 @@ class ServiceSettings(Told):
         database_url: the service's own schema, as its own role.
         broker_url: RabbitMQ, as the service's own user; nodes of one cluster are separated by commas.
         service_token: what services show each other on internal routes.
+        gateway_key: what the gateway shows, so that it is believed where a request comes from.
         profile: ``local`` for laptops and tests, else ``production``.
         issuer: the ``iss`` of access tokens.
         peers: base URLs of the other services, by name; a missing one is hosted in this process.
@@ -74,6 +75,7 @@ class ServiceSettings(Told):
     database_url: SecretStr
     broker_url: SecretStr
     service_token: SecretStr = Field(min_length=1)
+    gateway_key: SecretStr | None = None
     profile: Literal["local", "production"] = "production"
     issuer: str = "https://ordermill.example"
     peers: dict[str, str] = {}

@@ -92,6 +92,7 @@ def _guard(issuer: httpx2.AsyncClient, settings: Settings) -> Guard:
 def _proxy(urls: str | tuple[str, ...], settings: Settings) -> Proxy:
     return Proxy(
         *((urls,) if isinstance(urls, str) else urls),
+        key=settings.gateway_key,
         connect_within=settings.connect_within,
         answer_within=settings.answer_within,
         silence_within=settings.silence_within,

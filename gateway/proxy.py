@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, n
 from datetime import timedelta
 
 from loguru import logger
+from pydantic import SecretStr
 from starlette.types import Receive, Scope, Send
 
 from chassis.admission import HERE, Crowded
@@ -23,16 +24,18 @@ _FAILURES = (AllOut, Broken, Crowded, Full, Lost, TimeoutError, Unreached, Unsay
 
 
 class Proxy:
-    """A service at the base URLs of its instances, as an ASGI application."""
+    """A service at the base URLs of its instances, as an ASGI application; they are shown the key, if there is one."""
 
     def __init__(
         self,
         *urls: str,
+        key: SecretStr | None = None,
         connect_within: timedelta = timedelta(seconds=1),
         answer_within: timedelta = timedelta(seconds=35),
         silence_within: timedelta = timedelta(seconds=60),
     ) -> None:
         self._instances = Instances(urls, connect_within.total_seconds())
+        self._key = key.get_secret_value().encode() if key else None
         self._answer_within = answer_within.total_seconds()
         self._silence_within = silence_within.total_seconds()
 
@@ -71,7 +74,8 @@ class Proxy:
         with instance.asked() as pending:
             connection = await self._connected(instance, scope, is_last=is_last)
             try:
-                answer = connection.ask(scope["method"], request_head(scope, instance.connections.base) + body.so_far)
+                head = request_head(scope, instance.connections.base, self._key)
+                answer = connection.ask(scope["method"], head + body.so_far)
                 passed.told_by(instance, pending)
                 await self._pass_on(answer, connection, body, passed)
             except Lost as failure:

@@ -17,6 +17,7 @@ class Settings(Told):
 
     Attributes:
         peers: base URLs of the services that other processes host, by name: one, or a list of a service's instances.
+        gateway_key: what it shows the services, so that they believe where a request comes from.
         routes: the routing table, path prefix → service.
         connect_within: to a service; then one more try for safe methods, then 503.
         answer_within: from the request to the first byte of the answer; longer than `Prefer: wait` may ask for (30 s).
@@ -36,6 +37,7 @@ class Settings(Told):
     )
 
     peers: dict[str, str | tuple[str, ...]] = {}  # noqa: RUF012 -- pydantic copies it
+    gateway_key: SecretStr | None = None
     routes: dict[str, str] = TABLE
     connect_within: timedelta = timedelta(seconds=1)
     answer_within: timedelta = timedelta(seconds=35)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ordermill.errors import Failure
-from ordermill.refusals import refusal, silence, stranger
+from ordermill.refusals import refusal, said, silence, stranger
 from ordermill.state import State
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Caller:
     async def get(self, path: str, **params: Any) -> Any:
         """The JSON of GET; parameters without a value are left out."""
         given = {name: value for name, value in params.items() if value is not None}
-        return (await self.send("GET", path, params=given)).json()
+        return said(await self.send("GET", path, params=given))
 
     async def listed(self, path: str, limit: int | None = None, **params: Any) -> list[dict[str, Any]]:
         """The first items of a list, as many pages as that takes; all of them without a limit."""
@@ -87,7 +87,7 @@ class Caller:
         if not self._refresh:
             return None
         answer = await self._exchange("POST", "/auth/refresh", None, {"json": {"refresh_token": self._refresh}})
-        tokens: Mapping[str, str] | None = None if answer.is_error else answer.json()
+        tokens: Mapping[str, str] | None = None if answer.is_error else said(answer)
         return tokens
 
     async def _signed_in(self) -> Mapping[str, str]:
@@ -95,7 +95,7 @@ class Caller:
         answer = await self._exchange("POST", "/auth/login", None, {"json": credentials})
         if answer.is_error:
             raise refusal(answer)
-        tokens: Mapping[str, str] = answer.json()
+        tokens: Mapping[str, str] = said(answer)
         return tokens
 
     async def _exchange(self, method: str, path: str, token: str | None, request: dict[str, Any]) -> "httpx2.Response":

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ordermill.errors import Failure
 from ordermill.launch import AN_ORDER
-from ordermill.refusals import Trouble
+from ordermill.refusals import Trouble, said
 
 if TYPE_CHECKING:
     from ordermill.client import Caller, Gateway
@@ -150,7 +150,7 @@ class Demo:
         if course is Course.REPEATS:
             answer = await self._insist(lambda: customer.post("/orders", body, key=key))
             self.counts.replayed += answer.headers.get("Idempotent-Replayed") == "true"
-        order: Order = answer.json()
+        order: Order = said(answer)
         return order
 
     async def _continued(self, customer: "Caller", course: Course, order: Order) -> Order:
@@ -168,7 +168,7 @@ class Demo:
         path, key = f"/orders/{order['id']}/payments", secrets.token_hex(16)
         answer = await self._insist(lambda: customer.post(path, {"token": "tok_ok"}, key=key))
         self.counts.paid_again += 1
-        paid: Order = answer.json()
+        paid: Order = said(answer)
         return paid
 
     async def _cancelled(self, customer: "Caller", order: Order) -> Order:
@@ -179,7 +179,7 @@ class Demo:
                 return order
             raise
         self.counts.cancellations += 1
-        cancelled: Order = answer.json()
+        cancelled: Order = said(answer)
         return cancelled
 
     async def _settled(self, customer: "Caller", order: Order) -> Order:

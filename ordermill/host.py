@@ -18,6 +18,7 @@ from chassis import health, logging
 from chassis.admission import HERE
 from chassis.api import api
 from chassis.app import Parts, parts_of
+from chassis.forwarded import Forwarded
 from chassis.settings import LogSettings, ServiceSettings
 from chassis.tasks import side_by_side
 from chassis.wire import Wire
@@ -26,7 +27,7 @@ from ordermill import ports
 from ordermill.apart import survives
 from ordermill.plan import PACKED
 from ordermill.services import SERVICES, load
-from ordermill.serving import Server, told_where_clients_are
+from ordermill.serving import Server
 
 GATEWAY = "gateway"
 PROVIDER = "provider"
@@ -94,7 +95,7 @@ def application(names: Sequence[str], role: str) -> ASGIApp:
     if role == "worker":
         return Starlette(routes=_probes("worker", hosted.checks), lifespan=hosted.running)
     if role == "api" and len(names) == 1 and hosted.apis:
-        return hosted.apis[names[0]]
+        return Forwarded(hosted.apis[names[0]], hosted.settings[names[0]].gateway_key)
     from gateway import main
 
     return main.app(hosted.apis, lifespan=hosted.running)
@@ -164,7 +165,7 @@ def run(names: Sequence[str], role: str, port: int, host: str = "127.0.0.1") -> 
         access_log=False,
         log_config=None,
         server_header=False,
-        **told_where_clients_are(at_the_door=GATEWAY in names),
+        proxy_headers=False,  # whom to believe about where a request comes from: Forwarded and the gateway know
         date_header=False,
         timeout_keep_alive=65,
         timeout_graceful_shutdown=GRACE,

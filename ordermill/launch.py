@@ -186,7 +186,7 @@ def summary(shop: dict[str, Any]) -> str:
         SAID_WHEN_READY,
         f"  API      {gateway}/api/v1",
         f"  docs     {gateway}/docs",
-        f"  mailbox  {shop['mailbox']}/messages",
+        "  mailbox  its link, with a key, is what this prints: .venv/bin/ordermill ps",
         "",
         "  Place an order:",
         f'    curl -s {gateway}/api/v1/orders -H "Authorization: Bearer $(.venv/bin/ordermill token)" \\',

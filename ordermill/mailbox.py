@@ -1,141 +1,80 @@
-"""A mailbox for one machine: takes every mail over SMTP and shows it at GET /messages; nothing leaves.
+"""A mailbox for one machine: takes mails over SMTP, shows them as JSON and as a page; nothing leaves.
 
-The newest 10,000 mails outlive a restart in one file, a JSON object a line.
+Every user of the machine reaches its ports, so that both ask for a secret: one to hand mails in, another to read them.
 """
 
 import asyncio
 import json
 import re
-from collections import deque
-from collections.abc import Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
-from email import message_from_bytes, policy
-from email.message import EmailMessage
-from email.policy import EmailPolicy
-from functools import lru_cache
+from functools import partial
+from hashlib import sha256
+from hmac import compare_digest
 from html import escape
 from http import HTTPStatus
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, cast
-from uuid import uuid4
 
 import uvicorn
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from starlette.applications import Starlette
-from starlette.datastructures import Headers
+from starlette.datastructures import URL, Headers
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ordermill import whose
+from ordermill.mails import Mails, Page, read_mail
 from ordermill.ports import HOST
 from ordermill.serving import Server
 
-KEEPS = 10_000
 LARGEST_MAIL = 1024 * 1024
 MOST_PARTS = 20
+MOST_RECIPIENTS = 100
 # What a part cannot begin without. Each line of a mail is compared with the end of every part that it is nested in.
 _PARTS = re.compile(rb"(?i)(?:^|[\r\n])(?:--|content-type:)")
 
-Mail = Mapping[str, Any]
+PROBES = ("/livez", "/readyz")
+_DRESS = {
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+}
+_NO_KEY = "Mails are shown to whoever has the link with the key, which `ordermill ps` prints.\n"
 
 
-@lru_cache
-def _read_header(name: str, value: str) -> Any:
-    return policy.default.header_fetch_parse(name, value)
+class Inbox:
+    """What the SMTP server does with a mail: one of a stranger's gets no further than to say who it is from."""
 
+    def __init__(self, mails: Mails, password: str | None) -> None:
+        self._mails = mails
+        self._password = password
 
-class _ReadsHeadersOnce(EmailPolicy):
-    """A message asks for its Content-Type again and again, and the default reads it anew each time."""
+    async def handle_MAIL(  # noqa: N802  aiosmtpd's name
+        self, _server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        if self._password and not session.authenticated:
+            return "530 5.7.0 Authentication required"
+        envelope.mail_from = address
+        envelope.mail_options.extend(options)
+        return "250 OK"
 
-    def header_fetch_parse(self, name: str, value: str) -> Any:
-        return _read_header(name, value)
-
-
-_POLICY = _ReadsHeadersOnce()
-
-
-class Mailbox:
-    """The mails, newest last. A mail is on its way to the disk before its sender hears that it was taken."""
-
-    def __init__(self, folder: Path, keeps: int = KEEPS) -> None:
-        # Mails name people, and are nobody else's to read.
-        self.file = whose.made(folder, 0o700, "No mails are kept in") / "mails.jsonl"
-        self.mails: deque[Mail] = deque(_stored(self.file), maxlen=keeps)
-        self._rewrite()
-
-    def add(self, mail: Mail) -> None:
-        """Keep a mail; the oldest one goes when there are too many."""
-        self.mails.append(mail)
-        self._lines += 1
-        if self._lines > 2 * (self.mails.maxlen or KEEPS):
-            return self._rewrite()
-        with self.file.open("a") as file:
-            file.write(json.dumps(mail) + "\n")
-        return None
-
-    def clear(self) -> None:
-        """Forget all mails."""
-        self.mails.clear()
-        self._rewrite()
-
-    def to(self, address: str | None) -> list[Mail]:
-        """The mails, newest first; those to one address when it is given."""
-        wanted = address.strip().lower() if address else None
-        return [mail for mail in reversed(self.mails) if not wanted or wanted in map(str.lower, mail["to"])]
-
-    def _rewrite(self) -> None:
-        draft = self.file.with_suffix(".draft")
-        draft.write_text("".join(json.dumps(mail) + "\n" for mail in self.mails))
-        draft.replace(self.file)
-        self._lines = len(self.mails)
+    async def handle_RCPT(  # noqa: N802  aiosmtpd's name
+        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: object
+    ) -> str:
+        if len(envelope.rcpt_tos) >= MOST_RECIPIENTS:
+            return "452 4.5.3 Too many recipients"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
 
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802  aiosmtpd's name
         content = envelope.content or b""
         raw = content.encode() if isinstance(content, str) else content
         if len(_PARTS.findall(raw)) > MOST_PARTS:
             return "554 5.6.0 Too many parts"
-        self.add(read_mail(raw, envelope.mail_from or "", envelope.rcpt_tos))
+        self._mails.add(read_mail(raw, envelope.mail_from or "", envelope.rcpt_tos))
         return "250 OK"
-
-
-def read_mail(raw: bytes, sender: str, recipients: list[str]) -> Mail:
-    """A mail as GET /messages shows it."""
-    message = cast("EmailMessage", message_from_bytes(raw, policy=_POLICY))
-    return {
-        "id": uuid4().hex,
-        "from": sender,
-        "to": recipients,
-        "subject": str(message.get("Subject", "")),
-        "text": _body(message, "plain"),
-        "html": _body(message, "html"),
-        "message_id": str(message.get("Message-ID", "")),
-        "received_at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "headers": {name: str(value) for name, value in message.items()},
-    }
-
-
-def _body(message: EmailMessage, kind: str) -> str | None:
-    part = message.get_body((kind,))
-    return str(part.get_content()) if part else None
-
-
-def _stored(file: Path) -> list[Mail]:
-    """What the file holds; a last line that was torn by a kill is left out."""
-    lines = file.read_text().splitlines() if file.exists() else []
-    return [json.loads(line) for line in lines if line.endswith("}") and _is_json(line)]
-
-
-def _is_json(line: str) -> bool:
-    try:
-        json.loads(line)
-    except ValueError:
-        return False
-    return True
 
 
 class _OwnNames:
@@ -158,66 +97,137 @@ def is_near(host: str) -> bool:
     return "." not in name or name.endswith((".localhost", ".local", ".internal"))
 
 
-def application(mailbox: Mailbox) -> Starlette:
-    """The HTTP side: the mails as JSON, as a page, and the probes."""
+class _Keyed:
+    """Refuses who does not show the key: a program as its bearer, a browser once in the link, then as a cookie."""
 
-    async def list_messages(request: Request) -> Response:
-        return JSONResponse(mailbox.to(request.query_params.get("to")))
+    def __init__(self, app: ASGIApp, key: str) -> None:
+        self._app = app
+        self._key = key
+        # A browser has one set of cookies for all ports of a machine: two shops' keys must not replace each other.
+        self._cookie = f"mailbox-{sha256(key.encode()).hexdigest()[:8]}"
 
-    async def delete_messages(_request: Request) -> Response:
-        mailbox.clear()
-        return Response(status_code=204)
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app = self._app if scope["type"] != "http" or scope["path"] in PROBES else self._answering(Request(scope))
+        await app(scope, receive, send)
 
-    async def get_message(request: Request) -> Response:
-        found = [mail for mail in mailbox.mails if mail["id"] == request.path_params["id"]]
-        return JSONResponse(found[0]) if found else JSONResponse({"detail": "No such mail."}, status_code=404)
+    def _answering(self, request: Request) -> ASGIApp:
+        if request.url.path == "/" and self._is_it(request.query_params.get("key")):
+            return self._keeping()
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if (scheme.lower() == "bearer" and self._is_it(token)) or self._is_it(request.cookies.get(self._cookie)):
+            return self._app
+        return PlainTextResponse(_NO_KEY, HTTPStatus.UNAUTHORIZED, {"WWW-Authenticate": "Bearer", **_DRESS})
 
-    async def page(_request: Request) -> Response:
-        return HTMLResponse(_page(mailbox.to(None)[:200]))
+    def _keeping(self) -> Response:
+        """The key goes out of the address, where others see it and a browser writes it down."""
+        answer = RedirectResponse("/", HTTPStatus.SEE_OTHER, _DRESS)
+        answer.set_cookie(self._cookie, self._key, httponly=True, samesite="strict")
+        return answer
 
-    async def alive(_request: Request) -> Response:
-        return PlainTextResponse("ok")
+    def _is_it(self, given: str | None) -> bool:
+        return compare_digest((given or "").encode(), self._key.encode())
 
+
+class Reading:
+    """The HTTP side: the mails as JSON and as a page."""
+
+    def __init__(self, mails: Mails) -> None:
+        self._mails = mails
+
+    def _page(self, request: Request) -> Page:
+        return self._mails.page(request.query_params.get("to"), request.query_params.get("before"))
+
+    async def list_messages(self, request: Request) -> Response:
+        page = self._page(request)
+        links = {"Link": f'<{_older(request.url, page.older)}>; rel="next"'} if page.older else {}
+        return _json(b"[%b]" % b",".join(page.lines), links)
+
+    async def delete_messages(self, _request: Request) -> Response:
+        self._mails.clear()
+        return Response(status_code=HTTPStatus.NO_CONTENT)
+
+    async def get_message(self, request: Request) -> Response:
+        found = self._mails.find(request.path_params["id"])
+        return _json(found) if found else JSONResponse({"detail": "No such mail."}, HTTPStatus.NOT_FOUND)
+
+    async def show(self, request: Request) -> Response:
+        return HTMLResponse(_html(self._page(request), request.url), headers=_DRESS)
+
+
+async def _alive(_request: Request) -> Response:
+    return PlainTextResponse("ok")
+
+
+def application(mails: Mails, key: str) -> Starlette:
+    """What is shown to whoever shows the key, and the probes."""
+    reading = Reading(mails)
     return Starlette(
         routes=[
-            Route("/", page),
-            Route("/messages", list_messages, methods=["GET"]),
-            Route("/messages", delete_messages, methods=["DELETE"]),
-            Route("/messages/{id}", get_message),
-            *(Route(path, alive) for path in ("/livez", "/readyz")),
+            Route("/", reading.show),
+            Route("/messages", reading.list_messages, methods=["GET"]),
+            Route("/messages", reading.delete_messages, methods=["DELETE"]),
+            Route("/messages/{id}", reading.get_message),
+            *(Route(path, _alive) for path in PROBES),
         ],
-        middleware=[Middleware(_OwnNames)],
+        middleware=[Middleware(_OwnNames), Middleware(_Keyed, key=key)],
     )
 
 
-def _page(mails: list[Mail]) -> str:
+def _json(body: bytes, headers: dict[str, str] | None = None) -> Response:
+    return Response(body, media_type="application/json", headers={**_DRESS, **(headers or {})})
+
+
+def _older(url: URL, before: str) -> str:
+    """The same list from there on; without the host, which is the reader's word for us."""
+    further = url.include_query_params(before=before)
+    return f"{further.path}?{further.query}"
+
+
+def _html(page: Page, url: URL) -> str:
     entries = "".join(
         f"<details><summary><b>{escape(mail['subject'])}</b> to {escape(', '.join(mail['to']))}, {mail['received_at']}"
         f"</summary><pre>{escape(mail['text'] or _without_tags(mail['html'] or ''))}</pre></details>"
-        for mail in mails
+        for mail in map(json.loads, page.lines)
     )
-    return f"<!doctype html><html lang=en><meta charset=utf-8><title>Mailbox</title><h1>Mailbox</h1>{entries}</html>"
+    older = f'<p><a href="{escape(_older(url, page.older))}">older</a></p>' if page.older else ""
+    head = "<!doctype html><html lang=en><meta charset=utf-8><title>Mailbox</title>"
+    return f"{head}<h1>Mailbox</h1>{entries}{older}</html>"
 
 
 def _without_tags(html: str) -> str:
     return re.sub(r"<[^>]+>", "", html)
 
 
-async def serve(folder: Path, smtp_port: int, http_port: int, host: str = HOST) -> None:
+def taking(mails: Mails, password: str | None) -> SMTP:
+    """One conversation with who hands mails in: with this password when there is one, else with anybody."""
+    return SMTP(
+        Inbox(mails, password),
+        data_size_limit=LARGEST_MAIL,
+        enable_SMTPUTF8=True,
+        hostname="localhost",
+        auth_require_tls=password is None,
+        auth_callback=partial(_is_ours, password) if password else None,
+    )
+
+
+def _is_ours(password: str, _mechanism: str, _login: bytes, given: bytes) -> bool:
+    return compare_digest(given, password.encode())
+
+
+async def serve(  # noqa: PLR0913  each is told by the command
+    folder: Path, smtp_port: int, http_port: int, host: str = HOST, *, key: str, password: str | None
+) -> None:
     """Take and show mails until SIGTERM."""
-    mailbox = Mailbox(folder)
+    mails = Mails(folder)
     config = uvicorn.Config(
-        application(mailbox),
+        application(mails, key),
         host=host,
         port=http_port,
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=2,
     )
-    loop = asyncio.get_running_loop()
-    smtp = await loop.create_server(
-        lambda: SMTP(mailbox, data_size_limit=LARGEST_MAIL, enable_SMTPUTF8=True, hostname="localhost"), host, smtp_port
-    )
+    smtp = await asyncio.get_running_loop().create_server(lambda: taking(mails, password), host, smtp_port)
     try:
         await Server(config).serve()
     finally:

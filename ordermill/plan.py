@@ -77,10 +77,14 @@ def nursery_socket(state: State) -> Path:
 
 
 def mailbox(state: State, told: Mapping[str, str]) -> Spec:
-    """The process that takes the shop's mails, and knows no secret of the shop's."""
+    """The process that takes the shop's mails, and knows no secret of the shop's but its own two."""
     smtp, http = state.port("mailbox.smtp"), state.port("mailbox.http")
     arguments = ("mailbox", "--smtp-port", str(smtp), "--http-port", str(http), "--folder", str(state.root / "mailbox"))
-    return _ours(state, "mailbox", arguments, http, _of(told, "ORDERMILL_LOG_"))
+    own = {
+        "ORDERMILL_MAILBOX_KEY": state.secret("mailbox_key"),
+        "ORDERMILL_MAILBOX_PASSWORD": state.secret("mailbox_password"),
+    }
+    return _ours(state, "mailbox", arguments, http, {**_of(told, "ORDERMILL_LOG_"), **own})
 
 
 def _packed(state: State, told: Mapping[str, str]) -> list[Spec]:

@@ -1,6 +1,7 @@
 """What the gateway answers against a request, said to a person: the cause, and the line that mends it."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ordermill.errors import Exit, Failure
@@ -61,6 +62,28 @@ def stranger(answer: "httpx2.Response") -> Trouble:
     """The trouble of an answer that no gateway of ours gives."""
     cause = f"{answer.request.url} answers {answer.status_code}, not as a gateway of ours does."
     return Trouble(cause, "Check the address: --url, or ORDERMILL_URL", Exit.FAILED)
+
+
+class Said(dict[str, Any]):
+    """An object of an answer; one that lacks what is asked for is of no gateway of ours."""
+
+    def __init__(self, answer: "httpx2.Response", fields: Mapping[str, Any]) -> None:
+        super().__init__(fields)
+        self._answer = answer
+
+    def __missing__(self, field: str) -> Any:
+        raise stranger(self._answer)
+
+
+def said(answer: "httpx2.Response") -> Said:
+    """What an answer says. Raises Trouble when that is no object, and when a field is asked for that is not there."""
+    try:
+        told = answer.json(object_hook=partial(Said, answer))
+    except ValueError:
+        told = None
+    if not isinstance(told, Said):
+        raise stranger(answer)
+    return told
 
 
 def _cause(told: Mapping[str, Any]) -> str:

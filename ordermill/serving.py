@@ -43,12 +43,3 @@ class Server(uvicorn.Server):
     def _give_up(self) -> None:
         """What hangs now is only a good-bye to a broker or a database (6-facts.md, 6): they know what is not done."""
         _exit(Exit.TIMED_OUT if self.server_state.tasks else 0)
-
-
-def told_where_clients_are(*, at_the_door: bool) -> dict[str, Any]:
-    """Whom uvicorn believes in ``X-Forwarded-For``: at the door nobody, behind it whoever can reach us.
-
-    That is the gateway, which says one address, the one that it sees; in containers it comes from another machine.
-    uvicorn alone believes this machine only, and all customers would be one place that guesses passwords.
-    """
-    return {"proxy_headers": not at_the_door, "forwarded_allow_ips": "*"}

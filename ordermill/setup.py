@@ -28,7 +28,7 @@ def environment(state: "State") -> dict[str, str]:
     told = {
         "ORDERMILL_PROFILE": "local",
         "ORDERMILL_LOG_FORMAT": os.environ.get("ORDERMILL_LOG_FORMAT", "text"),
-        "ORDERMILL_SMTP_URL": f"smtp://127.0.0.1:{state.port('mailbox.smtp')}",
+        "ORDERMILL_SMTP_URL": f"smtp://ordermill:{state.secret('mailbox_password')}@127.0.0.1:{state.port('mailbox.smtp')}",
         **secret_settings(state, state.database_url, state.broker_url),
     }
     if state.layout == "split":
@@ -42,6 +42,7 @@ def secret_settings(state: "State", database_url: str, broker_url: str) -> dict[
     """Those of the settings that nobody else may know; the URLs are the owner's and the administrator's."""
     told = {
         "ORDERMILL_SERVICE_TOKEN": state.secret("service_token"),
+        "ORDERMILL_GATEWAY_KEY": state.secret("gateway_key"),
         "ORDERMILL_WEBHOOK_SECRET": state.secret("webhook_secret"),
         "ORDERMILL_PROVIDER_KEY": state.secret("provider_key"),
     }

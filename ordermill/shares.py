@@ -17,6 +17,7 @@ from ordermill.setup import definitions, secret_settings
 from ordermill.state import State
 
 STEPS = "steps"
+GATEWAY_KEY = "ORDERMILL_GATEWAY_KEY"
 OF_PAYMENT = ("ORDERMILL_WEBHOOK_SECRET", "ORDERMILL_PROVIDER_KEY", "ORDERMILL_PROVIDER_DATABASE_URL")
 
 
@@ -36,6 +37,8 @@ def shares(state: State, servers: Servers) -> dict[str, dict[str, str]]:
     return {
         **{service: _of(service, told) for service in SERVICES},
         AUDITOR: {name: value for name, value in told.items() if name.startswith(f"ORDERMILL_{AUDITOR.upper()}_")},
+        "gateway": {GATEWAY_KEY: told[GATEWAY_KEY]},
+        "mailbox": {"ORDERMILL_MAILBOX_KEY": state.secret("mailbox_key")},
         STEPS: {**told, "ORDERMILL_DATABASE_URL": database_url, "ORDERMILL_BROKER_URL": broker_url},
         "postgres": {"POSTGRES_PASSWORD": state.secret("postgres")},
         "rabbitmq": {
@@ -48,7 +51,7 @@ def shares(state: State, servers: Servers) -> dict[str, dict[str, str]]:
 
 def _of(service: str, told: Mapping[str, str]) -> dict[str, str]:
     """Its own two addresses and what all services share; payment_service's folder is the provider's, too."""
-    own = ["ORDERMILL_SERVICE_TOKEN", *(OF_PAYMENT if service == "payment_service" else ())]
+    own = ["ORDERMILL_SERVICE_TOKEN", GATEWAY_KEY, *(OF_PAYMENT if service == "payment_service" else ())]
     return {
         name: value for name, value in told.items() if name in own or name.startswith(f"ORDERMILL_{service.upper()}_")
     }

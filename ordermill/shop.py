@@ -94,6 +94,7 @@ class Shop:
             "database_url": self.state.database_url,
             "broker_url": self.state.broker_url,
             "mailbox": self.state.url("mailbox.http"),
+            "mailbox_link": f"{self.state.url('mailbox.http')}/?key={self.state.secret('mailbox_key')}",
             "processes": await self.supervisor.describe(),
         }
 

@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
+from ordermill.errors import Exit, Failure
 from ordermill.ports import HOST
+from ordermill.told import variables
 
 
 def register(app: typer.Typer) -> None:
@@ -19,7 +21,12 @@ def mailbox(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = HOST,
     folder: Annotated[Path, typer.Option(help="Where mails are kept.")] = Path(".ordermill/mailbox"),
 ) -> None:
-    """Take mails over SMTP, show them at GET /messages."""
+    """Take mails over SMTP, show them at GET /messages to who has the key."""
     from ordermill.mailbox import serve
 
-    asyncio.run(serve(folder, smtp_port, http_port, host))
+    told = variables()
+    key, password = told.get("ORDERMILL_MAILBOX_KEY"), told.get("ORDERMILL_MAILBOX_PASSWORD")
+    if not key:
+        cause = "Nobody could read the mails: the mailbox was told no key."
+        raise Failure(cause, "Set ORDERMILL_MAILBOX_KEY to a secret.", Exit.MISSING)
+    asyncio.run(serve(folder, smtp_port, http_port, host, key=key, password=password))

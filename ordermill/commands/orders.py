@@ -9,7 +9,7 @@ import typer
 
 from ordermill.options import Key, Limit, Url, line
 from ordermill.output import Form, Output
-from ordermill.refusals import Trouble
+from ordermill.refusals import Trouble, said
 from ordermill.tables import Columns, money
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ async def _created(
             is_known = token is None or await _knows(gateway.nobody(), token)
     if answer.headers.get("Idempotent-Replayed") == "true":
         sys.stderr.write("this key was used before: it is the same order\n")
-    return answer.json(), is_known
+    return said(answer), is_known
 
 
 async def _knows(anybody: "Caller", token: str) -> bool:
@@ -161,7 +161,7 @@ async def _cancelled(url: str | None, order: str) -> Any:
     from ordermill.client import reach
 
     async with reach(url) as gateway:
-        return (await (await gateway.as_("staff")).post(f"/orders/{order}/cancel")).json()
+        return said(await (await gateway.as_("staff")).post(f"/orders/{order}/cancel"))
 
 
 async def _traced(url: str | None, order: str) -> "tuple[Any, list[Step]]":

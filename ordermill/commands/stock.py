@@ -64,7 +64,8 @@ async def _adjusted(url: str | None, sku: str, body: dict[str, Any], key: str | 
     import secrets
 
     from ordermill.client import reach
+    from ordermill.refusals import said
 
     async with reach(url) as gateway:
         staff = await gateway.as_("staff")
-        return (await staff.post(f"/stock/{sku}/adjustments", body, key=key or secrets.token_hex(16))).json()
+        return said(await staff.post(f"/stock/{sku}/adjustments", body, key=key or secrets.token_hex(16)))

@@ -106,7 +106,7 @@ def _shown(default: Any) -> str:
 
 
 def test_the_readme_shows_what_up_prints():
-    shop = {"gateway": "http://127.0.0.1:8000", "mailbox": "http://127.0.0.1:28149"}
+    shop = {"gateway": "http://127.0.0.1:8000"}
 
     assert launch.summary(shop).strip() in README.read_text()
 

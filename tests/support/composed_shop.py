@@ -6,11 +6,13 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from ordermill.ports import HOST, find_free, start_of
 from ordermill.probes import answers_ok
 from tests.support.composed import ROOT
 from tests.support.eventually import eventually
+from tests.support.running_shop import mails_at
 
 STARTS_WITHIN = 300.0
 
@@ -48,6 +50,11 @@ class ComposedShop:
     async def command(self, *words: str) -> str:
         """What an `ordermill` command says, run as compose.yaml says."""
         return await self.compose("run", "--rm", "-T", "cli", *words)
+
+    async def mails(self, address: str) -> list[dict[str, Any]]:
+        """The newest mails to an address, with the key that the mailbox has in a file."""
+        key = await self.compose("exec", "-T", "mailbox", "cat", "/run/secrets/ORDERMILL_MAILBOX_KEY")
+        return await mails_at(self.mailbox, key.strip(), address)
 
     async def come_again(self) -> None:
         """Everything ends and is started anew, with more workers than before."""

@@ -49,6 +49,7 @@ class RunningShop:
         self._options = ("--layout", layout, *options)
         self.url = ""
         self.mailbox = ""
+        self.mailbox_key = ""
         self.database_url = ""
         self.servers = servers or {}
         named = {variable: self.servers[kind].url for kind, variable in NAMED.items() if kind in self.servers}
@@ -59,6 +60,7 @@ class RunningShop:
         await self.command("up", "--detach", *self._options, "--port", str(port))
         told = await self.ps()
         self.url, self.mailbox, self.database_url = told["gateway"], told["mailbox"], told["database_url"]
+        self.mailbox_key = told["mailbox_link"].partition("?key=")[2]
 
     async def down(self) -> None:
         await self.command("down")
@@ -139,9 +141,7 @@ class RunningShop:
         return f"postgresql://auditor:{self.secret('auditor.database')}@{place}"
 
     async def mails(self, address: str) -> list[dict[str, Any]]:
-        async with httpx2.AsyncClient(base_url=self.mailbox, trust_env=False) as client:
-            found: list[dict[str, Any]] = (await client.get("/messages", params={"to": address})).json()
-        return found
+        return await mails_at(self.mailbox, self.mailbox_key, address)
 
     async def rows(self, statement: str, *arguments: Any) -> list[Any]:
         """Rows of any schema: the database's owner may look everywhere."""
@@ -165,6 +165,14 @@ class RunningShop:
         """
         [(amount,)] = await self.rows(statement, order_id)
         return int(amount)
+
+
+async def mails_at(mailbox: str, key: str, address: str) -> list[dict[str, Any]]:
+    """The newest mails to an address, as a mailbox shows them to whoever has its key."""
+    headers = {"Authorization": f"Bearer {key}"}
+    async with httpx2.AsyncClient(base_url=mailbox, headers=headers, trust_env=False) as client:
+        found: list[dict[str, Any]] = (await client.get("/messages", params={"to": address})).json()
+    return found
 
 
 @asynccontextmanager

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
 
 from tests.support.composed_shop import ComposedShop, a_composed_shop
@@ -39,9 +38,7 @@ async def come_again(door: Door) -> None:
 
 
 async def mails(door: Door, customer: Person) -> list[dict[str, Any]]:
-    async with httpx2.AsyncClient(trust_env=False) as client:
-        found: list[dict[str, Any]] = (await client.get(f"{door.mailbox}/messages?to={customer.email}")).json()
-    return found
+    return await door.mails(customer.email)
 
 
 async def test_an_order_through_the_published_port_is_confirmed_and_outlives_its_processes(door: Door):

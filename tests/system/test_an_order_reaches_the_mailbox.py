@@ -37,6 +37,21 @@ async def test_a_new_customer_orders_and_has_the_confirmation_in_the_mailbox(sho
     assert await shop.charged(uuid_of(order)) == [order["total"]["amount"]]
 
 
+async def test_mails_are_shown_to_nobody_without_the_key(shop: RunningShop, customer: Person, sku: str):
+    # given
+    await customer.ordered(sku, wait=10)
+    await eventually(lambda: _has_mail(shop, customer))
+
+    # when
+    async with httpx2.AsyncClient(base_url=shop.mailbox, trust_env=False) as stranger:
+        answers = [await stranger.get(path) for path in ("/", "/messages", f"/messages?to={customer.email}")]
+        answers.append(await stranger.delete("/messages"))
+
+    # then
+    assert [answer.status_code for answer in answers] == [401] * 4
+    assert len(await shop.mails(customer.email)) == 1
+
+
 async def test_the_same_post_again_answers_the_same_and_orders_nothing_more(customer: Person, sku: str):
     # given
     key, body = a_key(), an_order_for(sku)

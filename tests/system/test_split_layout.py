@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import httpx2
@@ -70,6 +70,35 @@ async def test_a_lost_answer_over_http_is_looked_up_and_charged_once(split: Runn
     # then
     await customer.reaches(order, status="confirmed")
     assert await split.charged(uuid_of(order)) == [1000]
+
+
+async def test_who_goes_past_the_gateway_comes_from_where_they_are_whatever_they_say(split: RunningShop):
+    # given
+    attempt = {"email": "nobody@ordermill.example", "password": "not-a-password"}
+    claim = {"X-Forwarded-For": "203.0.113.7", "X-Gateway-Key": "a guess"}
+    service = next(each["url"] for name, each in (await split.processes()).items() if name == "auth_service.api")
+
+    # when
+    for url, address in ((service, "127.0.0.2"), (split.url, "127.0.0.3")):
+        transport = httpx2.AsyncHTTPTransport(local_address=address)
+        async with httpx2.AsyncClient(transport=transport, base_url=f"{url}/api/v1", headers=claim) as client:
+            refused = await client.post("/auth/login", json=attempt, headers={"X-Request-ID": f"from-{address}"})
+            assert refused.status_code == 401
+
+    # then
+    async def told() -> list[str]:
+        lines = (split.home / "log/auth_service.api.log").read_text().splitlines()
+        return [line for line in lines if "from-127.0.0." in line]
+
+    await eventually(lambda: _are(told, 2))
+    for line, address in zip(await told(), ("127.0.0.2", "127.0.0.3"), strict=True):
+        assert f"from-{address}" in line
+        assert re.search(rf"address\W+{re.escape(address)}\b", line)
+        assert "203.0.113.7" not in line
+
+
+async def _are(told: Callable[[], Awaitable[list[str]]], many: int) -> bool:
+    return len(await told()) == many
 
 
 async def test_the_providers_webhooks_come_over_http_signed_and_are_stored_once(

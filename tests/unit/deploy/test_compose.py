@@ -67,7 +67,7 @@ def test_a_service_is_told_all_that_it_needs_and_is_who_it_is(inside, name):
 
 
 @pytest.mark.parametrize("name", sorted(EDGES_AND_WORKERS))
-def test_nobody_outside_reaches_a_service_which_believes_whoever_does(name):
+def test_nobody_outside_reaches_a_service(name):
     assert "ports" not in services()[name]
 
 
@@ -82,6 +82,11 @@ def test_what_is_no_service_is_told_all_that_it_needs(inside):
 
     inside("gateway")
     assert set(GatewaySettings().peers) == set(SERVICES)
+    shown = GatewaySettings().gateway_key
+    assert shown
+    for service in SERVICES:
+        inside(f"{service}_api")
+        assert load(service).settings().gateway_key == shown
 
 
 def test_a_process_sees_its_own_secrets_and_no_others():
@@ -89,7 +94,7 @@ def test_a_process_sees_its_own_secrets_and_no_others():
 
     assert {name: volume for name, volume in seen.items() if volume} == {
         **{f"{service}_{role}": f"secrets_{service}" for service in SERVICES for role in ("api", "worker")},
-        **{name: f"secrets_{name}" for name in ("postgres", "rabbitmq", "auditor")},
+        **{name: f"secrets_{name}" for name in ("postgres", "rabbitmq", "auditor", "gateway", "mailbox")},
         **dict.fromkeys(("migrate", "topology", "seed", "cli"), "secrets_steps"),
         "provider": "secrets_payment_service",
     }

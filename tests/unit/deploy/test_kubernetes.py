@@ -70,6 +70,10 @@ def test_what_is_no_service_is_told_all_that_it_needs(inside):
     gateway = GatewaySettings()
     assert set(gateway.peers) == set(SERVICES)
     assert gateway.trusted_proxies
+    assert gateway.gateway_key
+    for service, dashed in DASHED.items():
+        inside("production", f"{dashed}-api")
+        assert load(service).settings().gateway_key == gateway.gateway_key
     assert gateway.limited == ""
 
     inside("dev", "provider")

@@ -27,6 +27,15 @@ def test_a_request_is_said_as_it_was_asked():
     )
 
 
+@pytest.mark.parametrize(("key", "shown"), [(b"ours", [b"ours"]), (None, [])])
+def test_a_service_is_shown_our_key_and_never_a_clients(key, shown):
+    claims = [(b"x-gateway-key", b"mine"), (b"connection", b"x-gateway-key"), (b"x-gateway-key", b"again")]
+
+    lines = request_head(a_scope(headers=claims), b"", key).split(b"\r\n")
+
+    assert [line for line in lines if b"gateway-key" in line] == [b"x-gateway-key: " + one for one in shown]
+
+
 def test_a_body_has_one_length():
     both = [(b"content-length", b"3"), (b"transfer-encoding", b"chunked")]
     lengths = [line for line in request_head(a_scope(headers=both), b"").split(b"\r\n") if b"length" in line]

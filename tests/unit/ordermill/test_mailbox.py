@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import sys
 from email.message import EmailMessage
@@ -12,24 +13,40 @@ import httpx2
 import pytest
 from aiosmtpd.smtp import Envelope
 
-from ordermill.mailbox import Mailbox, application, read_mail
+from ordermill import mails
+from ordermill.cli import main
+from ordermill.mailbox import Inbox, application, taking
+from ordermill.mails import Mails, read_mail
 from ordermill.ports import HOST, find_free
 from ordermill.probes import answers_ok
 from ordermill.process import Spec
 from ordermill.supervisor import Supervisor
 from tests.support.eventually import eventually
 
+KEY, PASSWORD = "of-readers", "of-senders"
+OPEN = {"Authorization": f"Bearer {KEY}"}
+
 
 @pytest.fixture
 def mailbox(tmp_path):
-    return Mailbox(tmp_path)
+    return Mails(tmp_path)
 
 
 @pytest.fixture
-async def client(mailbox):
-    transport = httpx2.ASGITransport(application(mailbox))
+async def stranger(mailbox):
+    transport = httpx2.ASGITransport(application(mailbox, KEY))
     async with httpx2.AsyncClient(transport=transport, base_url="http://mailbox") as client:
         yield client
+
+
+@pytest.fixture
+async def client(stranger):
+    stranger.headers.update(OPEN)
+    return stranger
+
+
+def subjects(mailbox, **wanted):
+    return [json.loads(line)["subject"] for line in mailbox.page(**wanted).lines]
 
 
 def a_mail(subject="Your order", to="ada@example.com"):
@@ -59,7 +76,61 @@ async def test_a_page_whose_name_was_made_to_point_here_reads_no_mails(client, m
     answers = [await client.request(method, "/messages", headers={"Host": host}) for method in ("GET", "DELETE")]
 
     assert [answer.status_code for answer in answers] == [421, 421]
-    assert len(mailbox.mails) == 1
+    assert len(subjects(mailbox)) == 1
+
+
+async def test_nobody_without_the_key_sees_or_forgets_a_mail(stranger, mailbox):
+    mailbox.add(taken())
+    [mail] = map(json.loads, mailbox.page().lines)
+    paths = ("/", "/messages", f"/messages/{mail['id']}", "/nowhere", "//", "/?key=wrong", f"/messages?key={KEY}")
+    wrong = ({}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {KEY}"}, {"Cookie": f"mailbox={KEY}"})
+
+    answers = [await stranger.get(path, headers=headers) for path in paths for headers in wrong]
+    answers.append(await stranger.delete("/messages"))
+
+    assert {answer.status_code for answer in answers} == {401}
+    assert {answer.headers["www-authenticate"] for answer in answers} == {"Bearer"}
+    assert {answer.text for answer in answers} == {
+        "Mails are shown to whoever has the link with the key, which `ordermill ps` prints.\n"
+    }
+    assert subjects(mailbox) == ["Your order"]
+    assert [(await stranger.get(path)).text for path in ("/livez", "/readyz")] == ["ok", "ok"]
+
+
+async def test_a_browser_keeps_the_key_of_the_link_where_no_page_reads_it(stranger, mailbox):
+    mailbox.add(taken())
+
+    shown = await stranger.get(f"/?key={KEY}")
+    page = await stranger.get(shown.headers["location"])
+
+    assert (shown.status_code, shown.headers["location"]) == (303, "/")
+    attributes = {word.strip().lower() for word in shown.headers["set-cookie"].split(";")[1:]}
+    assert attributes == {"httponly", "path=/", "samesite=strict"}
+    assert page.status_code == 200
+    assert "Your order" in page.text
+    assert KEY not in page.text
+    assert page.headers["content-security-policy"].startswith("default-src 'none'")
+
+
+async def test_two_mailboxes_of_one_machine_have_a_cookie_each(tmp_path):
+    names = set()
+    for key in ("one", "two"):
+        transport = httpx2.ASGITransport(application(Mails(tmp_path), key))
+        async with httpx2.AsyncClient(transport=transport, base_url="http://mailbox") as client:
+            names.add((await client.get(f"/?key={key}")).headers["set-cookie"].partition("=")[0])
+
+    assert len(names) == 2
+
+
+def test_a_mailbox_that_was_told_no_key_does_not_start(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("ORDERMILL_SECRETS_DIR", str(tmp_path))
+
+    with pytest.raises(SystemExit) as end:
+        main(["mailbox", "--smtp-port", "1", "--http-port", "2", "--folder", str(tmp_path / "mails")])
+
+    assert end.value.code == 5
+    assert "→ Set ORDERMILL_MAILBOX_KEY to a secret.\n" in capsys.readouterr().err
+    assert not (tmp_path / "mails").exists()
 
 
 async def test_a_mail_is_shown_with_all_its_parts(client, mailbox):
@@ -97,10 +168,11 @@ async def test_a_mail_of_very_many_parts_is_refused_unread(mailbox, head):
     few, many = (Envelope() for _ in range(2))
     few.content, many.content = nested(head, 10), nested(head, 1000)
 
-    answers = [await mailbox.handle_DATA(None, None, envelope) for envelope in (few, many)]
+    inbox = Inbox(mailbox, PASSWORD)
+    answers = [await inbox.handle_DATA(None, None, envelope) for envelope in (few, many)]
 
     assert [answer[:3] for answer in answers] == ["250", "554"]
-    assert len(mailbox.mails) == 1
+    assert len(subjects(mailbox)) == 1
 
 
 async def test_mails_are_listed_newest_first_and_by_address(client, mailbox):
@@ -128,7 +200,7 @@ async def test_deleted_mails_are_gone_after_a_restart_too(client, mailbox, tmp_p
     assert (await client.delete("/messages")).status_code == 204
 
     assert (await client.get("/messages")).json() == []
-    assert list(Mailbox(tmp_path).mails) == []
+    assert subjects(Mails(tmp_path)) == []
 
 
 async def test_the_page_shows_mails_without_running_them(client, mailbox):
@@ -147,18 +219,71 @@ def test_mails_outlive_a_restart_without_the_line_that_a_kill_has_torn(mailbox, 
         with mailbox.file.open("a") as file:
             file.write(torn)
 
-    assert [mail["subject"] for mail in Mailbox(tmp_path).mails] == ["kept"]
+    assert subjects(Mails(tmp_path)) == ["kept"]
 
 
 def test_only_the_newest_mails_are_kept(tmp_path):
-    mailbox = Mailbox(tmp_path, keeps=2)
+    mailbox = Mails(tmp_path, keeps=2)
 
     for number in range(6):
         mailbox.add(taken(str(number)))
 
-    assert [mail["subject"] for mail in mailbox.to(None)] == ["5", "4"]
-    assert len(mailbox.file.read_text().splitlines()) <= 4
-    assert [mail["subject"] for mail in Mailbox(tmp_path, keeps=2).to(None)] == ["5", "4"]
+    assert subjects(mailbox) == ["5", "4"]
+    assert subjects(Mails(tmp_path, keeps=2)) == ["5", "4"]
+    assert len(mailbox.file.read_text().splitlines()) == 2
+
+
+def large(number, size=1000):
+    return {**taken(str(number)), "text": "é" * size}
+
+
+def test_memory_and_file_stay_within_their_room_however_many_mails_come(tmp_path):
+    room = 10_000
+    mailbox = Mails(tmp_path, room=room)
+
+    sizes = []
+    for number in range(100):
+        mailbox.add(large(number))
+        sizes.append(mailbox.file.stat().st_size)
+
+    kept = mailbox.page().lines
+    assert subjects(mailbox) == ["99", "98", "97", "96"]
+    assert sum(map(len, kept)) <= room < sum(map(len, kept)) + len(kept[0])
+    assert room < max(sizes) <= 2 * room
+    again = Mails(tmp_path, room=room)
+    assert again.page().lines == kept
+    assert again.file.stat().st_size <= room
+
+
+def test_a_mail_that_is_larger_than_all_room_is_in_nobodys_way(tmp_path):
+    mailbox = Mails(tmp_path, room=10_000)
+
+    mailbox.add(large("too large", size=20_000))
+    mailbox.add(taken("small"))
+
+    assert subjects(mailbox) == subjects(Mails(tmp_path, room=10_000)) == ["small"]
+
+
+async def test_a_list_is_told_in_pages_of_so_many_mails_and_so_many_bytes(client, mailbox, monkeypatch):
+    monkeypatch.setattr(mails, "PAGE", 3)
+    monkeypatch.setattr(mails, "PAGE_ROOM", 10_000)
+    for number in range(4):
+        mailbox.add(large(number, size=100 if number else 6_000))
+    mailbox.add(taken("of somebody else", "bob@example.com"))
+    mailbox.add(large("last", size=6_000))
+
+    seen, url = [], "/messages?to=ada@example.com"
+    while url:
+        answer = await client.get(url)
+        seen.append([mail["subject"] for mail in answer.json()])
+        url = answer.headers.get("link", "").partition(">")[0].removeprefix("<")
+
+    assert seen == [["last"], ["3", "2", "1"], ["0"]]
+    first = await client.get("/")
+    assert first.text.count("<details>") == 1
+    [older] = re.findall(r'<a href="([^"]+)">older</a>', first.text)
+    assert (await client.get(older)).text.count("<details>") == 3
+    assert (await client.get("/messages?before=forgotten")).json() == []
 
 
 async def test_the_process_keeps_mails_when_it_is_killed_and_ends_in_good_order_with_a_sender_connected(tmp_path):
@@ -170,15 +295,15 @@ async def test_the_process_keeps_mails_when_it_is_killed_and_ends_in_good_order_
         name="mailbox",
         argv=(sys.executable, "-m", "ordermill", *argv),
         log=tmp_path / "log",
-        env=dict(os.environ),
+        env={**os.environ, "ORDERMILL_MAILBOX_KEY": KEY, "ORDERMILL_MAILBOX_PASSWORD": PASSWORD},
         ready=answers_ok(http, "/readyz"),
     )
     running = await supervisor.start_ready(spec)
 
-    await aiosmtplib.send(a_mail(), hostname=HOST, port=smtp)
+    await aiosmtplib.send(a_mail(), hostname=HOST, port=smtp, username="shop", password=PASSWORD)
     os.kill(running.pid, signal.SIGKILL)
     await eventually(lambda: running.restarts == 1 and running.status == "ready")
-    async with httpx2.AsyncClient(base_url=f"http://{HOST}:{http}") as client:
+    async with httpx2.AsyncClient(base_url=f"http://{HOST}:{http}", headers=OPEN) as client:
         mails = (await client.get("/messages")).json()
     sender = aiosmtplib.SMTP(hostname=HOST, port=smtp)
     await sender.connect()
@@ -190,7 +315,37 @@ async def test_the_process_keeps_mails_when_it_is_killed_and_ends_in_good_order_
     assert json.loads((tmp_path / "mails" / "mails.jsonl").read_text())["to"] == ["ada@example.com"]
 
 
+@pytest.fixture
+async def handing_in(mailbox, request):
+    """Where mails are taken, by a mailbox that asks for this password."""
+    server = await asyncio.get_running_loop().create_server(lambda: taking(mailbox, request.param), HOST, 0)
+    yield {"hostname": HOST, "port": server.sockets[0].getsockname()[1], "timeout": 10}
+    server.close()
+
+
+@pytest.mark.parametrize("handing_in", [PASSWORD], indirect=True)
+@pytest.mark.parametrize("shown", [{}, {"username": "shop", "password": "wrong"}])
+async def test_nobody_hands_in_a_mail_without_the_password(handing_in, mailbox, shown):
+    with pytest.raises(aiosmtplib.SMTPResponseException) as refused:
+        await aiosmtplib.send(a_mail(), **handing_in, **shown)
+    async with aiosmtplib.SMTP(**handing_in) as sender:
+        await sender.ehlo()
+        answers = [await sender.execute_command(*words) for words in ((b"RCPT", b"TO:<a@b.example>"), (b"DATA",))]
+
+    assert refused.value.code == (535 if shown else 530)
+    assert [answer.code for answer in answers] == [503, 503]
+    assert subjects(mailbox) == []
+
+
+@pytest.mark.parametrize("handing_in", [None], indirect=True)
+async def test_where_nobody_else_gets_in_none_is_asked_for_and_recipients_have_a_bound(handing_in, mailbox):
+    async with aiosmtplib.SMTP(**handing_in) as sender:
+        await sender.send_message(a_mail(), recipients=[f"{number}@example.com" for number in range(101)])
+
+    assert [len(json.loads(line)["to"]) for line in mailbox.page().lines] == [100]
+
+
 def test_mails_are_nobody_elses_to_read(tmp_path):
-    Mailbox(tmp_path / "mails")
+    Mails(tmp_path / "mails")
 
     assert (tmp_path / "mails").stat().st_mode & 0o077 == 0

@@ -39,7 +39,7 @@ def a_mailbox(state):
         name="mailbox",
         argv=(*ORDERMILL, *words),
         log=state.log("mailbox"),
-        env={**os.environ, "TOLD": "yes"},
+        env={**os.environ, "ORDERMILL_MAILBOX_KEY": "k"},
         ready=answers_ok(http, "/readyz"),
         nursery=plan.nursery_socket(state),
     )

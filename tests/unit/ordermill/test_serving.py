@@ -69,18 +69,3 @@ async def test_a_process_that_comes_late_knows_and_soon_forgets(server, here, mo
 
     assert late > 9
     assert here.lag == pytest.approx(0.9 * late)
-
-
-@pytest.mark.parametrize(("at_the_door", "seen"), [(False, "10.0.0.3"), (True, "172.18.0.7")])
-async def test_a_service_believes_the_gateway_wherever_it_is_and_the_door_nobody(at_the_door, seen):
-    clients = []
-
-    async def app(scope, receive, send):
-        clients.append(scope["client"][0])
-
-    config = uvicorn.Config(app, log_config=None, **serving.told_where_clients_are(at_the_door=at_the_door))
-    config.load()
-    headers = [(b"x-forwarded-for", b"10.0.0.3")]
-    await config.loaded_app({"type": "http", "client": ("172.18.0.7", 5), "headers": headers}, None, None)
-
-    assert clients == [seen]

@@ -31,7 +31,7 @@ def test_a_service_knows_its_own_passwords_and_the_token_that_all_share(tmp_path
     for service in SERVICES:
         own = {f"ORDERMILL_{service.upper()}_DATABASE_URL", f"ORDERMILL_{service.upper()}_BROKER_URL"}
         more = OF_THE_PROVIDER if service == "payment_service" else set()
-        assert set(told[service]) == {*own, *more, "ORDERMILL_SERVICE_TOKEN"}
+        assert set(told[service]) == {*own, *more, "ORDERMILL_SERVICE_TOKEN", "ORDERMILL_GATEWAY_KEY"}
         others = [passwords(told[other]) for other in (*SERVICES, "auditor") if other != service]
         assert not passwords(told[service]) & set().union(*others)
     assert set(told["auditor"]) == {"ORDERMILL_AUDITOR_DATABASE_URL"}
@@ -46,6 +46,25 @@ def test_only_payment_service_and_the_provider_know_the_key_that_one_shows_the_o
 
     assert key == state.secret("provider_key") != told["payment_service"]["ORDERMILL_WEBHOOK_SECRET"]
     assert {folder for folder, files in told.items() if key in "".join(files.values())} == {"payment_service", "steps"}
+
+
+def test_the_gateway_knows_nothing_but_what_it_shows_the_services(tmp_path):
+    state = State.open(tmp_path)
+    told = shares(state, SERVERS)
+
+    assert told["gateway"] == {"ORDERMILL_GATEWAY_KEY": state.secret("gateway_key")}
+    assert told["order_service"]["ORDERMILL_SERVICE_TOKEN"] != state.secret("gateway_key")
+    knowing = {folder for folder, files in told.items() if state.secret("gateway_key") in "".join(files.values())}
+    assert knowing == {*SERVICES, "gateway", "steps"}
+
+
+def test_only_the_mailbox_knows_the_key_that_mails_are_read_with(tmp_path):
+    state = State.open(tmp_path)
+    told = shares(state, SERVERS)
+
+    assert told["mailbox"] == {"ORDERMILL_MAILBOX_KEY": state.secret("mailbox_key")}
+    knowing = {folder for folder, files in told.items() if state.secret("mailbox_key") in "".join(files.values())}
+    assert knowing == {"mailbox"}
 
 
 def test_nobody_but_the_steps_and_the_server_knows_the_owner(tmp_path):

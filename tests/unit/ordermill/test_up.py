@@ -9,11 +9,12 @@ import signal
 import socket
 import sys
 from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
 
-from ordermill import accounts, cli, control, launch, plan
+from ordermill import accounts, cli, control, launch, plan, setup
 from ordermill.errors import Exit, Failure
 from ordermill.ports import HOST
 from ordermill.state import State
@@ -228,10 +229,11 @@ async def test_waiting_for_what_does_not_become_ready_ends_with_its_name(tmp_pat
 
 
 def test_the_summary_names_what_a_person_needs():
-    said = launch.summary({"gateway": "http://127.0.0.1:8000", "mailbox": "http://127.0.0.1:9000"})
+    said = launch.summary({"gateway": "http://127.0.0.1:8000", "mailbox_link": "http://127.0.0.1:9000/?key=secret"})
 
     assert "http://127.0.0.1:8000/docs" in said
-    assert "http://127.0.0.1:9000/messages" in said
+    assert "mailbox  its link, with a key, is what this prints: .venv/bin/ordermill ps\n" in said
+    assert "secret" not in said  # what `up` says is kept in a log
     assert "Stop it with Ctrl+C" in said
 
 
@@ -258,12 +260,17 @@ def test_the_packed_layout_has_three_processes_and_the_split_one_two_a_service_a
     assert max(many, key=lambda spec: spec.rank).name == "gateway"
 
 
-def test_the_mailbox_which_reads_what_strangers_write_is_told_no_secret(tmp_path):
+def test_the_mailbox_which_reads_what_strangers_write_is_told_no_secret_but_its_own(tmp_path):
+    state = State.open(tmp_path)
     told = {"ORDERMILL_SERVICE_TOKEN": "t", "ORDERMILL_ORDER_SERVICE_DATABASE_URL": "u", "ORDERMILL_LOG_FORMAT": "json"}
 
-    mailbox = plan.mailbox(State.open(tmp_path), told)
+    mailbox = plan.mailbox(state, told)
 
     assert told.items() & mailbox.env.items() == {("ORDERMILL_LOG_FORMAT", "json")}
+    key, password = mailbox.env["ORDERMILL_MAILBOX_KEY"], mailbox.env["ORDERMILL_MAILBOX_PASSWORD"]
+    assert json.loads((tmp_path / "secrets.json").read_text()) == {"mailbox_key": key, "mailbox_password": password}
+    assert not {key, password} & set(mailbox.argv)
+    assert urlsplit(setup.environment(state)["ORDERMILL_SMTP_URL"]).password == password
 
 
 @pytest.mark.parametrize("layout", ["packed", "split"])

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import re
+from functools import partial
 
 import httpx2
 import pytest
@@ -177,3 +179,30 @@ async def test_so_is_one_that_is_no_json(status):
     async with httpx2.AsyncClient(transport=httpx2.MockTransport(lambda _: page), base_url="http://else") as http:
         with pytest.raises(Failure, match=f"http://else/orders answers {status}, not as a gateway of ours does"):
             await client.Caller(http).get("/orders")
+
+
+A_PAGE = {"access_token": "a", "refresh_token": "r", "data": [{}], "has_more": False, "next_cursor": None}
+READING = [
+    "stock list", "stock adjust MUG-RED 5", "orders list", "orders show ord_1", "orders cancel ord_1",
+    "orders create --sku MUG-RED:1", "orders trace ord_1", "payments list", "payments tokens", "users list",
+    "demo --for 1s",
+]  # fmt: skip
+
+
+ANSWERS = [(line, A_PAGE) for line in READING] + [
+    (line, answer) for line in ("token --role staff", *READING) for answer in ({}, [], "text", None)
+]
+
+
+@pytest.mark.parametrize(("line", "answer"), ANSWERS)
+def test_an_answer_that_lacks_what_a_command_asks_for_is_told_in_a_line(state, ordermill, monkeypatch, line, answer):
+    transport = httpx2.MockTransport(lambda _request: httpx2.Response(200, json=answer))
+    monkeypatch.setattr(httpx2, "AsyncClient", partial(httpx2.AsyncClient, transport=transport))
+
+    said = ordermill(*line.split(), "--url", "http://127.0.0.1:1")
+
+    assert said.code == Exit.FAILED
+    cause, mend = said.err.splitlines()[-2:]
+    assert re.fullmatch(r"http://127\.0\.0\.1:1/api/v1/\S+ answers 200, not as a gateway of ours does\.", cause)
+    assert mend == "→ Check the address: --url, or ORDERMILL_URL"
+    assert "Traceback" not in said.err

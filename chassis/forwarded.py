@@ -1,0 +1,44 @@
+"""Where a request comes from when it came through the gateway, which says so and shows a key that only we have."""
+
+from hmac import compare_digest
+
+from loguru import logger
+from pydantic import SecretStr
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+KEY = b"x-gateway-key"
+
+
+class Forwarded:
+    """Middleware around the edge of a service in a process of its own, which others than the gateway reach as well.
+
+    With the key the client's address and scheme are what ``X-Forwarded-For`` and ``X-Forwarded-Proto`` say, once each.
+    Whoever shows none, or another one, is a client themselves, whatever they say: else anybody who reaches the port
+    would come from as many places as they like. Nothing behind this sees the key.
+
+    Args:
+        key: what the gateway shows; without one nobody is believed.
+    """
+
+    def __init__(self, app: ASGIApp, key: SecretStr | None) -> None:
+        self._app = app
+        self._key = key.get_secret_value().encode() if key else b""
+        if not self._key:
+            logger.warning("no ORDERMILL_GATEWAY_KEY: whoever comes through the gateway comes from one place")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes one request on, from where it comes."""
+        if scope["type"] == "http":
+            said = dict(scope["headers"])
+            if (shown := said.get(KEY)) is not None:
+                scope["headers"] = [pair for pair in scope["headers"] if pair[0] != KEY]
+                if self._key and compare_digest(shown, self._key):
+                    _believe(scope, said)
+        await self._app(scope, receive, send)
+
+
+def _believe(scope: Scope, said: dict[bytes, bytes]) -> None:
+    if address := said.get(b"x-forwarded-for"):
+        scope["client"] = (address.decode("latin-1"), 0)
+    if scheme := said.get(b"x-forwarded-proto"):
+        scope["scheme"] = scheme.decode("latin-1")
