@@ -12,7 +12,7 @@ import pytest
 
 from ordermill import backup, launch, postgres, whose
 from ordermill.errors import Exit, Failure
-from ordermill.mailbox import Mailbox
+from ordermill.mails import Mails
 from ordermill.shares import Servers, hand_out
 from ordermill.state import State
 from tests.support.another_user import NOBODY, ROOT, as_nobody, give
@@ -143,7 +143,7 @@ def test_neither_mails_nor_secrets_nor_a_socket_go_where_another_user_may_exchan
     state = State.open(tmp_path / "state")
     monkeypatch.setattr(tempfile, "tempdir", str(theirs))
     attempts: list[Callable[[], object]] = [
-        lambda: Mailbox(theirs / "mails"),
+        lambda: Mails(theirs / "mails"),
         lambda: hand_out(state, theirs / "told", Servers("db:1", "broker:2", Path("/seen"))),
         lambda: State(tmp_path / ("d" * 120)).control_socket,
     ]
