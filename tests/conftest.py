@@ -3,7 +3,8 @@
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,24 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = Path(tempfile.gettempdir()) / f"ordermill-tests-{run}" if run else tmp_path_factory.mktemp("run")
     folder.mkdir(exist_ok=True)
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def temporary_place(run_folder: Path) -> Iterator[None]:
+    """Where the sockets of this process's shops lie, since pytest's folders are too deep for them. It goes with them.
+
+    `run_folder` comes first: it lies where all processes of the run look for it.
+    """
+    with pytest.MonkeyPatch.context() as patch, suppress(OSError):
+        place = Path(tempfile.mkdtemp(prefix="ordermill-tests-"))
+        place.chmod(0o711)
+        patch.setenv("TMPDIR", str(place))
+        patch.setattr(tempfile, "tempdir", str(place))
+        yield
+        for folder in place.iterdir():
+            with suppress(OSError):  # a server of this run still listens there, and removes it
+                folder.rmdir()
+        place.rmdir()
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ import pytest
 
 from ordermill import accounts, cli, control, launch, plan, setup
 from ordermill.errors import Exit, Failure
-from ordermill.ports import HOST
+from ordermill.ports import HOST, is_free
 from ordermill.state import State
 from tests.support.eventually import eventually
 
@@ -102,13 +102,18 @@ async def test_up_brings_its_own_servers_and_declares_the_topology_again_when_th
         (state.root / "topology").unlink()
 
         os.kill(pids["rabbitmq"], signal.SIGKILL)
+        await eventually(lambda: not psutil.pid_exists(pids["rabbitmq"]))
+        is_open_to_others = is_free(urlsplit(shop["broker_url"]).port)
         await eventually((state.root / "topology").exists)
         shop = await launch.wait_ready(state, 5)
-    accounts.remove(state.root / "postgres")
+    kept = State.open(state.root).database_url
+    for name in ("postgres", "sockets"):
+        accounts.remove(state.root / name)
 
     restarts = {process["name"]: process["restarts"] for process in shop["processes"]}
     assert restarts == {"mailbox": 0, "postgres": 0, "rabbitmq": 1, "shop.api": 0, "shop.worker": 0}
-    assert shop["database_url"] == State.open(state.root).database_url
+    assert not is_open_to_others
+    assert shop["database_url"] == kept
     assert not state.is_running()
 
 
