@@ -45,8 +45,9 @@ async def supervisor():
 
 @pytest.fixture
 def uncollected():
-    """The number of a process that has ended, of which its parent has not yet heard."""
-    process = subprocess.Popen(["/bin/true"])
+    """The number of a process of PostgreSQL's user that has ended, and of which its parent has not yet heard."""
+    user, _ = accounts.unprivileged() or (None, None)
+    process = subprocess.Popen(["/bin/true"], user=user)
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     yield process.pid
     process.wait()
