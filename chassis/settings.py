@@ -75,7 +75,7 @@ class ServiceSettings(Told):
     database_url: SecretStr
     broker_url: SecretStr
     service_token: SecretStr = Field(min_length=1)
-    gateway_key: SecretStr | None = None
+    gateway_key: SecretStr | None = Field(default=None, min_length=1)
     profile: Literal["local", "production"] = "production"
     issuer: str = "https://ordermill.example"
     peers: dict[str, str] = {}

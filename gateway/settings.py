@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Literal
 
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from chassis.settings import Told, named
@@ -37,7 +37,7 @@ class Settings(Told):
     )
 
     peers: dict[str, str | tuple[str, ...]] = {}  # noqa: RUF012 -- pydantic copies it
-    gateway_key: SecretStr | None = None
+    gateway_key: SecretStr | None = Field(default=None, min_length=1)
     routes: dict[str, str] = TABLE
     connect_within: timedelta = timedelta(seconds=1)
     answer_within: timedelta = timedelta(seconds=35)
