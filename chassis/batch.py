@@ -11,7 +11,7 @@ from loguru import logger
 from chassis import tracing
 from chassis.database import OUTAGE, TooLong, Transaction
 from chassis.decisions import Cause, Decisions, Key, State
-from chassis.deferred import DeferredEvents
+from chassis.deferred import Deferred, DeferredEvents
 from chassis.handover import Handed
 from chassis.idempotency import Answer, Claim, Claims, Scope, Taken, again
 from chassis.inbox import Claimed, Inbox
@@ -65,25 +65,26 @@ class Batch:
         """All items as one: one load, one save. Raises whatever one of them raises."""
         claimed, items = await self._claim(tx)
         held_up = [item for item in items if item.waits_for in claimed.held_up]
-        await self._defer(tx, held_up)
+        await self.work.deferred.add(tx, [row for item in held_up for row in self._deferred(item)])
         await self._settle(tx, [item for item in items if item not in held_up] if held_up else items)
 
     async def one_by_one(self, tx: Transaction) -> None:
         """Each item in its savepoint: the one that fails alone is deferred, or answered with it; the rest stand."""
         claimed, items = await self._claim(tx)
-        held_up = set(claimed.held_up)
+        held_up, later = set(claimed.held_up), list[Deferred]()
         for item in items:
             if item.waits_for in held_up:
-                await self._defer(tx, [item])
+                later += self._deferred(item)
             elif (failure := await self._alone(tx, item)) is not None:
                 held_up.add(item.subject)
-                await self._failed(tx, item, failure)
+                later += self._failed(item, failure)
+        await self.work.deferred.add(tx, later)
 
     async def none(self, tx: Transaction) -> None:
         """Nothing is tried, since it takes too long: each item is deferred, or answered with it."""
         _, items = await self._claim(tx)
-        for item in items:
-            await self._failed(tx, item, TooLong())
+        later = [row for item in items for row in self._failed(item, TooLong())]
+        await self.work.deferred.add(tx, later)
 
     async def _alone(self, tx: Transaction, item: Item) -> Exception | None:
         try:
@@ -95,17 +96,17 @@ class Batch:
             return failure
         return None
 
-    async def _failed(self, tx: Transaction, item: Item, failure: Exception) -> None:
+    def _failed(self, item: Item, failure: Exception) -> list[Deferred]:
         logger.opt(exception=failure).error("{} failed alone", type(item.body).__name__)
-        if isinstance(item.entry, Command):
-            self.outcomes[item.entry] = failure
-            self.settled.append(Settled(item, "failed"))
-        else:
-            await self._defer(tx, [item], repr(failure))
+        if not isinstance(item.entry, Command):
+            return self._deferred(item, repr(failure))
+        self.outcomes[item.entry] = failure
+        self.settled.append(Settled(item, "failed"))
+        return []
 
-    async def _defer(self, tx: Transaction, items: Sequence[Item], error: str = "") -> None:
-        await self.work.deferred.add(tx, [item.deferred(error) for item in items])
-        self.settled.extend(Settled(item, "deferred") for item in items)
+    def _deferred(self, item: Item, error: str = "") -> list[Deferred]:
+        self.settled.append(Settled(item, "deferred"))
+        return [item.deferred(error)]
 
     async def _claim(self, tx: Transaction) -> tuple[Claimed, list[Item]]:
         parcels = [entry for entry in self.entries if isinstance(entry, Parcel)]

@@ -2,18 +2,24 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import asyncpg
+
 from chassis.database import Transaction
+from contracts.envelope import ATTRIBUTE_LENGTH
 
 ATTEMPTS = 8
 STARTS = 3
 LONGEST = 15 * 60.0
 LEASE = 10
 UNREADABLE = -1
+ERROR_LENGTH = 2000
+# Classes 22 and 54: PostgreSQL says that it is these values, and no outage.
+UNFIT = (asyncpg.DataError, asyncpg.ProgramLimitExceededError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,24 +113,25 @@ class DeferredEvents:
         self._due = _DUE.format(service=service)
 
     async def add(self, tx: Transaction, events: Sequence[Deferred]) -> None:
-        """Keeps events for later, or for a person when they are parked."""
+        """Keeps events for later, or for a person when they are parked.
+
+        One that PostgreSQL cannot keep as it is, whatever a message has managed to say, is parked as it can be kept:
+        otherwise its batch would fail for ever.
+        """
         if events:
-            rows = [
-                (
-                    e.message_id,
-                    e.index,
-                    e.topic,
-                    e.subject,
-                    e.body,
-                    e.attempts,
-                    e.error[:2000],
-                    e.parked,
-                    _wait(e),
-                    e.careful,
-                )
-                for e in events
-            ]
-            await tx.sql(self._add, *zip(*rows, strict=True))
+            await tx.flush()
+            try:
+                async with tx.savepoint():
+                    await self._keep(tx, events)
+            except UNFIT as failure:
+                if len(events) == 1:
+                    await self._keep(tx, [_fit(events[0], failure)])
+                else:
+                    for event in events:
+                        await self.add(tx, [event])
+
+    async def _keep(self, tx: Transaction, events: Sequence[Deferred]) -> None:
+        await tx.sql(self._add, *zip(*map(_row, events), strict=True))
 
     async def start(self, tx: Transaction, event: Deferred, *, apart: bool = False) -> str:
         """Counts a start of a careful event, to be committed before it runs: ``deferred``, or ``parked`` at the third.
@@ -147,7 +154,7 @@ class DeferredEvents:
 
     async def park(self, tx: Transaction, event: Deferred, error: str) -> None:
         """Leaves an event to a person."""
-        await tx.sql(self._park, event.message_id, event.index, error[:2000])
+        await tx.sql(self._park, event.message_id, event.index, _told(error))
 
     async def take(self, tx: Transaction, events: Sequence[Deferred]) -> set[tuple[UUID, int]]:
         """Removes events that are tried now; says which were still there. They come back when the transaction fails."""
@@ -159,6 +166,30 @@ class DeferredEvents:
     async def due(self, tx: Transaction, limit: int) -> list[Deferred]:
         """The first waiting event of each subject, as far as its time has come."""
         return [_deferred(row) for row in await tx.sql(self._due, limit)]
+
+
+def _row(event: Deferred) -> tuple[Any, ...]:
+    e = event
+    return (
+        e.message_id, e.index, e.topic, e.subject, e.body, e.attempts, _told(e.error), e.parked, _wait(e), e.careful
+    )  # fmt: skip
+
+
+def _told(error: str) -> str:
+    """What a failure says, which may be what somebody sent: pydantic says of an id which character is none."""
+    return storable(error[:ERROR_LENGTH])
+
+
+def _fit(event: Deferred, failure: Exception) -> Deferred:
+    """The event with texts that fit any column, parked: it is not as it came, so it is not tried."""
+    topic, subject = (storable(text)[:ATTRIBUTE_LENGTH] for text in (event.topic, event.subject))
+    error = f"{type(failure).__name__}: it could not be kept as it is. {event.error}"
+    return replace(event, topic=topic, subject=subject, body=storable(event.body), error=error, parked=True)
+
+
+def storable(text: str) -> str:
+    """The text with what PostgreSQL takes in no text spelled out."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
 
 
 def _wait(event: Deferred) -> timedelta:

@@ -17,6 +17,7 @@ _PAIRS = [high + low for high in ALPHABET for low in ALPHABET]
 _SHIFTS = range(120, -1, -10)
 _VALUES = {letter: value for value, letter in enumerate(ALPHABET)}
 _LENGTH = 26
+_A_DAY = 24 * 60 * 60 * 1000
 _REMEMBERED = 10_000  # orders that a process has under way at once; the log writes each one's id a dozen times
 
 
@@ -54,6 +55,11 @@ def marked_as(value: UUID) -> bytes:
 def made_at(value: UUID) -> datetime:
     """When a UUIDv7 was made; of a derived one, when the first of its causes was."""
     return datetime.fromtimestamp((value.int >> 80) / 1000, UTC)
+
+
+def is_to_come(value: UUID) -> bool:
+    """Whether an id says that it is made more than a day from now, be it a UUIDv7 or not: clocks differ by less."""
+    return value.int >> 80 > time.time_ns() // 1_000_000 + _A_DAY
 
 
 def _uuid7(milliseconds: bytes, noise: bytes) -> UUID:

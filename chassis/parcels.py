@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import NAMESPACE_OID, UUID, uuid5
 
-from chassis.deferred import UNREADABLE, Deferred
-from chassis.ids import mark, marked_as
+from chassis.deferred import UNREADABLE, Deferred, storable
+from chassis.ids import is_to_come, mark, marked_as
 from contracts.catalogue import TELLERS, teller
-from contracts.envelope import MESSAGE_BYTES, Envelope, decode, encode
+from contracts.envelope import PARCEL_BYTES, Envelope, decode, encode
 
-_LARGEST = MESSAGE_BYTES // 2  # what is told on of it has room
+_BEGINNING = 4096  # bytes that tell a person what it is: who told it has it still, if it was theirs
 _MOST = 2**31 - 1  # that the column of attempts holds
 _MARKED = {mark(service): service for service in TELLERS.values()}
 
@@ -51,10 +51,10 @@ def identity(message_id: str, topic: str) -> UUID:
     """The id that the inbox knows a parcel by.
 
     Raises:
-        ValueError: when it is no id, or has the mark of a service that does not tell this topic: it is one of that
-            service's parcels, or of those to come, which would be taken for known.
+        ValueError: when it is no id, is of a day to come, or has the mark of a service that does not tell this topic:
+            it is one of that service's parcels, or of those to come, which would be taken for known.
     """
-    parcel = UUID(message_id)
+    parcel = _begun(UUID(message_id))
     told_by = TELLERS.get(topic.partition(".")[0])  # by the broker's rules: what nobody tells, a person has put there
     if told_by and _MARKED.get(marked_as(parcel), told_by) != told_by:
         message = "a parcel bears the id of another service's"
@@ -67,10 +67,10 @@ def read(topic: str, body: bytes) -> list[Envelope[Any]]:
 
     Raises:
         KeyError: when no event has this topic.
-        ValueError: when the body is not a parcel of it, is larger than any, says that others tell it, or names a
-            subject that no column can hold.
+        ValueError: when the body is not a parcel of it, is larger than any, says that others tell it, or has an id of
+            a day to come.
     """
-    if len(body) > _LARGEST:
+    if len(body) > PARCEL_BYTES:
         message = "larger than any parcel: what it says is told on, and would be more than the broker takes"
         raise ValueError(message)
     envelopes = decode(topic, body)
@@ -78,16 +78,23 @@ def read(topic: str, body: bytes) -> list[Envelope[Any]]:
     if any((envelope.type, envelope.source) != told for envelope in envelopes):
         message = "an event says that it is another's"
         raise ValueError(message)
-    if any("\0" in envelope.subject for envelope in envelopes):
-        message = "a subject holds the character NUL, which PostgreSQL cannot compare"
-        raise ValueError(message)
+    _begun(max(envelope.id for envelope in envelopes))
     return envelopes
 
 
+def _begun(known: UUID) -> UUID:
+    """Its days are partitions, made ahead: a row that waits for one elsewhere would keep it from being made."""
+    if is_to_come(known):
+        message = "an id is of a day to come"
+        raise ValueError(message)
+    return known
+
+
 def unreadable(message_id: str, topic: str, body: bytes, error: str) -> Deferred:
-    """A parcel that cannot be read, parked as a whole."""
+    """A parcel that cannot be read, parked as a whole; of what is larger than any, its beginning."""
     name = _text(topic)
-    return Deferred(_kept_as(message_id, topic, body), UNREADABLE, name, name, _text(body), 0, error, parked=True)
+    kept = _text(body if len(body) <= PARCEL_BYTES else body[:_BEGINNING])
+    return Deferred(_kept_as(message_id, topic, body), UNREADABLE, name, name, kept, 0, error, parked=True)
 
 
 def careful(parcel: UUID, envelopes: Sequence[Envelope[Any]]) -> list[Deferred]:
@@ -126,5 +133,4 @@ def _kept_as(message_id: str, topic: str, body: bytes) -> UUID:
 
 
 def _text(body: bytes | str) -> str:
-    raw = body.encode() if isinstance(body, str) else body
-    return raw.decode("utf-8", "backslashreplace").replace("\0", "\\0")
+    return storable(body if isinstance(body, str) else body.decode("utf-8", "backslashreplace"))

@@ -14,34 +14,42 @@ from contracts.types import Value
 CONTENT_TYPE = "application/cloudevents-batch+json"
 PARCEL_EVENTS = 100
 PARCEL_BYTES = 256 * 1024
-MESSAGE_BYTES = 4 * PARCEL_BYTES  # the most that the broker takes: one event alone may be larger than a parcel
+ATTRIBUTE_LENGTH = 255
+MESSAGE_BYTES = (
+    PARCEL_BYTES + 64 * 1024
+)  # the most that the broker takes: what is told on may be larger by its envelope
 
 Told = TypeVar("Told", bound=Event)
+
+# CloudEvents 1.0, section 3.1, has no control characters in a text. PostgreSQL cannot keep NUL, nor put a long text
+# into an index, and subjects are in one.
+Attribute = Annotated[str, Field(max_length=ATTRIBUTE_LENGTH, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
+Traceparent = Annotated[str, Field(pattern=r"^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")]
 
 
 class Envelope(Value, Generic[Told]):
     """One event with the attributes that CloudEvents and our extensions name (2-domain.md, the envelope)."""
 
-    specversion: str = "1.0"
-    datacontenttype: str = "application/json"
+    specversion: Attribute = "1.0"
+    datacontenttype: Attribute = "application/json"
     id: UUID
-    type: str
-    source: str
-    subject: str
+    type: Attribute
+    source: Attribute
+    subject: Attribute
     time: datetime
-    dataschema: str
-    sequence: str
-    correlationid: str
+    dataschema: Attribute
+    sequence: Attribute
+    correlationid: Attribute
     causationid: UUID
-    traceparent: str | None = None
-    tracestate: str | None = None
+    traceparent: Traceparent | None = None
+    tracestate: Attribute | None = None
     data: Told
 
 
 @cache
 def _parcel(event: type[Event]) -> TypeAdapter[list[Envelope[Event]]]:
     # mypy cannot know a type that is chosen at run time; every member is an Envelope of `event`.
-    envelope = Annotated[list[Envelope[event]], Field(min_length=1)]  # type: ignore[valid-type]
+    envelope = Annotated[list[Envelope[event]], Field(min_length=1, max_length=PARCEL_EVENTS)]  # type: ignore[valid-type]
     return TypeAdapter(envelope)
 
 

@@ -22,6 +22,9 @@ from payment_service import simulator_tables
 if TYPE_CHECKING:
     from ordermill.state import State
 
+# A queue's bytes: 400,000 placed orders are as many, and what is more waits in its teller's outbox.
+FULL = {"max-length-bytes": 2**28, "overflow": "reject-publish"}
+
 
 def environment(state: "State") -> dict[str, str]:
     """The settings of every process of this checkout."""
@@ -134,7 +137,7 @@ def definitions(state: "State") -> dict[str, Any]:
 
     A service may write its own events to its own exchange and read its own queue; it may configure nothing (6-facts.md,
     18). A message that came back 50 times is dead-lettered, as the last net: attempts are counted in the database
-    (6-facts.md, 13).
+    (6-facts.md, 13). A queue that is full refuses, and what it refuses stays in its teller's outbox (record 0080).
     """
     users = [_user("ordermill", state.secret("rabbitmq"), ["administrator"])]
     permissions = [_permission("ordermill", ".*", ".*", ".*")]
@@ -146,7 +149,7 @@ def definitions(state: "State") -> dict[str, Any]:
         limits = {"delivery-limit": 50, "dead-letter-exchange": broker.given_up_of(service)}
         # RabbitMQ 4 gives up after 20 deliveries where nothing is said, and for a dead letter that is the end.
         dead = broker.dead_letters_of(service)
-        policies += [_policy(service, limits), _policy(dead, {"delivery-limit": 1_000_000})]
+        policies += [_policy(service, limits | FULL), _policy(dead, {"delivery-limit": 1_000_000} | FULL)]
     return {
         "users": users,
         "vhosts": [{"name": "/"}],

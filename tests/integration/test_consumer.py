@@ -3,6 +3,8 @@
 import asyncio
 import gc
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from uuid import uuid4
 
 import aio_pika
@@ -182,7 +184,7 @@ async def test_a_subject_that_postgresql_cannot_compare_cannot_be_read(broker, w
     async with working():
         await broker.tell(body=body + rest + data, topic="refund.failed")
 
-        await sees("SELECT state, last_error LIKE '%NUL%' FROM $S.deferred", ("parked", True))
+        await sees("SELECT state, last_error LIKE '%subject%' FROM $S.deferred", ("parked", True))
 
 
 async def test_a_message_that_is_no_parcel_at_all_is_parked_once(broker, working, sees):
@@ -229,6 +231,45 @@ async def test_a_message_whose_properties_cannot_be_read_keeps_nobody_from_the_q
 
         await sees(BALANCES, (1,))
         await sees("SELECT index, state, body FROM $S.deferred", (-1, "parked", "hello"))
+
+
+DEEP: dict[str, object] = {}
+for _ in range(200):
+    DEEP = {"within": [DEEP]}
+ODD = {
+    "nothing": {},
+    "no body": {"body": b""},
+    "a long id": {"message_id": "x" * 255},
+    "texts": {"type": "x" * 255, "app_id": "\0", "reply_to": "amq.rabbitmq.reply-to.x", "correlation_id": "x" * 255},
+    "an encoding": {"content_encoding": "gzip", "content_type": "application/json; charset=none"},
+    "no type": {"content_type": "\0"},
+    "a priority": {"priority": 255},
+    "a mode": {"delivery_mode": 1},
+    "an expiration": {"expiration": timedelta(days=40)},
+    "the first second": {"timestamp": datetime(1970, 1, 1, tzinfo=UTC)},
+    "the last second": {"timestamp": datetime(9999, 12, 31, tzinfo=UTC)},
+    "numbers": {
+        "headers": {"a": Decimal("1.5"), "b": -(2**63), "c": 1e38, "d": True, "e": None, "f": bytearray(b"\xff")}
+    },
+    "times": {"headers": {"a": datetime(9999, 1, 1, tzinfo=UTC), "x-death": "y", "x-delivery-count": "many"}},
+    "tables": {"headers": DEEP},
+    "names": {"headers": {"": 1, "\0": 2, "x" * 100: 3, "content-type": "x", "traceparent": "x"}},
+    "many": {"headers": {f"h{n}": "x" * 50 for n in range(1_000)}},
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+async def test_no_property_keeps_a_consumer_from_going_on(broker, working, sees, odd):
+    exchange = await broker.channel.get_exchange(exchange_of("payment_service"))
+    given = {"body": b"hello", "message_id": str(new_id())} | ODD[odd]
+    async with working():
+        for _ in range(chassis_consumer.PREFETCH + 1):
+            await exchange.publish(aio_pika.Message(**given), "refund.failed")
+        await broker.tell(refunded(amount=1))
+
+        await sees(BALANCES, (1,))
+        await sees("SELECT index, state, body FROM $S.deferred", (-1, "parked", given["body"].decode()))
+    assert await broker.waiting() == 0
 
 
 @pytest.mark.parametrize("body", [b"[]", b"{"])

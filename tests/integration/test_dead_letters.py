@@ -18,6 +18,8 @@ from chassis.tasks import forever, running
 from contracts.accounts import UserErased
 from contracts.envelope import encode
 from contracts.types import UserId
+from ordermill.setup import definitions
+from ordermill.state import State
 from tests.integration.conftest import TOPICS
 from tests.support.dying_worker import DEADLY
 from tests.support.envelopes import enveloped
@@ -47,9 +49,11 @@ def sees(rows):
 
 
 @pytest.fixture
-async def strict(broker):
-    """The ledger's queue gives a parcel up that comes back a second time, as the policy of a service does at 50."""
-    limits = {"x-delivery-limit": 1, "x-dead-letter-exchange": given_up_of(SERVICE)}
+async def strict(broker, tmp_path):
+    """The ledger's queue has the policy of a service's, but gives a parcel up that comes back a second time."""
+    [policy] = [each for each in definitions(State.open(tmp_path))["policies"] if each["name"] == "order_service"]
+    given_up = {"delivery-limit": 1, "dead-letter-exchange": given_up_of(SERVICE)}
+    limits = {f"x-{name}": value for name, value in (policy["definition"] | given_up).items()}
     await broker.channel.queue_delete(SERVICE)
     await (await broker.channel.get_queue(DEAD)).purge()
     queue = await broker.channel.declare_queue(SERVICE, durable=True, arguments={"x-queue-type": "quorum", **limits})

@@ -10,6 +10,7 @@ import pytest
 
 from chassis import pipeline as chassis_pipeline
 from chassis.context import start
+from chassis.deferred import Deferred, storable
 from chassis.idempotency import Answer, Claim, KeyReused
 from chassis.ids import new_id
 from chassis.items import Unavailable
@@ -102,6 +103,38 @@ async def test_an_event_that_waits_in_a_batch_one_by_one_keeps_its_place_behind_
     await together(idle, idle.handle(parcel, [enveloped(fact) for fact in facts]))
 
     assert await rows("SELECT index, attempts FROM $S.deferred ORDER BY index") == [(0, 1), (1, 0)]
+
+
+LONG = "".join(chr(0x4E00 + n * 7919 % 20_000) for n in range(20_000))
+
+
+@pytest.mark.parametrize("subject", [LONG, "a\0b", "\ud800"], ids=["too long", "NUL", "half a character"])
+async def test_what_cannot_even_be_deferred_is_parked_as_it_can_be_kept(idle, rows, subject):
+    broken, good, other = new_id(), refunded(amount=3), not_refunded()
+
+    async with idle._database.transaction() as tx:
+        row = Deferred(broken, 0, "refund.failed", subject, f"[{subject}]", 1, f"it says {subject}")
+        await idle._work.deferred.add(tx, [row, Deferred(new_id(), 0, other.topic, other.subject, "[]", 1, "why")])
+    await together(idle, idle.handle(new_id(), [enveloped(good)]))
+
+    [(parcel, kept, error)] = await rows(
+        "SELECT message_id, subject, last_error FROM $S.deferred WHERE state = 'parked'"
+    )
+    assert (parcel, kept) == (broken, storable(subject)[:255])
+    assert "could not be kept as it is. it says" in error
+    assert await rows("SELECT subject FROM $S.deferred WHERE state = 'deferred'") == [(other.subject,)]
+    assert await rows("SELECT balance FROM $S.accounts") == [(3,)]
+
+
+async def test_an_event_that_fails_alone_and_cannot_be_deferred_stops_nobody(idle, rows):
+    broken = enveloped(not_refunded()).model_copy(update={"subject": LONG})
+
+    assert await together(
+        idle, idle.handle(new_id(), [broken]), idle.handle(new_id(), [enveloped(refunded(amount=3))])
+    ) == [None, None]
+
+    assert await rows("SELECT state FROM $S.deferred") == [("parked",)]
+    assert await rows("SELECT balance FROM $S.accounts") == [(3,)]
 
 
 async def test_an_event_that_failed_before_holds_up_its_successors_when_it_fails_again(idle, rows):

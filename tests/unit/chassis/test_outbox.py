@@ -15,10 +15,11 @@ from contracts.types import OrderId, UserId
 from tests.support.ledger import refunded
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 def told(event, cause=None, place=0, sequence=1):
-    return Told(event, cause or Cause(new_id(), NOW, "system", "req_1", "00-trace"), place, sequence)
+    return Told(event, cause or Cause(new_id(), NOW, "system", "req_1", TRACE), place, sequence)
 
 
 def declined(characters):
@@ -78,7 +79,7 @@ def test_an_event_that_is_larger_than_a_parcel_travels_alone():
 
 
 def test_an_envelope_says_who_told_what_about_whom_and_why():
-    cause, event = Cause(UUID(int=7 << 80), NOW, "usr_1", "req_9", "00-trace"), refunded()
+    cause, event = Cause(UUID(int=7 << 80), NOW, "usr_1", "req_9", TRACE), refunded()
 
     [(_, topic, body, _)] = parcels(told(event, cause, place=2, sequence=5))
 
@@ -96,7 +97,7 @@ def test_an_envelope_says_who_told_what_about_whom_and_why():
         "sequence": "5",
         "correlationid": "req_9",
         "causationid": cause.id,
-        "traceparent": "00-trace",
+        "traceparent": TRACE,
         "tracestate": None,
     }
 

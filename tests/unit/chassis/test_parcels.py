@@ -1,10 +1,12 @@
 """What is read of a parcel, and what is not believed of it."""
 
+from uuid import UUID
+
 import pytest
 
 from chassis.ids import marked_id, new_id
 from chassis.parcels import Death, identity, read, unreadable
-from contracts.envelope import MESSAGE_BYTES, encode
+from contracts.envelope import MESSAGE_BYTES, PARCEL_BYTES, PARCEL_EVENTS, encode
 from tests.support.envelopes import enveloped
 from tests.support.ledger import refunded
 
@@ -45,10 +47,62 @@ def test_an_event_that_says_it_is_anothers_is_not_read(lie):
 
 
 def test_what_is_larger_than_any_parcel_is_not_read():
-    long = enveloped(refunded()).model_copy(update={"correlationid": "x" * (MESSAGE_BYTES // 2)})
+    long = enveloped(refunded()).model_copy(update={"correlationid": "x" * (PARCEL_BYTES)})
 
     with pytest.raises(ValueError, match="larger"):
         read("refund.succeeded", encode([long]))
+
+
+def test_of_what_is_larger_than_any_parcel_the_beginning_is_kept():
+    kept = unreadable(str(HEARD), "user.erased", b"x" * MESSAGE_BYTES, "why").body
+    whole = unreadable(str(HEARD), "user.erased", b"x" * (PARCEL_BYTES), "why").body
+
+    assert (len(kept), len(whole)) == (4096, PARCEL_BYTES)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"subject": "x" * 256},
+        {"subject": "a\0"},
+        {"subject": "a\x85"},
+        {"correlationid": "x" * 256},
+        {"dataschema": "\n"},
+        {"sequence": "9" * 256},
+        {"specversion": "\x7f"},
+        {"datacontenttype": "x" * 256},
+        {"tracestate": "x" * 256},
+        {"traceparent": "00-trace"},
+        {"traceparent": f"00-{'0' * 31}x-{'0' * 16}-01"},
+    ],
+    ids=str,
+)
+def test_what_an_event_says_of_itself_has_bounds(said):
+    with pytest.raises(ValueError, match="should"):
+        read("refund.succeeded", encode([enveloped(refunded()).model_copy(update=said)]))
+
+
+def test_a_parcel_has_as_many_events_as_are_told_in_one():
+    event = enveloped(refunded())
+
+    assert len(read("refund.succeeded", encode([event] * PARCEL_EVENTS))) == 100
+    with pytest.raises(ValueError, match="at most 100"):
+        read("refund.succeeded", encode([event] * (PARCEL_EVENTS + 1)))
+
+
+def _of_day(days):
+    return UUID(int=new_id().int + (int(days * 24 * 60 * 60 * 1000) << 80))
+
+
+def test_nothing_is_known_by_the_id_of_a_day_whose_partition_is_not_made_yet():
+    for day in map(_of_day, (-400, -1, 0.9)):
+        assert identity(str(day), "payment.\\xff") == day
+        assert read("refund.succeeded", encode([enveloped(refunded(), day)]))[0].id == day
+
+    with pytest.raises(ValueError, match="to come"):
+        identity(str(_of_day(1.1)), "user.erased")
+    with pytest.raises(ValueError, match="to come"):
+        read("refund.succeeded", encode([enveloped(refunded(), _of_day(1.1)), enveloped(refunded())]))
 
 
 def test_a_dead_letter_is_of_the_topic_that_the_broker_has_checked():

@@ -3,6 +3,7 @@
 import copy
 
 from chassis.consumer import PREFETCH
+from contracts.envelope import MESSAGE_BYTES
 from ordermill.postgres import SETTINGS as OF_POSTGRES
 from ordermill.services import SERVICES, load
 from ordermill.setup import listeners
@@ -69,6 +70,7 @@ def test_rabbitmq_has_a_majority_and_loads_the_definitions_that_are_made(secrets
 
     assert broker["replicas"] == 3
     assert f"load_definitions = {mount['mountPath']}/{item['path']}\n" in broker["rabbitmq"]["additionalConfig"]
+    assert f"max_message_size = {MESSAGE_BYTES}\n" in broker["rabbitmq"]["additionalConfig"]
     made = of_kind(secrets, "Secret")
     assert item["key"] in contents(made[volume["secret"]["secretName"]])
     assert broker["secretBackend"]["externalSecret"]["name"] in made

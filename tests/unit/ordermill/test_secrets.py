@@ -18,6 +18,9 @@ SECRETS = [
 ]
 
 
+OPENS = ("secret", "token", "password", "key")
+
+
 def test_what_is_a_secret_by_its_name_is_one():
     told = ("secret", "token", "password", "database_url", "broker_url")
     named = {
@@ -41,7 +44,7 @@ def _is_harmless(default):
     return bool(address.scheme) and address.username is None and address.password is None
 
 
-@pytest.mark.parametrize(("owner", "name"), [(o, n) for o, n in SECRETS if n.endswith(("secret", "token", "password", "key"))])
+@pytest.mark.parametrize(("owner", "name"), [one for one in SECRETS if one[1].endswith(OPENS)])
 def test_a_secret_that_is_empty_is_none(owner, name):
     """With which anybody could sign a provider's webhooks, or call themselves a service."""
     needed = {field: "postgresql://given" for o, field in SECRETS if o == owner}

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from chassis.broker import dead_letters_of
 from ordermill.cli import main
 from ordermill.errors import Failure
 from ordermill.services import SERVICES
@@ -93,6 +94,14 @@ def test_rabbitmq_reads_hashes_and_boots_with_them(tmp_path):
     [password] = {urlsplit(told["order_service"]["ORDERMILL_ORDER_SERVICE_BROKER_URL"]).password}
     assert hashed[4:] == hashlib.sha256(hashed[:4] + password.encode()).digest()
     assert "load_definitions = /etc/seen/definitions.json\n" in told["rabbitmq"]["rabbitmq.conf"]
+
+
+def test_no_queue_takes_more_than_a_broker_can_keep_or_drops_what_it_has_taken(tmp_path):
+    told = json.loads(shares(State.open(tmp_path), SERVERS)["rabbitmq"]["definitions.json"])
+    policies = {policy["name"]: policy["definition"] for policy in told["policies"]}
+
+    assert policies.keys() == {queue for service in SERVICES for queue in (service, dead_letters_of(service))}
+    assert {(each["max-length-bytes"], each["overflow"]) for each in policies.values()} == {(2**28, "reject-publish")}
 
 
 def test_a_second_time_changes_nobodys_password(tmp_path):
