@@ -37,7 +37,7 @@ def site(edge: Edge) -> bytes:
 
 def where(edge: Edge, what: str = "", prefix: int = NETWORK) -> bytes:
     """A keyed digest stands for the place: there are so few addresses that a plain one would name them."""
-    host = (edge.scope.get("client") or ("", 0))[0]
+    host = "past the gateway" if "past_gateway" in edge.scope else (edge.scope.get("client") or ("", 0))[0]
     key = edge.parts.settings.service_token.get_secret_value().encode()
     return digest(key, f"{what}{place_of(host, prefix)}".encode(), "sha256")
 

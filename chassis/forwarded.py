@@ -14,7 +14,8 @@ class Forwarded:
 
     With the key the client's address and scheme are what ``X-Forwarded-For`` and ``X-Forwarded-Proto`` say, once each.
     Whoever shows none, or another one, is a client themselves, whatever they say: else anybody who reaches the port
-    would come from as many places as they like. Nothing behind this sees the key.
+    would come from as many places as they like. ``past_gateway`` in the scope says so: on one machine that is the
+    address of customers, too, whose place it must not be. Nothing behind this sees the key.
 
     Args:
         key: what the gateway shows; without one nobody is believed.
@@ -32,8 +33,10 @@ class Forwarded:
             said = dict(scope["headers"])
             if (shown := said.get(KEY)) is not None:
                 scope["headers"] = [pair for pair in scope["headers"] if pair[0] != KEY]
-                if self._key and compare_digest(shown, self._key):
-                    _believe(scope, said)
+            if shown and self._key and compare_digest(shown, self._key):
+                _believe(scope, said)
+            else:
+                scope["past_gateway"] = True
         await self._app(scope, receive, send)
 
 

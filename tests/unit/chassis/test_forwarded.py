@@ -33,6 +33,7 @@ async def test_the_gateway_is_believed_wherever_it_is_and_its_key_goes_no_furthe
 
     assert (scope["client"], scope["scheme"]) == (("10.0.0.3", 0), "https")
     assert scope["headers"] == [(b"accept", b"*/*"), *CLAIM]
+    assert "past_gateway" not in scope
 
 
 @pytest.mark.parametrize("shown", [None, b"", b"another", b"of the gatewa", "\xe9".encode("latin-1")])
@@ -41,6 +42,7 @@ async def test_whoever_shows_no_key_or_another_one_comes_from_where_they_are(sho
 
     assert (scope["client"], scope["scheme"]) == (("172.18.0.7", 5), "http")
     assert scope["headers"] == CLAIM
+    assert scope["past_gateway"]
 
 
 @pytest.mark.parametrize("key", [None, SecretStr("")])
