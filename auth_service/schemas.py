@@ -13,7 +13,7 @@ from chassis.ids import KeyRef, SecurityEventRef, SessionRef, UserRef
 from chassis.scopes import Scope
 from chassis.times import Timestamp
 from contracts.text import ONE_LINE
-from contracts.types import Role
+from contracts.types import Locale, Role
 from contracts.wanted import Wanted
 
 
@@ -57,11 +57,6 @@ PhoneNumber = Annotated[
     str,
     Field(pattern=r"^\+?[0-9]{10,15}$", examples=["+4930901820123"]),
     Wanted("must be 10 to 15 digits, with or without a plus before them"),
-]
-Locale = Annotated[
-    str,
-    Field(pattern=r"^[a-z]{2}(-[A-Z]{2})?$", examples=["en", "de-DE"]),
-    Wanted("must be a language, or a language and a country, such as en or de-DE"),
 ]
 
 

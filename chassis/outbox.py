@@ -51,6 +51,9 @@ class Outbox:
 
         PostgreSQL commits those who notify one after the other, and each notice is a message: the relay that is active
         in this process is told by ``committed``. One that takes its place meanwhile looks within a second.
+
+        Raises:
+            ValueError: when one event alone is larger than a parcel, which none is within the bounds of its fields.
         """
         rows = [row for topic in dict.fromkeys(t.event.topic for t in told) for row in self._parcels(topic, told)]
         if rows:
@@ -93,8 +96,11 @@ class Outbox:
 
 def _halve(chunk: Sequence[dict[str, Any]]) -> Iterator[tuple[Sequence[dict[str, Any]], bytes]]:
     body = to_json(chunk, exclude_none=True)
-    if len(chunk) == 1 or len(body) <= PARCEL_BYTES:
+    if len(body) <= PARCEL_BYTES:
         yield chunk, body
+    elif len(chunk) == 1:
+        message = f"{chunk[0]['type']} of {len(body)} bytes: no listener would read it, nor would the broker take any"
+        raise ValueError(message)
     else:
         middle = len(chunk) // 2
         yield from _halve(chunk[:middle])

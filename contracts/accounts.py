@@ -3,14 +3,14 @@
 from typing import ClassVar
 
 from contracts.event import Event
-from contracts.types import UserId
+from contracts.types import Locale, UserId
 
 
 class AboutUser(Event):
     """An event whose subject is a user."""
 
     user_id: UserId
-    locale: str
+    locale: Locale
 
     @property
     def subject(self) -> str:

@@ -15,9 +15,7 @@ CONTENT_TYPE = "application/cloudevents-batch+json"
 PARCEL_EVENTS = 100
 PARCEL_BYTES = 256 * 1024
 ATTRIBUTE_LENGTH = 255
-MESSAGE_BYTES = (
-    PARCEL_BYTES + 64 * 1024
-)  # the most that the broker takes: what is told on may be larger by its envelope
+MESSAGE_BYTES = PARCEL_BYTES + 64 * 1024  # the most that the broker takes: what is told on has its envelope beside
 
 Told = TypeVar("Told", bound=Event)
 

@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from contracts.event import Event
-from contracts.types import NotificationId, OrderId
+from contracts.types import Code, NotificationId, OrderId
 
 
 class NotificationDead(Event):
@@ -12,7 +12,7 @@ class NotificationDead(Event):
     topic: ClassVar[str] = "notification.dead"
 
     notification_id: NotificationId
-    template: str
+    template: Code
     order_id: OrderId | None = None
 
     @property

@@ -2,13 +2,17 @@
 
 from typing import ClassVar
 
+from contracts.cards import CardToken
 from contracts.event import Event
 from contracts.types import (
     CancelPhase,
     CancelReason,
+    Count,
+    Lines,
     Money,
     OrderedLine,
     OrderId,
+    Parts,
     PricedLine,
     Priority,
     RefundId,
@@ -37,7 +41,7 @@ class OrderCreated(AboutOrder):
     topic: ClassVar[str] = "order.created"
 
     customer_id: UserId
-    lines: tuple[OrderedLine, ...]
+    lines: Lines[OrderedLine]
 
 
 class OrderRejected(AboutOrder):
@@ -47,7 +51,7 @@ class OrderRejected(AboutOrder):
 
     customer_id: UserId
     reason: RejectReason
-    missing: tuple[Shortage, ...]
+    missing: Lines[Shortage]
 
 
 class PaymentRequested(AboutOrder):
@@ -56,9 +60,9 @@ class PaymentRequested(AboutOrder):
     topic: ClassVar[str] = "order.payment_requested"
 
     customer_id: UserId
-    attempt: int
+    attempt: Count
     amount: Money
-    method: str | None = None
+    method: CardToken | None = None
 
 
 class OrderConfirmed(AboutOrder):
@@ -67,7 +71,7 @@ class OrderConfirmed(AboutOrder):
     topic: ClassVar[str] = "order.confirmed"
 
     customer_id: UserId
-    lines: tuple[PricedLine, ...]
+    lines: Lines[PricedLine]
     total: Money
     priority: Priority
 
@@ -79,7 +83,7 @@ class OrderCancellationRequested(AboutOrder):
 
     phase: CancelPhase
     reason: CancelReason
-    cancel_no: int
+    cancel_no: Count
 
 
 class RefundRequested(AboutOrder):
@@ -107,7 +111,7 @@ class OrderShipped(AboutOrder):
 
     topic: ClassVar[str] = "order.shipped"
 
-    shipments: tuple[ShipmentId, ...]
+    shipments: Parts[ShipmentId]
 
 
 class OrderDelivered(AboutOrder):
@@ -115,4 +119,4 @@ class OrderDelivered(AboutOrder):
 
     topic: ClassVar[str] = "order.delivered"
 
-    shipments: tuple[ShipmentId, ...]
+    shipments: Parts[ShipmentId]

@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from contracts.orders import AboutOrder
-from contracts.types import Money, PaymentId, RefundId, ReturnKind, UserId
+from contracts.types import Code, Count, Money, PaymentId, RefundId, ReturnKind, Sentence, UserId
 
 
 class PaymentSucceeded(AboutOrder):
@@ -12,9 +12,9 @@ class PaymentSucceeded(AboutOrder):
     topic: ClassVar[str] = "payment.succeeded"
 
     payment_id: PaymentId
-    attempt: int
+    attempt: Count
     amount: Money
-    provider_reference: str
+    provider_reference: Code
 
 
 class PaymentFailed(AboutOrder):
@@ -23,10 +23,10 @@ class PaymentFailed(AboutOrder):
     topic: ClassVar[str] = "payment.failed"
 
     customer_id: UserId
-    attempt: int
-    code: str
+    attempt: Count
+    code: Code
     retryable: bool
-    message: str
+    message: Sentence
 
 
 class PaymentCancelled(AboutOrder):
@@ -55,7 +55,7 @@ class RefundFailed(AboutOrder):
 
     refund_id: RefundId
     amount: Money
-    code: str
+    code: Code
 
 
 class PaymentUnresolved(AboutOrder):
@@ -64,4 +64,4 @@ class PaymentUnresolved(AboutOrder):
     topic: ClassVar[str] = "payment.unresolved"
 
     payment_id: PaymentId
-    cause: str
+    cause: Sentence

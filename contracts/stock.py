@@ -6,7 +6,10 @@ from contracts.event import Event
 from contracts.orders import AboutOrder
 from contracts.types import (
     Allocation,
-    Money,
+    Count,
+    Lines,
+    Name,
+    Parts,
     RejectReason,
     ReservationId,
     ReturnedLine,
@@ -15,8 +18,12 @@ from contracts.types import (
     ShippedLine,
     Shortage,
     Sku,
+    UnitPrice,
+    Units,
     UserId,
     Version,
+    WarehouseCode,
+    Words,
 )
 
 
@@ -37,7 +44,7 @@ class StockReserved(AboutOrder):
     topic: ClassVar[str] = "stock.reserved"
 
     reservation_id: ReservationId
-    allocations: tuple[Allocation, ...]
+    allocations: Parts[Allocation]
 
 
 class StockRejected(AboutOrder):
@@ -46,7 +53,7 @@ class StockRejected(AboutOrder):
     topic: ClassVar[str] = "stock.rejected"
 
     reason: RejectReason
-    missing: tuple[Shortage, ...]
+    missing: Lines[Shortage]
 
 
 class StockReleased(AboutOrder):
@@ -62,8 +69,8 @@ class CancellationRefused(AboutOrder):
 
     topic: ClassVar[str] = "stock.cancellation_refused"
 
-    cancel_no: int
-    shipments: tuple[ShipmentId, ...]
+    cancel_no: Count
+    shipments: Parts[ShipmentId]
 
 
 class StockLow(AboutSku):
@@ -71,9 +78,9 @@ class StockLow(AboutSku):
 
     topic: ClassVar[str] = "stock.low"
 
-    warehouse: str
-    available: int
-    threshold: int
+    warehouse: WarehouseCode
+    available: Units
+    threshold: Units
 
 
 class StockReplenished(AboutSku):
@@ -81,9 +88,9 @@ class StockReplenished(AboutSku):
 
     topic: ClassVar[str] = "stock.replenished"
 
-    warehouse: str
-    available: int
-    threshold: int
+    warehouse: WarehouseCode
+    available: Units
+    threshold: Units
 
 
 class ProductUpserted(AboutSku):
@@ -91,8 +98,8 @@ class ProductUpserted(AboutSku):
 
     topic: ClassVar[str] = "product.upserted"
 
-    name: str
-    price: Money
+    name: Name
+    price: UnitPrice
     active: bool
     version: Version
 
@@ -104,9 +111,9 @@ class ShipmentDispatched(AboutOrder):
 
     customer_id: UserId
     shipment_id: ShipmentId
-    lines: tuple[ShippedLine, ...]
-    carrier: str | None = None
-    tracking: str | None = None
+    lines: Lines[ShippedLine]
+    carrier: Words | None = None
+    tracking: Words | None = None
 
 
 class ShipmentDelivered(AboutOrder):
@@ -116,9 +123,9 @@ class ShipmentDelivered(AboutOrder):
 
     customer_id: UserId
     shipment_id: ShipmentId
-    lines: tuple[ShippedLine, ...]
-    carrier: str | None = None
-    tracking: str | None = None
+    lines: Lines[ShippedLine]
+    carrier: Words | None = None
+    tracking: Words | None = None
 
 
 class ReturnReceived(AboutOrder):
@@ -127,4 +134,4 @@ class ReturnReceived(AboutOrder):
     topic: ClassVar[str] = "return.received"
 
     return_id: ReturnId
-    lines: tuple[ReturnedLine, ...]
+    lines: Lines[ReturnedLine]

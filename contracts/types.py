@@ -10,6 +10,12 @@ from contracts.wanted import Wanted
 
 Thing = TypeVar("Thing")
 
+LINES = 100  # of an order, at most
+UNITS = 999  # of one line, at most
+LARGEST = 9_007_199_254_740_991  # whole number that every reader of JSON has exactly (RFC 8259, 6)
+CODE_LENGTH = 200
+_INTEGER = 2_147_483_647  # the largest that a column of integers holds
+
 OrderId = NewType("OrderId", UUID)
 UserId = NewType("UserId", UUID)
 PaymentId = NewType("PaymentId", UUID)
@@ -24,10 +30,31 @@ Sku = Annotated[
     Field(pattern=r"^[A-Z0-9][A-Z0-9-]{0,63}$"),
     Wanted("must be a sku: capital letters, digits and hyphens, such as MUG-RED"),
 ]
-Quantity = Annotated[int, Field(ge=1, le=999)]
+LineNo = Annotated[int, Field(ge=1, le=LINES)]
+Quantity = Annotated[int, Field(ge=1, le=UNITS)]
+Summed = Annotated[int, Field(ge=1, le=LINES * UNITS)]  # of all lines that name the sku
+Units = Annotated[int, Field(ge=-LARGEST, le=LARGEST)]
+Count = Annotated[int, Field(ge=0, le=_INTEGER)]
+Amount = Annotated[int, Field(ge=0, le=LARGEST)]
+UnitAmount = Annotated[int, Field(ge=0, le=1_000_000_000)]
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$"), Wanted("must be a currency of ISO 4217, such as EUR")]
-Version = Annotated[int, Field(ge=1)]
-
+Version = Annotated[int, Field(ge=1, le=_INTEGER)]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+Words = Annotated[str, Field(min_length=1, max_length=100)]
+Code = Annotated[str, Field(max_length=CODE_LENGTH)]
+Sentence = Annotated[str, Field(max_length=500)]
+Locale = Annotated[
+    str,
+    Field(pattern=r"^[a-z]{2}(-[A-Z]{2})?$", examples=["en", "de-DE"]),
+    Wanted("must be a language, or a language and a country, such as en or de-DE"),
+]
+Lines = Annotated[tuple[Thing, ...], Field(max_length=LINES)]
+Parts = Annotated[tuple[Thing, ...], Field(max_length=1_000)]  # of an order: what each warehouse has of each line
+WarehouseCode = Annotated[
+    str,
+    Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$"),
+    Wanted("must be a warehouse: small letters, digits, hyphens and underscores, such as main"),
+]
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
@@ -62,14 +89,20 @@ class Value(BaseModel):
 class Money(Value):
     """An amount in minor units: ``Money(amount=1299, currency="EUR")`` is 12.99 euro."""
 
-    amount: Annotated[int, Field(ge=0, le=9_007_199_254_740_991)]
+    amount: Amount
     currency: Currency
+
+
+class UnitPrice(Money):
+    """What one unit of a product costs: an order of as many lines and units as there may be has a total then."""
+
+    amount: UnitAmount
 
 
 class OrderedLine(Value):
     """What one line of an order takes from the shelves."""
 
-    line_no: Annotated[int, Field(ge=1)]
+    line_no: LineNo
     sku: Sku
     quantity: Quantity
 
@@ -77,9 +110,9 @@ class OrderedLine(Value):
 class PricedLine(Value):
     """One line of an order with the price that was accepted."""
 
-    line_no: Annotated[int, Field(ge=1)]
+    line_no: LineNo
     sku: Sku
-    name: str
+    name: Name
     quantity: Quantity
     unit_price: Money
 
@@ -93,31 +126,31 @@ class Shortage(Value):
     """A sku of which more was asked than there is."""
 
     sku: Sku
-    requested: int
-    available: int
+    requested: Count
+    available: Units
 
 
 class Allocation(Value):
     """Units of one sku held in one warehouse."""
 
     sku: Sku
-    quantity: Annotated[int, Field(ge=1)]
-    warehouse: str
+    quantity: Summed
+    warehouse: WarehouseCode
 
 
 class ShippedLine(Value):
     """Units of one sku that left in a shipment."""
 
     sku: Sku
-    quantity: Annotated[int, Field(ge=1)]
+    quantity: Summed
 
 
 class ReturnedLine(Value):
     """Units of one sku that came back, and how many of them can be sold again."""
 
     sku: Sku
-    quantity: Annotated[int, Field(ge=1)]
-    restocked: Annotated[int, Field(ge=0)]
+    quantity: Summed
+    restocked: Annotated[int, Field(ge=0, le=LINES * UNITS)]
 
 
 class Role(StrEnum):

@@ -7,32 +7,32 @@ from pydantic import Field, model_validator
 from chassis.http import Body, View
 from chassis.ids import MovementRef, OrderRef, ReservationRef, ReturnRef, ShipmentRef, TaskRef, UserRef
 from chassis.times import Moment, Timestamp
+from contracts import types
 from contracts.stock import ReturnReceived
 from contracts.text import ONE_LINE
-from contracts.types import Currency, Money, Priority, Quantity, ReturnedLine, ShippedLine, Sku
-from contracts.wanted import Wanted
+from contracts.types import Currency, Money, Priority, Quantity, ReturnedLine, ShippedLine, Sku, WarehouseCode
 from inventory_service.domain.movement import Kind, Movement, Reason
 from inventory_service.domain.reservation import Status
 from inventory_service.domain.stock import Stock
 from inventory_service.domain.task import DESCRIPTION_LENGTH, TITLE_LENGTH, TaskKind, TaskStatus
 
-Name = Annotated[str, Field(min_length=1, max_length=200), ONE_LINE]
+Name = Annotated[types.Name, ONE_LINE]
+Words = Annotated[types.Words, ONE_LINE]
 Description = Annotated[str, Field(max_length=5000)]
 Title = Annotated[str, Field(min_length=1, max_length=TITLE_LENGTH), ONE_LINE]
 TaskDescription = Annotated[str, Field(max_length=DESCRIPTION_LENGTH)]
 Delta = Annotated[int, Field(ge=-1_000_000, le=1_000_000, description="What on_hand changes by; not 0.")]
-Words = Annotated[str, Field(min_length=1, max_length=100), ONE_LINE]
 
 
 class Price(Body):
     """An amount in minor units."""
 
-    amount: Annotated[int, Field(strict=True, ge=0, le=1_000_000_000)]
+    amount: Annotated[types.UnitAmount, Field(strict=True)]
     currency: Currency
 
     @property
-    def money(self) -> Money:
-        return Money(amount=self.amount, currency=self.currency)
+    def money(self) -> types.UnitPrice:
+        return types.UnitPrice(amount=self.amount, currency=self.currency)
 
 
 class ProductCreate(Body):
@@ -95,11 +95,7 @@ class StockView(View):
 class StockAdjust(Body):
     delta: Delta
     reason: Reason
-    warehouse: Annotated[
-        str,
-        Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$"),
-        Wanted("must be a warehouse: small letters, digits, hyphens and underscores, such as main"),
-    ] = "main"
+    warehouse: WarehouseCode = "main"
 
     @model_validator(mode="after")
     def _moves_something(self) -> "StockAdjust":
@@ -213,7 +209,7 @@ class TaskView(View):
 class ReturnLine(Body):
     sku: Sku
     quantity: Quantity
-    restocked: Annotated[int, Field(ge=0, le=999, description="How many of them can be sold again.")]
+    restocked: Annotated[int, Field(ge=0, le=types.UNITS, description="How many of them can be sold again.")]
 
     @model_validator(mode="after")
     def _restocks_what_came(self) -> "ReturnLine":
@@ -225,7 +221,7 @@ class ReturnLine(Body):
 
 class ReturnCreate(Body):
     order_id: OrderRef
-    lines: Annotated[list[ReturnLine], Field(min_length=1, max_length=100)]
+    lines: Annotated[list[ReturnLine], Field(min_length=1, max_length=types.LINES)]
 
 
 class ReturnView(View):

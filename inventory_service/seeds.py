@@ -1,6 +1,6 @@
 """A catalogue to begin with: plausible products with their stock, the same ones each time."""
 
-from contracts.types import Money
+from contracts.types import UnitPrice
 from inventory_service.domain.movement import Reason
 from inventory_service.domain.product import CreateProduct
 from inventory_service.domain.stock import AdjustStock
@@ -37,7 +37,7 @@ def _product(number: int) -> CreateProduct:
         sku=f"{code}-{colour.upper()}" + (f"-{edition + 1}" if edition else ""),
         name=f"{colour.capitalize()} {noun}" + (f", edition {edition + 1}" if edition else ""),
         description=description,
-        price=Money(amount=price + 100 * edition, currency="EUR"),
+        price=UnitPrice(amount=price + 100 * edition, currency="EUR"),
     )
 
 

@@ -10,6 +10,7 @@ from pydantic import Field
 from chassis.http import Body, View
 from chassis.ids import OrderRef, RefundRef, ShipmentRef, UserRef
 from chassis.times import Timestamp
+from contracts import types
 from contracts.cards import CardToken
 from contracts.countries import Country
 from contracts.text import ONE_LINE
@@ -17,7 +18,6 @@ from contracts.types import (
     CancelReason,
     Currency,
     Money,
-    OrderedLine,
     OrderId,
     RefundReason,
     ShippedLine,
@@ -32,7 +32,7 @@ Text = Annotated[str, Field(min_length=1, max_length=200), ONE_LINE]
 
 
 class MoneyGiven(Body):
-    amount: Annotated[int, Field(strict=True, ge=0, le=9_007_199_254_740_991)]
+    amount: Annotated[types.Amount, Field(strict=True)]
     currency: Currency
 
     @property
@@ -42,15 +42,15 @@ class MoneyGiven(Body):
 
 class LineCreate(Body):
     sku: Sku
-    quantity: Annotated[int, Field(strict=True, ge=1, le=999)]
+    quantity: Annotated[types.Quantity, Field(strict=True)]
 
 
 Pairs = dict[Annotated[str, Field(min_length=1, max_length=40)], Annotated[str, Field(max_length=500)]]
-Lines = Annotated[list[LineCreate], Field(min_length=1, max_length=100)]
+Lines = Annotated[list[LineCreate], Field(min_length=1, max_length=types.LINES)]
 
 
-def numbered(lines: list[LineCreate]) -> tuple[OrderedLine, ...]:
-    return tuple(OrderedLine(line_no=n, sku=line.sku, quantity=line.quantity) for n, line in enumerate(lines, 1))
+def numbered(lines: list[LineCreate]) -> tuple[types.OrderedLine, ...]:
+    return tuple(types.OrderedLine(line_no=n, sku=line.sku, quantity=line.quantity) for n, line in enumerate(lines, 1))
 
 
 class QuoteCreate(Body):

@@ -42,7 +42,7 @@ a version a schema may only grow; readers ignore fields that they do not know.
 _ALIASES = {
     id(alias): name
     for name, alias in vars(types).items()
-    if get_origin(alias) is Annotated or isinstance(alias, NewType)
+    if (get_origin(alias) is Annotated and not alias.__parameters__) or isinstance(alias, NewType)
 }
 _PLAIN = {str: "string", int: "integer", bool: "boolean", NoneType: "null"}
 
@@ -105,8 +105,9 @@ def _type(hint: Any) -> str:
     """A type as readers of JSON know it; ids and other named types keep their names."""
     if (alias := _ALIASES.get(id(hint))) is not None:
         return alias
-    if (arguments := get_args(hint)) and get_origin(hint) is tuple:
-        return f"list of {_type(arguments[0])}"
+    if (arguments := get_args(hint)) and get_origin(arguments[0]) is tuple:
+        [each, _] = get_args(arguments[0])
+        return f"list of at most {TypeAdapter(hint).json_schema()['maxItems']:,} {_type(each)}"
     if isinstance(hint, UnionType) or get_origin(hint) is Union:
         return " or ".join(_type(argument) for argument in arguments)
     if arguments:

@@ -16,6 +16,7 @@ from loguru import logger
 from pydantic import TypeAdapter
 
 from chassis.database import Database
+from contracts.types import CODE_LENGTH
 from payment_service import bearer
 from payment_service.domain.payment import Answer, Held, Outcome
 from payment_service.settings import Settings
@@ -66,8 +67,8 @@ def held(amount: int | None, currency: str | None) -> Held | None:
 def _answer(reply: Reply | None) -> Answer | None:
     if reply is None:
         return None
-    money = held(reply.amount, reply.currency)
-    return Answer(outcome=outcome_of(reply.status), reference=reply.reference, code=reply.code, held=money)
+    code, money = reply.code and reply.code[:CODE_LENGTH], held(reply.amount, reply.currency)
+    return Answer(outcome=outcome_of(reply.status), reference=reply.reference, code=code, held=money)
 
 
 async def _as_known(works: Iterable[Work], limit: timedelta) -> AsyncIterator[Sequence[Said]]:

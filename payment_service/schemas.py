@@ -9,7 +9,7 @@ from chassis.http import Body, Readable, View
 from chassis.ids import OrderRef, PaymentRef, RefundRef, UserRef
 from chassis.times import Timestamp
 from contracts.cards import CardToken
-from contracts.types import Money, RefundReason
+from contracts.types import Amount, Code, Money, RefundReason
 from payment_service.cards import Card
 from payment_service.domain.failure import failure
 from payment_service.domain.notice import Notice
@@ -98,9 +98,9 @@ class WebhookData(Readable):
 
     key: Annotated[str, Field(max_length=200)]
     order_id: UUID
-    reference: Annotated[str, Field(max_length=200)] | None = None
-    code: Annotated[str, Field(max_length=200)] | None = None
-    amount: Annotated[int, Field(ge=0, le=9_007_199_254_740_991)] | None = None
+    reference: Code | None = None
+    code: Code | None = None
+    amount: Amount | None = None
     currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] | None = None
 
 

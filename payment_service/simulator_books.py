@@ -11,6 +11,7 @@ from sqlalchemy import ARRAY, Text, any_, bindparam, func, select
 
 from chassis.database import Database, Transaction
 from chassis.statements import Bulk, Statement
+from contracts.types import Code
 from payment_service.cards import card
 from payment_service.simulator_tables import charges, notices, refunds
 
@@ -75,7 +76,7 @@ class Reply:
 
     status: str
     code: str | None = None
-    reference: str | None = None
+    reference: Code | None = None
     amount: int | None = None
     currency: str | None = None
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from contracts.stock import ProductUpserted
-from contracts.types import Money, Sku
+from contracts.types import Sku, UnitPrice
 
 
 class SkuTaken(Exception):
@@ -39,7 +39,7 @@ class Product:
     sku: Sku
     name: str
     description: str
-    price: Money
+    price: UnitPrice
     active: bool = True
     version: int = 1
     created_at: datetime
@@ -61,7 +61,7 @@ class CreateProduct:
     sku: Sku
     name: str
     description: str
-    price: Money
+    price: UnitPrice
     active: bool = True
 
 
@@ -73,7 +73,7 @@ class UpdateProduct:
     version: int
     name: str | None = None
     description: str | None = None
-    price: Money | None = None
+    price: UnitPrice | None = None
     active: bool | None = None
 
 

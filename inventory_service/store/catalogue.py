@@ -10,7 +10,7 @@ from chassis.database import Transaction
 from chassis.paging import List, Page
 from chassis.statements import Bulk, Statement
 from chassis.store import Change
-from contracts.types import Money, Sku
+from contracts.types import Sku, UnitPrice
 from inventory_service.domain.product import Offer, Product
 from inventory_service.tables import products
 
@@ -37,7 +37,7 @@ def _product(row: asyncpg.Record) -> Product:
         sku=row["sku"],
         name=row["name"],
         description=row["description"],
-        price=Money(amount=row["price_amount"], currency=row["price_currency"]),
+        price=UnitPrice(amount=row["price_amount"], currency=row["price_currency"]),
         active=row["active"],
         version=row["version"],
         created_at=row["created_at"],

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from contracts.types import Money
+from contracts.types import UnitPrice
 from inventory_service.domain.movement import Reason
 from inventory_service.domain.product import CreateProduct
 from inventory_service.domain.stock import AdjustStock
@@ -74,7 +74,7 @@ async def fill(on: Stage, shelves: Sequence[Shelf]) -> None:
 
 
 def _product(shelf: Shelf) -> CreateProduct:
-    price = Money(amount=shelf.price, currency="EUR")
+    price = UnitPrice(amount=shelf.price, currency="EUR")
     return CreateProduct(sku=shelf.sku, name=f"Product {shelf.sku}", description="", price=price)
 
 

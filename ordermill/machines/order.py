@@ -35,6 +35,7 @@ from contracts.types import (
     ShipmentId,
     ShippedLine,
     Shortage,
+    UnitPrice,
 )
 from ordermill.machines.driving import (
     CUSTOMER,
@@ -69,7 +70,9 @@ def order(shipped: Sequence[Sequence[str]] = ONE_BY_ONE) -> Driven:
     service = load("order_service")
     things: Things = {}
     for sku, price in zip(SKUS, PRICES, strict=True):
-        known = ProductUpserted(sku=sku, name=sku.title(), price=euros(price), active=True, version=1)
+        known = ProductUpserted(
+            sku=sku, name=sku.title(), price=UnitPrice(amount=price, currency="EUR"), active=True, version=1
+        )
         things, _ = decide(service, things, Item(known))
     return Driven(service=service, start=things, triggers=_triggers(service, shipped), abstract=_abstract)
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from contracts.orders import OrderCancellationRequested, OrderConfirmed, OrderCreated
-from contracts.types import CancelPhase, CancelReason, OrderedLine, PricedLine, Priority, ReturnedLine
+from contracts.types import CancelPhase, CancelReason, OrderedLine, PricedLine, Priority, ReturnedLine, UnitPrice
 from ordermill.machines.driving import (
     CUSTOMER,
     ORDER,
@@ -41,7 +41,7 @@ def _stocked(kinds: dict[str, Any]) -> list[Any]:
     received = fields_of(kinds["AdjustStock"])["reason"]("received")
     north = kinds["SetWarehouse"](code="north", priority=1)
     products = [
-        kinds["CreateProduct"](sku=sku, name=sku.title(), description="", price=euros(price))
+        kinds["CreateProduct"](sku=sku, name=sku.title(), description="", price=UnitPrice(amount=price, currency="EUR"))
         for sku, price in zip(SKUS, PRICES, strict=True)
     ]
     shelves = [

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from contracts.envelope import decode, encode
 from contracts.stock import ProductUpserted
 from contracts.text import ONE_LINE, is_readable
-from contracts.types import Money
+from contracts.types import UnitPrice
 from tests.support.envelopes import enveloped
 
 LINE = TypeAdapter(Annotated[str, ONE_LINE])
@@ -39,7 +39,7 @@ def test_a_name_may_be_of_any_language(text):
 
 def test_an_event_that_is_on_its_way_with_such_a_name_is_read():
     told = ProductUpserted(
-        sku="MUG", name="Red\nmug\u202e", price=Money(amount=1, currency="EUR"), active=True, version=1
+        sku="MUG", name="Red\nmug\u202e", price=UnitPrice(amount=1, currency="EUR"), active=True, version=1
     )
 
     assert decode("product.upserted", encode([enveloped(told)]))[0].data == told

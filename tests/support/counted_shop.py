@@ -23,7 +23,7 @@ from chassis.ids import new_id
 from chassis.pipeline import Pipeline
 from chassis.relay import Relay
 from chassis.tokens import Caller, KeyPair, Role, issue
-from contracts.types import Money
+from contracts.types import UnitPrice
 from inventory_service.domain.movement import Reason
 from inventory_service.domain.product import CreateProduct
 from inventory_service.domain.stock import AdjustStock
@@ -121,7 +121,7 @@ class CountedShop:
 
     async def stock(self, skus: Iterable[str]) -> None:
         """Products that can be ordered, known to orders."""
-        price = Money(amount=1250, currency="EUR")
+        price = UnitPrice(amount=1250, currency="EUR")
         submit = self.parts["inventory_service"].pipeline.submit
         made = [
             submit(command)

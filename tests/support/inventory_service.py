@@ -18,6 +18,7 @@ from contracts.types import (
     OrderId,
     PricedLine,
     Priority,
+    UnitPrice,
     UserId,
 )
 from inventory_service.domain.allocation import Hold
@@ -43,7 +44,12 @@ def a_step(*, at=NOW, order_id=ORDER, actor="order_service", cause=CAUSE) -> Ste
 
 
 def a_product(**given) -> Product:
-    made = {"sku": "MUG-RED", "name": "Red mug", "description": "330 ml", "price": Money(amount=1299, currency="EUR")}
+    made = {
+        "sku": "MUG-RED",
+        "name": "Red mug",
+        "description": "330 ml",
+        "price": UnitPrice(amount=1299, currency="EUR"),
+    }
     return Product(**{**made, "created_at": NOW, "updated_at": NOW, **given})
 
 

@@ -32,6 +32,7 @@ from contracts.types import (
     ShipmentId,
     ShippedLine,
     Shortage,
+    UnitPrice,
     UserId,
 )
 from order_service.domain import cancellation, life, pricing
@@ -198,6 +199,7 @@ def goods_back(*back: tuple[str, int], **given) -> ReturnReceived:
     return ReturnReceived(**{"order_id": ORDER, "return_id": RETURN, "lines": gone} | given)
 
 
-def upserted(sku: str = MUG, **given) -> ProductUpserted:
-    facts = {"sku": sku, "name": sku.title(), "price": euro(1299), "active": True, "version": 1}
+def upserted(sku: str = MUG, price: int = 1299, currency: str = "EUR", **given) -> ProductUpserted:
+    cost = UnitPrice(amount=price, currency=currency)
+    facts = {"sku": sku, "name": sku.title(), "price": cost, "active": True, "version": 1}
     return ProductUpserted(**facts | given)

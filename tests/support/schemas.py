@@ -76,16 +76,22 @@ def values_of(schema: Schema) -> st.SearchStrategy[Any]:
 def _plain(schema: Schema) -> st.SearchStrategy[Any]:
     match schema["type"]:
         case "array":
-            return st.lists(values_of(schema["items"]), max_size=4)
+            return st.lists(values_of(schema["items"]), max_size=min(schema.get("maxItems", 4), 4))
         case "integer":
             return st.integers(schema.get("minimum"), schema.get("maximum"))
         case "boolean":
             return st.booleans()
         case "null":
             return st.none()
-    if schema.get("format") == "uuid":
-        return st.uuids().map(str)
-    return st.from_regex(schema["pattern"], fullmatch=True) if "pattern" in schema else st.text()
+    return st.uuids().map(str) if schema.get("format") == "uuid" else _texts(schema)
+
+
+def _texts(schema: Schema) -> st.SearchStrategy[str]:
+    most = schema.get("maxLength")
+    if "pattern" not in schema:
+        return st.text(min_size=schema.get("minLength", 0), max_size=most)
+    fits = st.from_regex(schema["pattern"], fullmatch=True)
+    return fits.filter(lambda text: len(text) <= most) if most else fits
 
 
 def write() -> None:

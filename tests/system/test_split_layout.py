@@ -88,7 +88,7 @@ async def test_who_goes_past_the_gateway_comes_from_where_they_are_whatever_they
     # then
     async def told() -> list[str]:
         lines = (split.home / "log/auth_service.api.log").read_text().splitlines()
-        return [line for line in lines if "from-127.0.0." in line]
+        return [line for line in lines if "from-127.0.0." in line and "address" in line]
 
     await eventually(lambda: _are(told, 2))
     for line, address in zip(await told(), ("127.0.0.2", "127.0.0.3"), strict=True):

@@ -8,6 +8,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from chassis import outbox as chassis_outbox
 from chassis import pipeline as chassis_pipeline
 from chassis.context import start
 from chassis.deferred import Deferred, storable
@@ -62,6 +63,17 @@ async def test_commands_after_one_that_fails_alone_go_through(idle, rows):
         "NoneType",
     ]
     assert await rows("SELECT id, balance FROM $S.accounts") == [(lucky, 3)]
+
+
+async def test_who_would_tell_more_than_a_parcel_holds_fails_alone(idle, rows, monkeypatch):
+    talker, lucky = uuid4(), uuid4()
+    monkeypatch.setattr(chassis_outbox, "PARCEL_BYTES", 10)
+
+    outcomes = await together(idle, idle.submit(Credit(talker, 1)), idle.submit(Debit(lucky, 0)))
+
+    assert [type(outcome).__name__ for outcome in outcomes] == ["ValueError", "Account"]
+    assert await rows("SELECT id FROM $S.accounts") == [(lucky,)]
+    assert await rows("SELECT topic FROM $S.outbox") == []
 
 
 async def test_twins_are_answered_alike_when_the_batch_runs_one_by_one(idle, rows):

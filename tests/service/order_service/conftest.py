@@ -19,7 +19,7 @@ from order_service.main import service
 from order_service.settings import Settings
 from tests.support.database import a_copy
 from tests.support.envelopes import enveloped
-from tests.support.order_service import TEA, euro, upserted
+from tests.support.order_service import TEA, upserted
 
 PAIR = KeyPair.new()
 TOKEN = "between services"
@@ -101,5 +101,5 @@ async def orders(orders_database) -> AsyncIterator[Orders]:
         httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://orders") as http,
     ):
         running = Orders(http, parts, new_id())
-        await running.hear(upserted(), upserted(TEA, price=euro(499)))
+        await running.hear(upserted(), upserted(TEA, price=499))
         yield running

@@ -7,7 +7,7 @@ import pytest
 
 from contracts.payments import PaymentUnresolved, RefundFailed
 from contracts.stock import ReturnReceived, ShipmentDelivered, ShipmentDispatched, StockLow, StockReplenished
-from contracts.types import CancelPhase, Money, OrderId, Priority, ReturnedLine
+from contracts.types import CancelPhase, Money, OrderId, Priority, ReturnedLine, UnitPrice
 from inventory_service.domain.movement import Movement, Reason
 from inventory_service.domain.product import (
     ArchiveProduct,
@@ -205,7 +205,7 @@ async def test_trouble_with_money_opens_one_urgent_check(fact, title, descriptio
 async def test_the_catalogue_is_kept_with_its_offers():
     shop = Shop()
 
-    await shop.decide(CreateProduct(sku="MUG-RED", name="Red mug", description="", price=EUR))
+    await shop.decide(CreateProduct(sku="MUG-RED", name="Red mug", description="", price=UnitPrice(**dict(EUR))))
     await shop.decide(UpdateProduct(sku="MUG-RED", version=1, name="Mug"))
     archived = await shop.decide(ArchiveProduct(sku="MUG-RED"))
     again = await shop.decide(ArchiveProduct(sku="MUG-RED"))

@@ -3,12 +3,12 @@
 import pytest
 
 from contracts.stock import ProductUpserted
-from contracts.types import Money
+from contracts.types import UnitPrice
 from inventory_service.domain import product
 from inventory_service.domain.product import CreateProduct, Offer, UpdateProduct
 from tests.support.inventory_service import LATER, NOW, a_product
 
-PRICE = Money(amount=1299, currency="EUR")
+PRICE = UnitPrice(amount=1299, currency="EUR")
 
 
 def test_a_new_product_is_told_with_version_one():
@@ -28,7 +28,7 @@ def test_a_sku_is_taken_even_by_an_archived_product():
 
 
 def test_a_changed_price_is_told_with_the_next_version():
-    dearer = Money(amount=1399, currency="EUR")
+    dearer = UnitPrice(amount=1399, currency="EUR")
 
     updated, events = product.update(a_product(), UpdateProduct(sku="MUG-RED", version=1, price=dearer), LATER)
 

@@ -13,7 +13,7 @@ def test_a_product_that_was_not_known_is_kept():
 
 @pytest.mark.parametrize(("version", "kept"), [(1, False), (2, False), (3, True)])
 def test_only_a_newer_version_replaces_a_product(version, kept):
-    product = pricing.keep(a_product(version=2), upserted(price=euro(999), version=version))
+    product = pricing.keep(a_product(version=2), upserted(price=999, version=version))
 
     assert product == (a_product(price=999, version=3) if kept else None)
 
