@@ -18,7 +18,7 @@ def test_every_event_has_its_section_with_its_topic_its_listeners_and_its_fields
         "| field | type |\n|---|---|\n"
         "| `order_id` | OrderId |\n"
         "| `customer_id` | UserId |\n"
-        "| `attempt` | integer |\n"
+        "| `attempt` | Count |\n"
         "| `amount` | Money |\n"
         "| `method` | string or null |\n"
     ) in page
