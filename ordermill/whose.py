@@ -14,7 +14,7 @@ from ordermill.accounts import is_open
 from ordermill.errors import Exit, Failure
 
 CODE = Path(__file__).resolve()
-OF_A_SERVER = "postgres"  # its user's, where root runs the shop
+OF_A_SERVER = {"postgres", "sockets"}  # its user's, where root runs the shop
 
 
 def home(folder: Path) -> Path:
@@ -25,7 +25,7 @@ def home(folder: Path) -> Path:
     use, mend = "No shop is kept in", "Run it as that user, or name a folder of your own: ORDERMILL_HOME"
     found = made(folder, 0o755, use, mend)
     for each in found.glob("*"):
-        if each.name != OF_A_SERVER and _is_strangers(each.lstat()):
+        if each.name not in OF_A_SERVER and _is_strangers(each.lstat()):
             raise _refusal(use, folder, f"{each} belongs to another user", "See who made it, and remove it.")
     return found
 

@@ -88,10 +88,11 @@ def test_what_another_user_has_put_into_a_state_of_ours_is_not_used(tmp_path, na
         State.open(state.root)
 
 
-def test_the_folder_of_the_servers_user_is_no_strangers(tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ["postgres", "sockets"])
+def test_a_folder_of_the_servers_user_is_no_strangers(name, tmp_path, monkeypatch):
     state = State.open(tmp_path / "state")
-    (state.root / "postgres").mkdir()
-    give(state.root / "postgres", monkeypatch)
+    (state.root / name).mkdir()
+    give(state.root / name, monkeypatch)
 
     assert State.open(state.root).root == state.root
 
