@@ -115,10 +115,8 @@ tasks = Table(
     metadata,
     Column("id", Uuid, primary_key=True),
     Column("kind", Text, nullable=False),
-    Column("title", Text, CheckConstraint("length(title) BETWEEN 1 AND 200", name="title_length"), nullable=False),
-    Column(
-        "description", Text, CheckConstraint("length(description) <= 2000", name="description_length"), nullable=False
-    ),
+    Column("title", Text, nullable=False),
+    Column("description", Text, nullable=False),
     Column("status", Text, nullable=False),
     Column("priority", Text, nullable=False),
     Column("assignee", Uuid),
