@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ordermill.errors import Failure
 from ordermill.nursery import is_open
-from ordermill.ports import HOST, is_free
+from ordermill.ports import HOST, is_free, is_holdable
 from ordermill.probes import answers_ok
 from ordermill.process import ORDERMILL, Spec
 from ordermill.services import SERVICES
@@ -42,7 +42,9 @@ def choose_ports(state: State, gateway: int | None = None) -> None:
         raise Failure(message, "Choose another one with --port, or leave it out and a free one is found.")
     state.port(GATEWAY, gateway or GATEWAY_PORT)
     brokers = broker_names(state.broker_nodes)
-    names = [*brokers, *(f"{name}.distribution" for name in brokers)]
+    for name in brokers:
+        state.port(name, will_do=is_holdable)
+    names = [f"{name}.distribution" for name in brokers]
     names += ["epmd", "mailbox.smtp", "mailbox.http"]
     names += [PROVIDER, AUDITOR, *(PACKED if state.layout == "packed" else ())]
     names += [f"{service}.{role}" for service in SERVICES for role in ("api", "worker")]

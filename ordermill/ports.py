@@ -6,7 +6,7 @@ A port inside that range could be taken by a client's own socket while a killed 
 import os
 import socket
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -23,8 +23,17 @@ REUSE_PORT = socket.SO_REUSEPORT if sys.platform == "linux" else 0
 
 def is_free(port: int) -> bool:
     """Whether a server could listen on this port now."""
+    return _takes(port, socket.SO_REUSEADDR)
+
+
+def is_holdable(port: int) -> bool:
+    """Whether it could be held: unlike a server, nobody can where connections of another one are not forgotten yet."""
+    return is_free(port) and (not REUSE_PORT or _takes(port, REUSE_PORT))
+
+
+def _takes(port: int, option: int) -> bool:
     with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.setsockopt(socket.SOL_SOCKET, option, 1)
         try:
             probe.bind((HOST, port))
         except OSError:
@@ -38,13 +47,13 @@ def start_of(checkout: Path) -> int:
     return LOWEST + spread % (HIGHEST - LOWEST)
 
 
-def find_free(preferred: int | None, start: int, taken: set[int]) -> int:
+def find_free(preferred: int | None, start: int, taken: set[int], will_do: Callable[[int], bool] = is_free) -> int:
     """The preferred port when it is free, else the first free one after `start`."""
-    if preferred and preferred not in taken and is_free(preferred):
+    if preferred and preferred not in taken and will_do(preferred):
         return preferred
     span = HIGHEST - LOWEST
     candidates = (LOWEST + (start - LOWEST + step) % span for step in range(span))
-    return next(port for port in candidates if port not in taken and is_free(port))
+    return next(port for port in candidates if port not in taken and will_do(port))
 
 
 def listen(port: int) -> socket.socket:

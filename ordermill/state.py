@@ -4,7 +4,7 @@ import hashlib
 import os
 import secrets
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -13,7 +13,7 @@ from ordermill import ours, sockets, whose
 from ordermill.accounts import unprivileged
 from ordermill.errors import Exit, Failure
 from ordermill.ours import locked, own_folder, read, write
-from ordermill.ports import HOST, find_free, start_of
+from ordermill.ports import HOST, find_free, is_free, start_of
 from ordermill.told import variables
 
 Layout = Literal["packed", "split"]
@@ -111,14 +111,14 @@ class State:
             write(self.root / "secrets.before-restore.json", kept)
             write(self.root / "secrets.json", taken)
 
-    def port(self, name: str, preferred: int | None = None) -> int:
+    def port(self, name: str, preferred: int | None = None, will_do: Callable[[int], bool] = is_free) -> int:
         """The port of a name: the same within a run, the one of the last run when it is still free."""
         if name not in self._ports:
             kept = read(self.root / "ports.json")
             wish = preferred or kept.get(name)
             # One that moves takes nobody else's place, or all behind it would move as well.
             others = {port for other, port in kept.items() if other != name and port != wish}
-            self._ports[name] = find_free(wish, start_of(self.root), {*self._ports.values(), *others})
+            self._ports[name] = find_free(wish, start_of(self.root), {*self._ports.values(), *others}, will_do)
             if wish and self._ports[name] != wish:
                 self.moved[name] = wish
             write(self.root / "ports.json", {**kept, name: self._ports[name]})

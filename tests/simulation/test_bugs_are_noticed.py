@@ -7,6 +7,12 @@ from tests.simulation.simulation import Simulation
 from tests.simulation.world import Violation
 
 SEEDS = range(100)
+# Where those that show seldom were noticed last: it is looked there first. Another order of events moves them.
+LAST_SEEN = {
+    "partial batch kept after a failure": 0,
+    "no inbox and no guard": 0,
+    "refund before the warehouse agrees": 0,
+}
 PATIENCE = 700.0
 NAMED = {
     "no tombstone in stock",
@@ -37,7 +43,7 @@ def test_it_is_noticed(name: str):
 
 def _noticed(name: str) -> str:
     """The first promise that it breaks; empty when no seed of a few shows it."""
-    for seed in SEEDS:
+    for seed in (LAST_SEEN.get(name, 0), *SEEDS):
         try:
             Simulation(seed, bug=BUGS[name], patience=PATIENCE).run()
         except Violation as violation:

@@ -14,7 +14,7 @@ from tests.stateful.sequence import PROFILE, explore
 from tests.stateful.walks import WALKS
 
 LONG = os.environ.get("ORDERMILL_LONG") == "1"
-EXAMPLES = settings(PROFILE, max_examples=600 if LONG else 40, derandomize=not LONG)
+EXAMPLES = settings(PROFILE, max_examples=600 if LONG else 30, derandomize=not LONG)
 
 STATES = {
     "order": OrderStatus,

@@ -7,6 +7,7 @@ import os
 
 import pytest
 
+from contracts.envelope import MESSAGE_BYTES
 from ordermill import erlang
 from ordermill.erlang import Installation
 from ordermill.errors import Exit, Failure
@@ -143,7 +144,7 @@ def test_the_node_gets_ports_data_log_and_users_of_its_own(plugins, tmp_path):
     assert server.env["RABBITMQ_NODENAME"] == "ordermill@localhost"
     assert server.env["RABBITMQ_MNESIA_BASE"] == str(tmp_path / "node" / "data")
     assert "listeners.tcp.local = 127.0.0.1:10001" in (tmp_path / "node" / "etc" / "rabbitmq.conf").read_text()
-    assert "max_message_size = 1048576\n" in (tmp_path / "node" / "etc" / "rabbitmq.conf").read_text()
+    assert f"max_message_size = {MESSAGE_BYTES}\n" in (tmp_path / "node" / "etc" / "rabbitmq.conf").read_text()
     assert (tmp_path / "node").stat().st_mode & 0o077 == 0
     users = json.loads((tmp_path / "node" / "etc" / "definitions.json").read_text())["users"]
     assert [user["name"] for user in users] == ["ordermill"]

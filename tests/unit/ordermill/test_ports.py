@@ -1,11 +1,12 @@
 """A port that is held stays ours while nobody listens there."""
 
 import socket
+import sys
 
 import pytest
 
 from ordermill.errors import Failure
-from ordermill.ports import HOST, find_free, held, is_free
+from ordermill.ports import HOST, find_free, held, is_free, is_holdable
 from tests.support import strangers
 
 EVERYWHERE = ".".join("0000")
@@ -51,6 +52,21 @@ def test_a_port_that_is_held_is_free_for_nobody_else(port):
     assert told <= {"Refused"}
     assert is_free(port)
     assert strangers.tries((TAKES, HOST, port)) <= {"done"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no port is held")
+def test_a_port_that_another_servers_connections_have_just_left_is_not_chosen_to_be_held(port):
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind((HOST, port))
+        other.listen()
+        with socket.create_connection((HOST, port)) as client:
+            other.accept()[0].close()
+            client.recv(1)
+
+    assert is_free(port)
+    assert not is_holdable(port)
+    assert is_holdable(find_free(port, port, set(), is_holdable))
 
 
 def test_a_port_that_somebody_took_before_it_was_held_is_said():

@@ -15,7 +15,7 @@ import pytest
 from ordermill import accounts, postgres
 from ordermill.erlang import ensure_installation
 from ordermill.errors import Exit, Failure
-from ordermill.ports import HOST, held
+from ordermill.ports import HOST, held, is_holdable
 from ordermill.postgres import Postgres
 from ordermill.rabbitmq import RabbitMQ, control, keep_cookie
 from ordermill.sockets import socket_in
@@ -58,6 +58,7 @@ def a_postgres(state):
 
 
 def a_rabbitmq(state):
+    state.port("rabbitmq", will_do=is_holdable)
     ports = [state.port(name) for name in ("rabbitmq", "rabbitmq.distribution", "epmd")]
     told = (state.secret("rabbitmq"), state.erlang_cookie)
     return RabbitMQ(state.root / "rabbitmq", state.log("rabbitmq"), *ports, *told)
