@@ -12,8 +12,10 @@ from typing import Any
 
 import asyncpg
 
-from ordermill import plan, setup
+from ordermill import plan, setup, sockets
+from ordermill.ports import HOST
 from ordermill.process import Spec
+from ordermill.prove.line import Line
 from ordermill.shop import Progress, Shop
 from ordermill.stage import a_fresh_place, at_work, remove_data
 from ordermill.state import State
@@ -21,6 +23,7 @@ from tests.support.previous import ROOT, unpacked
 
 PROCESSES = ("shop.api", "shop.worker", "shop2.worker")
 STEP_WITHIN = 60
+LINE = "postgres.line"
 
 
 class Version:
@@ -124,13 +127,17 @@ def _told(state: State) -> dict[str, str]:
     setup.definitions(state)
     for role in ("customer", "staff", "admin"):
         state.demo_password(role)
-    urls = {"ORDERMILL_DATABASE_URL": state.database_url, "ORDERMILL_BROKER_URL": state.broker_url}
+    database = state.database_url.replace(sockets.place(state.sockets), f"{HOST}:{state.port(LINE)}")
+    urls = {"ORDERMILL_DATABASE_URL": database, "ORDERMILL_BROKER_URL": state.broker_url}
     return {**setup.environment(state), **urls, "ORDERMILL_HOME": str(state.root)}
 
 
 @asynccontextmanager
 async def a_shop_of_two_versions(home: Path) -> AsyncIterator[TwoVersions]:
-    """The previous version at work, with servers of its own; everything ends with the block."""
+    """The previous version at work, with servers of its own; everything ends with the block.
+
+    Two versions have a database that is reached by a port, as that of whoever upgrades without stopping is.
+    """
     with a_fresh_place(home, "packed", "This shop has servers of its own.") as state:
         beside = State.open(home / "next")
         plan.choose_ports(beside, None)
@@ -142,7 +149,7 @@ async def a_shop_of_two_versions(home: Path) -> AsyncIterator[TwoVersions]:
 
         shop = Shop(state, Progress(0, _silent), lambda: Steps(previous, told), ours, forks=False)
         try:
-            async with at_work(shop):
+            async with Line(state.port(LINE), sockets.socket_in(state.sockets)), at_work(shop):
                 yield TwoVersions(shop, previous, next_)
         finally:
             remove_data(home)
