@@ -168,10 +168,14 @@ class RunningShop:
 
 
 async def mails_at(mailbox: str, key: str, address: str) -> list[dict[str, Any]]:
-    """The newest mails to an address, as a mailbox shows them to whoever has its key."""
-    headers = {"Authorization": f"Bearer {key}"}
+    """The mails to an address, the newest first, as a mailbox shows them to whoever has its key, page by page."""
+    headers, found = {"Authorization": f"Bearer {key}"}, list[dict[str, Any]]()
     async with httpx2.AsyncClient(base_url=mailbox, headers=headers, trust_env=False) as client:
-        found: list[dict[str, Any]] = (await client.get("/messages", params={"to": address})).json()
+        page = await client.get("/messages", params={"to": address})
+        found += page.json()
+        while older := page.links.get("next"):
+            page = await client.get(older["url"])
+            found += page.json()
     return found
 
 
