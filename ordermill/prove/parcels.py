@@ -4,12 +4,13 @@ import json
 from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Any, NamedTuple
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import aio_pika
 import asyncpg
 
 from chassis.broker import connected, exchange_of
+from chassis.ids import new_id
 from contracts.catalogue import EVENTS, TELLERS, teller
 from contracts.envelope import CONTENT_TYPE
 from ordermill.prove.schedule import Kind
@@ -88,7 +89,7 @@ async def poison(kind: Kind, database: asyncpg.Connection, listens: Listens, ran
 async def _made(
     kind: Kind, database: asyncpg.Connection, heard: set[str], random: Random
 ) -> tuple[UUID, str, bytes] | None:
-    topic, fresh = random.choice(sorted(heard)), uuid4()
+    topic, fresh = random.choice(sorted(heard)), new_id()
     match kind:
         case Kind.POISON_BYTES:
             return fresh, topic, b"\xff\xfe{ this was never JSON"
