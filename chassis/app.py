@@ -112,10 +112,9 @@ class Service:
 Peers = Mapping[str, httpx2.AsyncClient]
 
 
-def parts_of(service: Service, settings: ServiceSettings, peers: Peers) -> Parts:
-    """A service's parts, not yet opened."""
-    database = Database(settings.database_url.get_secret_value(), size=settings.database_connections)
-    work = Work(
+def work_of(service: Service) -> Work:
+    """What a service's pipeline decides with, and where it keeps what it has decided."""
+    return Work(
         decisions=service.decisions,
         store=service.store,
         refusals=tuple(service.refusals),
@@ -125,6 +124,11 @@ def parts_of(service: Service, settings: ServiceSettings, peers: Peers) -> Parts
         claims=Claims(service.name),
     )
 
+
+def parts_of(service: Service, settings: ServiceSettings, peers: Peers) -> Parts:
+    """A service's parts, not yet opened."""
+    database = Database(settings.database_url.get_secret_value(), size=settings.database_connections)
+    work = work_of(service)
     return Parts(
         service=service,
         settings=settings,

@@ -22,7 +22,7 @@ from chassis.database import OUTAGE, Database
 from chassis.http import Readable
 from chassis.tasks import forever, running
 from contracts.text import ONE_LINE
-from contracts.types import Currency
+from contracts.types import LARGEST, Amount, Currency
 from payment_service.bearer import OnlyWithKey
 from payment_service.cards import Conduct, card
 from payment_service.settings import Settings
@@ -31,7 +31,6 @@ from payment_service.simulator_books import REUSED, Books, Charge, Reply, Return
 
 SLOW_FOR, SILENT_FOR, HIDDEN_FOR = 6.0, 15.0, timedelta(seconds=12)
 LOOK_EVERY = 5.0
-MOST = 9_007_199_254_740_991  # of money, in minor units
 BROKEN = Reply("error", "processing_error")
 
 Replies = dict[str, Reply]
@@ -123,7 +122,7 @@ class Charged(Readable):
 
     order_id: UUID
     token: str
-    amount: Annotated[int, Field(ge=0, le=MOST)]
+    amount: Amount
     currency: Currency
 
 
@@ -131,7 +130,7 @@ class Returned(Readable):
     """A request to return."""
 
     charge_key: str
-    amount: Annotated[int, Field(gt=0, le=MOST)]
+    amount: Annotated[int, Field(gt=0, le=LARGEST)]
 
 
 Key = Annotated[str, Header(alias="Idempotency-Key", max_length=255)]

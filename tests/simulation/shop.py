@@ -12,13 +12,9 @@ import inventory_service.main
 import notification_service.main
 import order_service.main
 import payment_service.main
-from chassis.app import Parts, Service, opened
-from chassis.batch import Work
-from chassis.deferred import ATTEMPTS, STARTS, DeferredEvents
+from chassis.app import Parts, Service, opened, work_of
+from chassis.deferred import ATTEMPTS, STARTS
 from chassis.http import Edge, edge_of
-from chassis.idempotency import Claims
-from chassis.inbox import Inbox
-from chassis.outbox import Outbox
 from chassis.pipeline import Pipeline
 from chassis.tasks import forever
 from chassis.tokens import Caller
@@ -199,15 +195,7 @@ class Shop:
     def parts(self, name: str) -> Parts:
         """As ``chassis.app.parts_of`` makes them, over memory."""
         service, database = SERVICES[name], Database(self.schemas[name], Wire(self.world, name))
-        work = Work(
-            decisions=service.decisions,
-            store=service.store,
-            refusals=tuple(service.refusals),
-            inbox=Inbox(name),
-            outbox=Outbox(name),
-            deferred=DeferredEvents(name),
-            claims=Claims(name),
-        )
+        work = work_of(service)
         looks = self.world.times.looks
         loops = tuple(replace(loop, every=loop.every * looks) for loop in service.loops)
         return Parts(

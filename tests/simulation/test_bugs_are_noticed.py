@@ -43,7 +43,7 @@ def test_it_is_noticed(name: str):
 
 def _noticed(name: str) -> str:
     """The first promise that it breaks; empty when no seed of a few shows it."""
-    for seed in (LAST_SEEN.get(name, 0), *SEEDS):
+    for seed in sorted(SEEDS, key=lambda seed: seed != LAST_SEEN.get(name)):
         try:
             Simulation(seed, bug=BUGS[name], patience=PATIENCE).run()
         except Violation as violation:

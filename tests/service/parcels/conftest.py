@@ -5,13 +5,10 @@ from dataclasses import dataclass
 
 import pytest
 
+from chassis.app import work_of
 from chassis.batch import Work
 from chassis.consumer import Consumer
 from chassis.database import Database
-from chassis.deferred import DeferredEvents
-from chassis.idempotency import Claims
-from chassis.inbox import Inbox
-from chassis.outbox import Outbox
 from chassis.pipeline import Pipeline
 from chassis.tasks import running
 from ordermill.setup import listeners, load
@@ -48,15 +45,7 @@ async def heard_database(postgres, template) -> AsyncIterator[str]:
 async def listener(request, heard_database) -> AsyncIterator[Listener]:
     service, name = load(request.param), request.param
     database = Database(as_role(heard_database, name))
-    work = Work(
-        decisions=service.decisions,
-        store=service.store,
-        refusals=tuple(service.refusals),
-        inbox=Inbox(name),
-        outbox=Outbox(name),
-        deferred=DeferredEvents(name),
-        claims=Claims(name),
-    )
+    work = work_of(service)
     pipeline = Pipeline(name, database, work)
     await database.open()
     async with running(pipeline.run()):
