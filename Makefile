@@ -11,7 +11,9 @@ PYTHON ?= $(shell for one in /usr/bin/python3 python3; do \
 	$$one -c '$(WILL_DO)' 2>/dev/null && echo $$one && exit; done; echo python3)
 ARGS ?=
 BIN = .venv/bin
+# uv takes seconds where pip takes a minute; where it cannot (only pip was told of a mirror, say), pip does.
 PIP = $(BIN)/python -m pip install --disable-pip-version-check --require-hashes --no-deps -q
+UV = $(BIN)/uv pip install --python $(BIN)/python --require-hashes --no-deps -q
 COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --upgrade --generate-hashes --no-emit-index-url \
 	--no-header --no-annotate --universal --python-version 3.11
 # The script `ordermill`, which is there once what it needs is.
@@ -34,7 +36,7 @@ PROOFS = $(addprefix tests/, simulation stateful model attacks architecture perf
 # not of those that start whole shops.
 SIDE_BY_SIDE = --dist loadfile --no-loadscope-reorder
 
-.PHONY: up test test-long lock format release
+.PHONY: up test proofs shops test-long lock format release
 .DEFAULT_GOAL := up
 
 up: .venv/installed
@@ -48,13 +50,19 @@ test: .venv/installed-dev
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive $(PACKAGES)
 	$(BIN)/python -m tests.support.known_flaws
 	$(BIN)/coverage erase
-	$(BIN)/python -m pytest -n 3 $(SIDE_BY_SIDE) $(PROOFS)
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target proofs shops
 	$(BIN)/coverage run -m pytest -n 3 $(SIDE_BY_SIDE) $(foreach one,$(PROOFS) tests/system,--ignore $(one))
-	$(BIN)/python -m pytest -n 2 $(SIDE_BY_SIDE) tests/system $(foreach one,$(ALONE) $(LONG),--ignore $(one))
 	$(BIN)/coverage run -m pytest $(ALONE) $(if $(ORDERMILL_LONG),$(LONG))
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --fail-under 95
 	$(BIN)/coverage report --fail-under 100 --include 'contracts/*,*/domain/*'
+
+# Whole shops wait more than they work, and proofs only work: the ones get what processors the others leave.
+proofs:
+	nice $(BIN)/python -m pytest -n 3 $(SIDE_BY_SIDE) $(PROOFS)
+
+shops:
+	$(BIN)/python -m pytest -n 2 $(SIDE_BY_SIDE) tests/system $(foreach one,$(ALONE) $(LONG),--ignore $(one))
 
 test-long: export ORDERMILL_LONG = 1
 test-long: test
@@ -72,13 +80,13 @@ release: .venv/installed-dev
 
 .venv/installed: requirements.lock .venv/python
 	@echo "installing what requirements.lock names (once)" >&2
-	@$(PIP) -r requirements.lock
+	@$(UV) -r requirements.lock 2>/dev/null || $(PIP) -r requirements.lock
 	@$(COMMAND)
 	@touch $@
 
 .venv/installed-dev: requirements-dev.lock .venv/python
 	@echo "installing what requirements-dev.lock names (once)" >&2
-	@$(PIP) -r requirements-dev.lock
+	@$(UV) -r requirements-dev.lock 2>/dev/null || $(PIP) -r requirements-dev.lock
 	@$(COMMAND)
 	@touch $@
 
@@ -92,4 +100,5 @@ release: .venv/installed-dev
 	  echo "→ sudo apt-get install -y python3-venv" >&2; exit 1; }
 	@$(BIN)/python -c 'import pathlib, sysconfig; \
 	  pathlib.Path(sysconfig.get_path("purelib"), "ordermill.pth").write_text(str(pathlib.Path.cwd()) + "\n")'
+	@sed -n '/^uv==/,/[^\\]$$/p' requirements-dev.lock | $(PIP) --only-binary :all: -r /dev/stdin 2>/dev/null || true
 	@touch $@
