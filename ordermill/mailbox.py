@@ -26,7 +26,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ordermill.mails import Mails, Page, read_mail
-from ordermill.ports import HOST
+from ordermill.ports import HOST, listen
 from ordermill.serving import Server
 
 LARGEST_MAIL = 1024 * 1024
@@ -221,14 +221,13 @@ async def serve(  # noqa: PLR0913  each is told by the command
     mails = Mails(folder)
     config = uvicorn.Config(
         application(mails, key),
-        host=host,
-        port=http_port,
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=2,
     )
-    smtp = await asyncio.get_running_loop().create_server(lambda: taking(mails, password), host, smtp_port)
+    sockets = listen(smtp_port, host), listen(http_port, host)
+    smtp = await asyncio.get_running_loop().create_server(lambda: taking(mails, password), sock=sockets[0])
     try:
-        await Server(config).serve()
+        await Server(config).serve([sockets[1]])
     finally:
         smtp.close()

@@ -42,20 +42,26 @@ def choose_ports(state: State, gateway: int | None = None) -> None:
         raise Failure(message, "Choose another one with --port, or leave it out and a free one is found.")
     state.port(GATEWAY, gateway or GATEWAY_PORT)
     brokers = broker_names(state.broker_nodes)
-    for name in brokers:
+    for name in [*brokers, *_own_ports(state)]:
         state.port(name, will_do=is_holdable)
-    names = [f"{name}.distribution" for name in brokers]
-    names += ["epmd", "mailbox.smtp", "mailbox.http"]
-    names += [PROVIDER, AUDITOR, *(PACKED if state.layout == "packed" else ())]
-    names += [f"{service}.{role}" for service in SERVICES for role in ("api", "worker")]
-    for name in names:
+    for name in [*(f"{name}.distribution" for name in brokers), "epmd"]:
         state.port(name)
 
 
 def held_ports(state: State) -> list[int]:
-    """Where services tell a node of the private broker their passwords: ours while it is away, too."""
-    ours = not variables().get("ORDERMILL_BROKER_URL")
-    return [state.port(name) for name in broker_names(state.broker_nodes)] if ours else []
+    """Where a server of ours is told what others must not know: nobody else listens there before it or in its place.
+
+    The gateway's port is what people know, and kept even where connections of another program are not forgotten yet.
+    """
+    ours = () if variables().get("ORDERMILL_BROKER_URL") else broker_names(state.broker_nodes)
+    gateway = state.port(GATEWAY)
+    return [*(state.port(name) for name in [*ours, *_own_ports(state)]), *filter(is_holdable, [gateway])]
+
+
+def _own_ports(state: State) -> list[str]:
+    """What the ports of our processes are called, but for the gateway's."""
+    ours = [f"{service}.{role}" for service in SERVICES for role in ("api", "worker")]
+    return ["mailbox.smtp", "mailbox.http", PROVIDER, AUDITOR, *(PACKED if state.layout == "packed" else ()), *ours]
 
 
 def nursery(state: State) -> Spec:

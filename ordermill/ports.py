@@ -56,13 +56,10 @@ def find_free(preferred: int | None, start: int, taken: set[int], will_do: Calla
     return next(port for port in candidates if port not in taken and will_do(port))
 
 
-def listen(port: int) -> socket.socket:
-    """A socket on which whoever connects waits until a process takes it over."""
-    listener = socket.socket()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((HOST, port))
-    listener.listen(WAITING)
-    return listener
+def listen(port: int, host: str = HOST) -> socket.socket:
+    """A socket on which whoever connects waits until a process takes it over. It gets in where a port is held."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=WAITING, reuse_port=bool(REUSE_PORT))
 
 
 @contextmanager

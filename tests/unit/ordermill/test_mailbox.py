@@ -17,7 +17,7 @@ from ordermill import mails
 from ordermill.cli import main
 from ordermill.mailbox import Inbox, application, taking
 from ordermill.mails import Mails, read_mail
-from ordermill.ports import HOST, find_free
+from ordermill.ports import HOST, find_free, held, is_holdable
 from ordermill.probes import answers_ok
 from ordermill.process import Spec
 from ordermill.supervisor import Supervisor
@@ -286,9 +286,9 @@ async def test_a_list_is_told_in_pages_of_so_many_mails_and_so_many_bytes(client
     assert (await client.get("/messages?before=forgotten")).json() == []
 
 
-async def test_the_process_keeps_mails_when_it_is_killed_and_ends_in_good_order_with_a_sender_connected(tmp_path):
-    smtp = find_free(None, 14_000, set())
-    http = find_free(None, 14_000, {smtp})
+async def test_the_process_keeps_mails_and_ports_when_it_is_killed_and_ends_in_good_order_with_a_sender(tmp_path):
+    smtp = find_free(None, 14_000, set(), is_holdable)
+    http = find_free(None, 14_000, {smtp}, is_holdable)
     argv = ("mailbox", "--smtp-port", str(smtp), "--http-port", str(http), "--folder", str(tmp_path / "mails"))
     supervisor = Supervisor(print)
     spec = Spec(
@@ -298,17 +298,18 @@ async def test_the_process_keeps_mails_when_it_is_killed_and_ends_in_good_order_
         env={**os.environ, "ORDERMILL_MAILBOX_KEY": KEY, "ORDERMILL_MAILBOX_PASSWORD": PASSWORD},
         ready=answers_ok(http, "/readyz"),
     )
-    running = await supervisor.start_ready(spec)
+    with held([smtp, http]):
+        running = await supervisor.start_ready(spec)
 
-    await aiosmtplib.send(a_mail(), hostname=HOST, port=smtp, username="shop", password=PASSWORD)
-    os.kill(running.pid, signal.SIGKILL)
-    await eventually(lambda: running.restarts == 1 and running.status == "ready")
-    async with httpx2.AsyncClient(base_url=f"http://{HOST}:{http}", headers=OPEN) as client:
-        mails = (await client.get("/messages")).json()
-    sender = aiosmtplib.SMTP(hostname=HOST, port=smtp)
-    await sender.connect()
-    await asyncio.wait_for(supervisor.stop(), 60)
-    sender.close()
+        await aiosmtplib.send(a_mail(), hostname=HOST, port=smtp, username="shop", password=PASSWORD)
+        os.kill(running.pid, signal.SIGKILL)
+        await eventually(lambda: running.restarts == 1 and running.status == "ready")
+        async with httpx2.AsyncClient(base_url=f"http://{HOST}:{http}", headers=OPEN) as client:
+            mails = (await client.get("/messages")).json()
+        sender = aiosmtplib.SMTP(hostname=HOST, port=smtp)
+        await sender.connect()
+        await asyncio.wait_for(supervisor.stop(), 60)
+        sender.close()
 
     assert running.child.returncode == 0
     assert [mail["subject"] for mail in mails] == ["Your order"]

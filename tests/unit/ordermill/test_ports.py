@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from ordermill.errors import Failure
-from ordermill.ports import HOST, find_free, held, is_free, is_holdable
+from ordermill.ports import HOST, find_free, held, is_free, is_holdable, listen
 from tests.support import strangers
 
 EVERYWHERE = ".".join("0000")
@@ -33,8 +33,16 @@ def port():
 def test_a_server_of_ours_listens_at_a_port_that_is_held_and_comes_back_to_it(port):
     with held([port]):
         for _ in "12":
-            with _a_server(port) as server, socket.create_connection((HOST, port)):
+            with listen(port) as server, socket.create_connection((HOST, port)):
                 server.accept()[0].close()
+
+
+def test_a_port_is_held_again_though_our_own_connections_there_are_not_forgotten_yet(port):
+    with held([port]), listen(port) as server, socket.create_connection((HOST, port)) as client:
+        server.accept()[0].close()
+        client.recv(1)
+
+    assert is_holdable(port)
 
 
 def test_nobody_is_kept_waiting_at_a_port_that_is_held(port):
@@ -74,12 +82,3 @@ def test_a_port_that_somebody_took_before_it_was_held_is_said():
 
         with pytest.raises(Failure, match=f"Port {port} was taken"), held([port]):
             pass
-
-
-def _a_server(port):
-    server = socket.socket()
-    for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
-        server.setsockopt(socket.SOL_SOCKET, option, 1)
-    server.bind((HOST, port))
-    server.listen()
-    return server

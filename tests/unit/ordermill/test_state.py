@@ -1,5 +1,6 @@
 """The state folder: secrets, ports, the lock."""
 
+import json
 import os
 import socket
 import stat
@@ -11,7 +12,7 @@ import pytest
 
 from ordermill.errors import Exit, Failure
 from ordermill.ours import locked
-from ordermill.plan import choose_ports
+from ordermill.plan import choose_ports, held_ports
 from ordermill.ports import HIGHEST, HOST, LOWEST, find_free, is_free, start_of
 from ordermill.state import SOCKET_PATH_LIMIT, State, default_root
 from tests.support import strangers
@@ -86,6 +87,18 @@ def test_a_port_that_was_asked_for_and_is_taken_is_refused_and_not_replaced(stat
             choose_ports(state, taken)
 
     assert "--port" in refused.value.mend
+
+
+@pytest.mark.parametrize("layout", ["packed", "split"])
+def test_every_port_of_a_shop_is_held_but_those_that_erlang_takes_for_itself(tmp_path, layout):
+    state = State.open(tmp_path, layout)
+    choose_ports(state, find_free(None, 26_000, set()))
+
+    chosen = json.loads((tmp_path / "ports.json").read_text())
+
+    assert {port for name, port in chosen.items() if name != "epmd" and "distribution" not in name} == {
+        *held_ports(state)
+    }
 
 
 def test_two_names_never_share_a_port(state):
