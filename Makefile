@@ -16,8 +16,8 @@ PIP = $(BIN)/python -m pip install --disable-pip-version-check --require-hashes 
 UV = $(BIN)/uv pip install --python $(BIN)/python --require-hashes --no-deps -q
 COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --upgrade --generate-hashes --no-emit-index-url \
 	--no-header --no-annotate --universal --python-version 3.11
-# The script `ordermill`, which is there once what it needs is.
-COMMAND = printf '\043!/bin/sh\nexec "%s/python" -m ordermill "$$@"\n' "$(CURDIR)/$(BIN)" >$(BIN)/ordermill && \
+# The script `ordermill`, which is there once what it needs is. It looks for nothing in the current folder.
+COMMAND = printf '\043!/bin/sh\nexec "%s/python" -P -m ordermill "$$@"\n' "$(CURDIR)/$(BIN)" >$(BIN)/ordermill && \
 	chmod +x $(BIN)/ordermill
 
 # What the shop consists of.
@@ -40,7 +40,7 @@ SIDE_BY_SIDE = --dist loadfile --no-loadscope-reorder
 .DEFAULT_GOAL := up
 
 up: .venv/installed
-	@exec $(BIN)/python -m ordermill up $(ARGS)
+	@exec $(BIN)/python -P -m ordermill up $(ARGS)
 
 test: .venv/installed-dev
 	$(BIN)/ruff check .

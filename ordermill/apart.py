@@ -15,7 +15,7 @@ from chassis.app import parts_of
 from chassis.deferred import Deferred
 from chassis.settings import LogSettings
 from chassis.tasks import running
-from ordermill.process import die_with_parent
+from ordermill.process import argv_of, die_with_parent
 from ordermill.services import load
 
 BEGINS_WITHIN = 30.0
@@ -28,9 +28,9 @@ async def survives(service: str, event: Deferred) -> bool:
 
     It ends with us, so that nobody takes it for dead when we are.
     """
-    words = ("-m", __name__, service, str(event.message_id), str(event.index))
+    words = (*argv_of(__name__), service, str(event.message_id), str(event.index))
     child = await asyncio.create_subprocess_exec(
-        sys.executable, *words, stdin=DEVNULL, stdout=PIPE, preexec_fn=die_with_parent(signal.SIGKILL)
+        *words, stdin=DEVNULL, stdout=PIPE, preexec_fn=die_with_parent(signal.SIGKILL)
     )
     try:
         return await _outcome(child)

@@ -26,12 +26,9 @@ from chassis.worker import Worker
 from ordermill import ports
 from ordermill.apart import survives
 from ordermill.plan import PACKED
-from ordermill.services import SERVICES, load
+from ordermill.services import AUDITOR, PROVIDER, SERVICES, load
 from ordermill.serving import Server
 
-GATEWAY = "gateway"
-PROVIDER = "provider"
-AUDITOR = "auditor"
 GRACE = 5  # seconds for answers that are under way; then those who asked are told to ask again
 PROVIDED = 1_000
 

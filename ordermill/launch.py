@@ -17,6 +17,7 @@ from typing import Any
 from ordermill import accounts, cluster, control, plan, ports, whose
 from ordermill.archive import NO_ARCHIVE
 from ordermill.errors import Exit, Failure
+from ordermill.process import ORDERMILL
 from ordermill.shop import Progress, Setup, Shop
 from ordermill.state import State, checkout
 from ordermill.supervisor import all_ready
@@ -26,7 +27,7 @@ LOG_LOOK_EACH = 60
 FOLDER_LOOK_EACH = 2
 OPEN_FILES = 65_536
 NOWHERE = "off"
-COMMAND = ("-m", "ordermill", "up")
+COMMAND = (*ORDERMILL, "up")
 SAID_WHEN_READY = "The shop is open."
 AN_ORDER = {
     "lines": [{"sku": "MUG-RED", "quantity": 1}],
@@ -203,7 +204,7 @@ def detached(state: State, port: int | None, *options: str) -> None:
     with state.lock():
         log = state.log("up")
         log.unlink(missing_ok=True)
-    argv = [sys.executable, *COMMAND, "--layout", state.layout, *(["--port", str(port)] if port else []), *options]
+    argv = [*COMMAND, "--layout", state.layout, *(["--port", str(port)] if port else []), *options]
     path = os.pathsep.join(filter(None, (str(checkout()), os.environ.get("PYTHONPATH"))))
     with log.open("ab") as output:
         child = subprocess.Popen(  # noqa: S603  the program and its words are ours

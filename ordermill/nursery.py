@@ -124,34 +124,33 @@ def serve(path: Path) -> dict[str, Any]:
         while True:
             connection, _ = listener.accept()
             with connection:
-                if (request := _read(connection)) and (request := _fork(connection, request)):
-                    return request
+                if _is_the_child():
+                    return _read(connection) or sys.exit()
 
 
-def _read(connection: socket.socket) -> dict[str, Any] | None:
-    connection.settimeout(PATIENCE)
-    with contextlib.suppress(OSError, ValueError), connection.makefile("rb") as stream:
-        first, handles, _, _ = socket.recv_fds(connection, 1, 1)
-        line = first + stream.readline(LONGEST_REQUEST)
-        return {**json.loads(line), "listener": next(iter(handles), None)} if line else None
-    return None
-
-
-def _fork(connection: socket.socket, request: dict[str, Any]) -> dict[str, Any] | None:
-    """The request in the new process. None in this one, and where nobody waits: a process would be in nobody's care."""
+def _is_the_child() -> bool:
+    """In the new process. It reads its request itself: what the nursery had read, all that come later would inherit."""
     from ordermill.process import die_with_parent
 
     begin = die_with_parent(signal.SIGKILL)
-    if pid := -1 if _has_left(connection) else os.fork():
-        with contextlib.suppress(OSError):
-            connection.sendall(f"{pid}\n".encode())
-        if request["listener"] is not None:
-            os.close(request["listener"])
-        return None
+    if os.fork():
+        return False
     os.setsid()
     if begin:
         begin()
-    return request
+    return True
+
+
+def _read(connection: socket.socket) -> dict[str, Any] | None:
+    """What this process is to be; its id is the answer. None where nobody waits: it would be in nobody's care."""
+    connection.settimeout(PATIENCE)
+    with contextlib.suppress(OSError, ValueError), connection.makefile("rb") as stream:
+        first, handles, _, _ = socket.recv_fds(connection, 1, 1)
+        if (line := first + stream.readline(LONGEST_REQUEST)) and not _has_left(connection):
+            request = {**json.loads(line), "listener": next(iter(handles), None)}
+            connection.sendall(f"{os.getpid()}\n".encode())
+            return request
+    return None
 
 
 def _has_left(connection: socket.socket) -> bool:

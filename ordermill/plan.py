@@ -6,18 +6,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ordermill.errors import Failure
+from ordermill.needs import settings_of
 from ordermill.nursery import is_open
 from ordermill.ports import HOST, is_free, is_holdable
 from ordermill.probes import answers_ok
-from ordermill.process import ORDERMILL, Spec
-from ordermill.services import SERVICES
+from ordermill.process import ORDERMILL, Spec, argv_of
+from ordermill.services import AUDITOR, GATEWAY, PROVIDER, SERVICES
 from ordermill.state import GATEWAY_PORT, State, broker_names, checkout
 from ordermill.told import variables
 
 FORKS = sys.platform == "linux"
-GATEWAY = "gateway"
-PROVIDER = "provider"
-AUDITOR = "auditor"
+OWNERS = ("ORDERMILL_DATABASE_URL", "ORDERMILL_BROKER_URL")
 # Two halves of the work of an order: one process of Python would leave a second processor idle.
 PACKED = {
     "shop.worker": ("order_service", "inventory_service"),
@@ -69,7 +68,7 @@ def nursery(state: State) -> Spec:
     socket = nursery_socket(state)
     return Spec(
         name="nursery",
-        argv=(sys.executable, "-m", "ordermill.nursery", str(socket)),
+        argv=(*argv_of("ordermill.nursery"), str(socket)),
         log=state.log("nursery"),
         env=_environment({}),
         ready=lambda: is_open(socket),
@@ -92,7 +91,7 @@ def mailbox(state: State, told: Mapping[str, str]) -> Spec:
         "ORDERMILL_MAILBOX_KEY": state.secret("mailbox_key"),
         "ORDERMILL_MAILBOX_PASSWORD": state.secret("mailbox_password"),
     }
-    return _ours(state, "mailbox", arguments, http, {**_of(told, "ORDERMILL_LOG_"), **own})
+    return _ours(state, "mailbox", arguments, http, {**settings_of((), told), **own})
 
 
 def _packed(state: State, told: Mapping[str, str]) -> list[Spec]:
@@ -108,17 +107,14 @@ def _split(state: State, told: Mapping[str, str]) -> list[Spec]:
 
 
 def _auditor(state: State, told: Mapping[str, str]) -> Spec:
-    """It reads everything, so that it is told nobody's secret but its own."""
-    return _hosting(state, AUDITOR, (AUDITOR,), _of(told, "ORDERMILL_AUDITOR_", "ORDERMILL_LOG_"))
-
-
-def _of(told: Mapping[str, str], *prefixes: str) -> dict[str, str]:
-    return {name: value for name, value in told.items() if name.startswith(prefixes)}
+    return _hosting(state, AUDITOR, (AUDITOR,), told)
 
 
 def _environment(told: Mapping[str, str]) -> dict[str, str]:
+    """Of a process of ours: its settings beside what `up` has, but for the owner's addresses of the servers."""
     path = os.pathsep.join(filter(None, (str(checkout()), os.environ.get("PYTHONPATH"))))
-    return {**os.environ, **told, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
+    inherited = {name: value for name, value in os.environ.items() if name not in OWNERS}
+    return {**inherited, **told, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
 
 
 def _rank(name: str) -> int:
@@ -136,7 +132,7 @@ def _hosting(
     role = "worker" if name.endswith(".worker") else "api"
     number = state.port(port or name)
     arguments = ("run", *hosted, "--role", role, "--port", str(number))
-    return _ours(state, name, arguments, number, told)
+    return _ours(state, name, arguments, number, settings_of(hosted, told))
 
 
 def _ours(state: State, name: str, arguments: Sequence[str], port: int, told: Mapping[str, str]) -> Spec:

@@ -17,10 +17,17 @@ from ordermill import nursery
 from ordermill.ports import LISTENER, listen
 
 Status = Literal["stopped", "starting", "ready", "restarting", "stopping"]
-ORDERMILL = (sys.executable, "-m", "ordermill")
 PR_SET_PDEATHSIG = 1
 POLL_EACH = 0.05
 RETRY_EACH = 0.5
+
+
+def argv_of(module: str) -> tuple[str, ...]:
+    """The command line of a module of ours. It is never looked for in the current folder, where others may write."""
+    return sys.executable, "-P", "-m", module
+
+
+ORDERMILL = argv_of("ordermill")
 
 
 class Child(Protocol):

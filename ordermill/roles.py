@@ -4,10 +4,7 @@ from collections.abc import Mapping
 
 import asyncpg
 
-from ordermill.services import SERVICES
-
-PROVIDER = "provider"
-AUDITOR = "auditor"
+from ordermill.services import PROVIDER, SERVICES
 
 # Large objects are in no schema: whoever may connect makes them, reads its own, and fills the disk where nobody looks.
 # Only their owner, a superuser, can take this from PUBLIC; where we are none, PostgreSQL says so and it stays.

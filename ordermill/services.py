@@ -1,4 +1,4 @@
-"""The services there are, imported only when they are needed."""
+"""What a process may host, by name; the services are imported only when they are needed."""
 
 from functools import cache
 from importlib import import_module
@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from chassis.app import Service
 
+GATEWAY = "gateway"
+PROVIDER = "provider"
+AUDITOR = "auditor"
 SERVICES = ("auth_service", "inventory_service", "order_service", "payment_service", "notification_service")
 
 

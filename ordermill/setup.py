@@ -15,8 +15,8 @@ from chassis.app import Service
 from contracts.catalogue import TELLERS
 from ordermill import retelling, seeds
 from ordermill.rabbitmq import password_hash
-from ordermill.roles import AUDITOR, PROVIDER, create_auditor, create_roles
-from ordermill.services import SERVICES, load
+from ordermill.roles import create_auditor, create_roles
+from ordermill.services import AUDITOR, PROVIDER, SERVICES, load
 from payment_service import simulator_tables
 
 if TYPE_CHECKING:

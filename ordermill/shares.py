@@ -4,21 +4,18 @@ A process is given its own folder and no other. The steps that set the servers u
 """
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from ordermill import whose
+from ordermill.needs import secrets_of
 from ordermill.ours import own_folder
 from ordermill.rabbitmq import ADMINISTRATOR, configuration
-from ordermill.roles import AUDITOR
-from ordermill.services import SERVICES
+from ordermill.services import AUDITOR, GATEWAY, SERVICES
 from ordermill.setup import definitions, secret_settings
 from ordermill.state import State
 
 STEPS = "steps"
-GATEWAY_KEY = "ORDERMILL_GATEWAY_KEY"
-OF_PAYMENT = ("ORDERMILL_WEBHOOK_SECRET", "ORDERMILL_PROVIDER_KEY", "ORDERMILL_PROVIDER_DATABASE_URL")
 
 
 class Servers(NamedTuple):
@@ -30,14 +27,12 @@ class Servers(NamedTuple):
 
 
 def shares(state: State, servers: Servers) -> dict[str, dict[str, str]]:
-    """The files of each folder. Kept secrets stay what they are; new ones are made."""
+    """The files of each folder; payment_service's is the provider's, too. Kept secrets stay, new ones are made."""
     database_url = f"postgresql://{ADMINISTRATOR}:{state.secret('postgres')}@{servers.postgres}/ordermill"
     broker_url = f"amqp://{ADMINISTRATOR}:{state.secret('rabbitmq')}@{servers.rabbitmq}/"
     told = secret_settings(state, database_url, broker_url)
     return {
-        **{service: _of(service, told) for service in SERVICES},
-        AUDITOR: {name: value for name, value in told.items() if name.startswith(f"ORDERMILL_{AUDITOR.upper()}_")},
-        "gateway": {GATEWAY_KEY: told[GATEWAY_KEY]},
+        **{name: secrets_of(name, told) for name in (*SERVICES, AUDITOR, GATEWAY)},
         "mailbox": {"ORDERMILL_MAILBOX_KEY": state.secret("mailbox_key")},
         STEPS: {**told, "ORDERMILL_DATABASE_URL": database_url, "ORDERMILL_BROKER_URL": broker_url},
         "postgres": {"POSTGRES_PASSWORD": state.secret("postgres")},
@@ -46,14 +41,6 @@ def shares(state: State, servers: Servers) -> dict[str, dict[str, str]]:
             "erlang.cookie": state.erlang_cookie,
             "rabbitmq.conf": configuration(servers.rabbitmq_reads / "definitions.json"),
         },
-    }
-
-
-def _of(service: str, told: Mapping[str, str]) -> dict[str, str]:
-    """Its own two addresses and what all services share; payment_service's folder is the provider's, too."""
-    own = ["ORDERMILL_SERVICE_TOKEN", GATEWAY_KEY, *(OF_PAYMENT if service == "payment_service" else ())]
-    return {
-        name: value for name, value in told.items() if name in own or name.startswith(f"ORDERMILL_{service.upper()}_")
     }
 
 

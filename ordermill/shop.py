@@ -13,6 +13,7 @@ from ordermill.erlang import ensure_installation
 from ordermill.errors import Exit, Failure
 from ordermill.postgres import Postgres
 from ordermill.process import Running, Spec
+from ordermill.services import GATEWAY
 from ordermill.state import State
 from ordermill.supervisor import Supervisor
 from ordermill.told import variables
@@ -89,7 +90,7 @@ class Shop:
     async def describe(self) -> dict[str, Any]:
         """What `ps` prints."""
         return {
-            "gateway": self.state.url(plan.GATEWAY),
+            "gateway": self.state.url(GATEWAY),
             "layout": self.state.layout,
             "database_url": self.state.database_url,
             "broker_url": self.state.broker_url,

@@ -10,6 +10,8 @@ import subprocess
 import sys
 from collections.abc import Iterable
 
+from ordermill.process import argv_of
+
 
 class Watch:
     """The supervisor's end of the pipe; does nothing where the kernel ends orphans itself."""
@@ -36,8 +38,7 @@ class Watch:
 
 
 def _start() -> subprocess.Popen[bytes]:
-    argv = [sys.executable, "-m", "ordermill.watch"]
-    return subprocess.Popen(argv, stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603  the program and its words are ours
+    return subprocess.Popen(argv_of("ordermill.watch"), stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603  the program and its words are ours
 
 
 def orphans(lines: Iterable[str]) -> set[int]:

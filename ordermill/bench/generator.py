@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -10,6 +9,7 @@ from typing import Any
 
 from ordermill.bench.people import ORDERS_FOR, Customers
 from ordermill.errors import Failure
+from ordermill.process import argv_of
 from ordermill.state import checkout
 
 LONGEST_LINE = 1 << 26
@@ -45,7 +45,7 @@ async def a_generator(
 ) -> AsyncIterator[Generator]:
     """A load generator in a process of its own, whose customers keep valid tokens. It ends with the block."""
     child = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "ordermill.bench.load",
+        *argv_of("ordermill.bench.load"),
         stdin=PIPE, stdout=PIPE, limit=LONGEST_LINE, cwd=checkout(), start_new_session=True,
     )  # fmt: skip
     generator = Generator(child)

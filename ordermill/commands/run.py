@@ -27,9 +27,9 @@ def run(
 
     from gateway.main import NowhereToGo
     from ordermill import host as hosting
-    from ordermill.services import SERVICES
+    from ordermill.services import AUDITOR, GATEWAY, PROVIDER, SERVICES
 
-    known = (*SERVICES, hosting.GATEWAY, hosting.PROVIDER, hosting.AUDITOR)
+    known = (*SERVICES, GATEWAY, PROVIDER, AUDITOR)
     if unknown := sorted(set(names) - {*known}):
         message = f"There is no service named {', '.join(unknown)}."
         mend = f"Choose from: {', '.join(known)}"

@@ -114,6 +114,21 @@ def only_keys_imports_jose(root: Path) -> list[str]:
     ]
 
 
+def no_module_is_looked_for_where_we_are(root: Path) -> list[str]:
+    """`python -m` looks in the current folder first, and others may write there: `-P` ends that."""
+    return [
+        _where(root, path, node.lineno)
+        for path in sources(root)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Tuple | ast.List | ast.Call) and _runs_a_module(node) and "'-P'" not in ast.dump(node)
+    ]
+
+
+def _runs_a_module(node: ast.Tuple | ast.List | ast.Call) -> bool:
+    said = [ast.unparse(each) for each in (node.args if isinstance(node, ast.Call) else node.elts)]
+    return {"sys.executable", "'-m'"} <= set(said)
+
+
 def _imported(node: ast.Import | ast.ImportFrom) -> str:
     return node.names[0].name if isinstance(node, ast.Import) else node.module or ""
 
@@ -156,6 +171,7 @@ RULES: tuple[Rule, ...] = (
     names_say_something,
     services_have_the_same_files,
     only_keys_imports_jose,
+    no_module_is_looked_for_where_we_are,
     http_errors_are_made_in_the_chassis,
     nothing_is_left_undone,
 )

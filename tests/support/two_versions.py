@@ -16,6 +16,7 @@ from ordermill import plan, setup, sockets
 from ordermill.ports import HOST
 from ordermill.process import Spec
 from ordermill.prove.line import Line
+from ordermill.services import GATEWAY
 from ordermill.shop import Progress, Shop
 from ordermill.stage import a_fresh_place, at_work, remove_data
 from ordermill.state import State
@@ -30,7 +31,7 @@ class Version:
     """One version's code, and what it is told; ``ports`` keeps those of its processes, ``url`` is its own gateway's."""
 
     def __init__(self, code: Path, ports: State, told: Mapping[str, str]) -> None:
-        self.url = ports.url(plan.GATEWAY)
+        self.url = ports.url(GATEWAY)
         self._code = code
         self._ports = ports
         # What is run of a version is not measured: the previous one's files are gone when somebody asks for them.

@@ -7,8 +7,7 @@ from urllib.parse import quote, urlsplit
 import asyncpg
 import pytest
 
-from ordermill.roles import AUDITOR, PROVIDER
-from ordermill.services import SERVICES
+from ordermill.services import AUDITOR, PROVIDER, SERVICES
 from tests.support.running_shop import RunningShop
 
 ROLES = (*SERVICES, PROVIDER)

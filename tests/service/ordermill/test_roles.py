@@ -3,8 +3,7 @@
 import asyncpg
 import pytest
 
-from ordermill.roles import PROVIDER
-from ordermill.services import SERVICES
+from ordermill.services import PROVIDER, SERVICES
 
 
 @pytest.fixture

@@ -7,8 +7,10 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 from contextlib import asynccontextmanager
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import psutil
@@ -16,7 +18,10 @@ import pytest
 
 from ordermill import accounts, cli, control, launch, plan, setup
 from ordermill.errors import Exit, Failure
-from ordermill.ports import HOST, is_free
+from ordermill.needs import settings_of
+from ordermill.ports import HOST, find_free, is_free
+from ordermill.process import ORDERMILL
+from ordermill.services import SERVICES
 from ordermill.state import State
 from tests.support.eventually import eventually
 
@@ -118,7 +123,7 @@ async def test_up_brings_its_own_servers_and_declares_the_topology_again_when_th
 
 
 async def test_up_in_the_background_returns_when_the_shop_is_ready_or_says_why_not(tmp_path, state, monkeypatch):
-    monkeypatch.setattr(launch, "COMMAND", ("-m", "tests.support.a_shop", str(state.root)))
+    monkeypatch.setattr(launch, "COMMAND", (sys.executable, "-m", "tests.support.a_shop", str(state.root)))
     monkeypatch.setenv("ORDERMILL_DATABASE_URL", "postgresql://nobody/x")
     monkeypatch.setenv("ORDERMILL_BROKER_URL", "amqp://nobody/")
 
@@ -278,15 +283,67 @@ def test_the_mailbox_which_reads_what_strangers_write_is_told_no_secret_but_its_
     assert urlsplit(setup.environment(state)["ORDERMILL_SMTP_URL"]).password == password
 
 
-@pytest.mark.parametrize("layout", ["packed", "split"])
-def test_the_auditor_is_told_nobodys_secret_but_its_own(tmp_path, layout):
-    told = {"ORDERMILL_AUDITOR_DATABASE_URL": "postgresql://auditor", "ORDERMILL_SERVICE_TOKEN": "t"}
+def secrets_told(state, monkeypatch):
+    """Of each process of ours the secrets that it is told, with the owner's addresses in the environment of `up`."""
+    monkeypatch.setenv("ORDERMILL_DATABASE_URL", "postgresql://owner:of-all@127.0.0.1:1/x")
+    monkeypatch.setenv("ORDERMILL_BROKER_URL", "amqp://owner:of-all@127.0.0.1:1/x")
+    told = setup.environment(state)
+    plan.choose_ports(state, find_free(None, 15_000, set()))
+    specs = [plan.nursery(state), plan.mailbox(state, told), *plan.edges_and_workers(state, told)]
+    kept = {*json.loads((state.root / "secrets.json").read_text()).items(), ("owner", "of-all")}
+    return {
+        spec.name: {name for name, secret in kept if any(secret in value for value in spec.env.values())}
+        for spec in specs
+    }
 
-    *_, auditor = plan.edges_and_workers(State.open(tmp_path, layout=layout), told)
 
-    assert auditor.name == "auditor"
-    assert auditor.env["ORDERMILL_AUDITOR_DATABASE_URL"] == "postgresql://auditor"
-    assert "ORDERMILL_SERVICE_TOKEN" not in auditor.env
+SHARED = {"service_token", "gateway_key"}
+OF_PAYMENT = {"webhook_secret", "provider_key", "provider.database"}
+
+
+def of_service(service):
+    more = {"payment_service": OF_PAYMENT, "notification_service": {"mailbox_password"}}.get(service, set())
+    return {f"{service}.database", f"{service}.broker"} | SHARED | more
+
+
+def test_a_process_of_a_split_shop_is_told_no_secret_but_its_own(tmp_path, monkeypatch):
+    told = secrets_told(State.open(tmp_path, layout="split"), monkeypatch)
+
+    assert told == {
+        "nursery": set(),
+        "mailbox": {"mailbox_key", "mailbox_password"},
+        "provider": OF_PAYMENT,
+        **{f"{service}.{role}": of_service(service) for service in SERVICES for role in ("api", "worker")},
+        "gateway": {"gateway_key"},
+        "auditor": {"auditor.database"},
+    }
+
+
+def test_a_process_of_a_packed_shop_is_told_the_secrets_of_what_it_hosts(tmp_path, monkeypatch):
+    told = secrets_told(State.open(tmp_path, layout="packed"), monkeypatch)
+
+    assert told["shop.api"] == set().union(*map(of_service, SERVICES))
+    for worker, hosted in plan.PACKED.items():
+        assert told[worker] == set().union(*map(of_service, hosted))
+    assert told["auditor"] == {"auditor.database"}
+
+
+def test_every_setting_is_told_to_somebody(tmp_path):
+    told = setup.environment(State.open(tmp_path, layout="split"))
+
+    assert settings_of((*SERVICES, "provider", "gateway", "auditor"), told) == told
+
+
+def test_a_command_runs_nothing_that_lies_in_the_current_folder(tmp_path):
+    for planted in ("ordermill", "json", "uvloop", "typer"):
+        (tmp_path / planted).mkdir()
+        for file in ("__init__.py", "__main__.py"):
+            (tmp_path / planted / file).write_text("raise SystemExit('somebody else's program')")
+
+    script = Path(sys.executable).parent / "ordermill"
+    done = [subprocess.run([*words, "--version"], cwd=tmp_path, check=False) for words in (ORDERMILL, (script,))]
+
+    assert [one.returncode for one in done] == [0, 0]
 
 
 class Typed(io.StringIO):
