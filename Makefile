@@ -78,13 +78,13 @@ format: .venv/installed-dev
 release: .venv/installed-dev
 	@$(BIN)/python deploy/release.py
 
-.venv/installed: requirements.lock .venv/python
+.venv/installed: requirements.lock Makefile .venv/python
 	@echo "installing what requirements.lock names (once)" >&2
 	@$(UV) -r requirements.lock 2>/dev/null || $(PIP) -r requirements.lock
 	@$(COMMAND)
 	@touch $@
 
-.venv/installed-dev: requirements-dev.lock .venv/python
+.venv/installed-dev: requirements-dev.lock Makefile .venv/python
 	@echo "installing what requirements-dev.lock names (once)" >&2
 	@$(UV) -r requirements-dev.lock 2>/dev/null || $(PIP) -r requirements-dev.lock
 	@$(COMMAND)

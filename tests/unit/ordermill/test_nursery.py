@@ -103,7 +103,7 @@ async def test_a_forked_process_serves_on_the_socket_that_outlived_the_one_befor
     await eventually(lambda: running.restarts == 1 and running.status == "ready")
 
 
-async def test_for_somebody_who_did_not_wait_nothing_is_forked(supervisor, state):
+async def test_for_somebody_who_did_not_wait_nothing_is_begun(supervisor, state):
     keeper = await supervisor.start_ready(plan.nursery(state))
     os.kill(keeper.pid, signal.SIGSTOP)
 
@@ -114,7 +114,7 @@ async def test_for_somebody_who_did_not_wait_nothing_is_forked(supervisor, state
     os.kill(keeper.pid, signal.SIGCONT)
     running = await supervisor.start_ready(a_mailbox(state))
 
-    assert [child.pid for child in psutil.Process(keeper.pid).children()] == [running.pid]
+    await eventually(lambda: [child.pid for child in psutil.Process(keeper.pid).children()] == [running.pid])
     assert not state.log("twin").exists()
 
 
