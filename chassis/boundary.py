@@ -19,6 +19,7 @@ from chassis.refusing import has_body
 from chassis.telemetry import REQUEST_SECONDS, REQUESTS
 
 BODY_LIMIT = 64 * 1024
+_SHOWN = 200  # characters of a path: whoever sends long ones would fill the logs with them
 Headers = Mapping[bytes, bytes]
 _QUIET = {"/livez", "/readyz", "/metrics", "/health", "/internal/revocations"}  # asked again and again
 _WITH_BODY = {"POST", "PUT", "PATCH"}
@@ -111,12 +112,12 @@ class _Exchange:
 
     def line(self) -> Line:
         """What the log says of it."""
-        about = {"method": self.scope["method"], "path": self.scope["path"], "status": self.status}
+        about = {"method": self.scope["method"], "path": self.scope["path"][:_SHOWN], "status": self.status}
         return "request", {**about, "ms": round(self.seconds * 1000, 1), **self.context.told(), **self._who()}
 
     def span(self, service: str) -> tracing.Span:
         """It as a span (OpenTelemetry's conventions for HTTP servers)."""
-        method, path = self.scope["method"], self.scope["path"]
+        method, path = self.scope["method"], self.scope["path"][:_SHOWN]
         told = {"http.request.method": method, "url.path": path, "http.response.status_code": self.status}
         if self.context.order_id:
             told["ordermill.order_id"] = self.context.order_id

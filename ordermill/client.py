@@ -153,9 +153,10 @@ async def reach(url: str | None) -> AsyncIterator[Gateway]:
     """The gateway at this address, else the one of this checkout's running shop."""
     import httpx2
 
-    address = url or State.attach().url("gateway")
-    limits = httpx2.Limits(max_connections=None)
-    async with httpx2.AsyncClient(base_url=_base(address), timeout=PATIENCE, limits=limits) as http:
+    base = _base(url or State.attach().url("gateway"))
+    limits, elsewhere = httpx2.Limits(max_connections=None), base.host not in LOOPBACK
+    # A proxy is told passwords: one that the environment names is there for other machines, not for this one.
+    async with httpx2.AsyncClient(base_url=base, timeout=PATIENCE, limits=limits, trust_env=elsewhere) as http:
         yield Gateway(http, is_local=_is_local(http.base_url.host))
 
 

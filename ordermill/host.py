@@ -56,7 +56,7 @@ class Hosted:
     def _connect_peers(self, settings: ServiceSettings) -> None:
         headers = {"Authorization": f"Bearer {settings.service_token.get_secret_value()}"}
         for name, url in settings.peers.items():
-            self.peers[name] = httpx2.AsyncClient(base_url=url, headers=headers, timeout=5)
+            self.peers[name] = httpx2.AsyncClient(base_url=url, headers=headers, timeout=5, trust_env=False)
         for name, app in self.apis.items():
             transport = httpx2.ASGITransport(app)
             self.peers[name] = httpx2.AsyncClient(transport=transport, base_url=f"http://{name}", headers=headers)

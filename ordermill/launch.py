@@ -6,6 +6,7 @@ import gc
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from ordermill.state import State, checkout
 from ordermill.supervisor import all_ready
 
 KEPT_LOG = 50 * 1024 * 1024
-LOG_LOOK_EACH = 60
+LOG_LOOK_EACH = 5
 FOLDER_LOOK_EACH = 2
 OPEN_FILES = 65_536
 NOWHERE = "off"
@@ -167,8 +168,11 @@ async def cut_logs(state: State) -> None:
 
 
 def _cut(log: Path) -> None:
-    log.with_suffix(".log.1").write_bytes(log.read_bytes()[-KEPT_LOG:])
-    os.truncate(log, 0)
+    """In pieces, whatever has been written meanwhile."""
+    with log.open("rb") as whole, log.with_suffix(".log.1").open("wb") as end:
+        whole.seek(-KEPT_LOG, os.SEEK_END)
+        shutil.copyfileobj(whole, end)
+        os.truncate(log, 0)
 
 
 def forget(state: State) -> None:

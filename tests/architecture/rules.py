@@ -129,6 +129,18 @@ def _runs_a_module(node: ast.Tuple | ast.List | ast.Call) -> bool:
     return {"sys.executable", "'-m'"} <= set(said)
 
 
+def no_client_tells_a_proxy(root: Path) -> list[str]:
+    """What goes from one process to another has tokens in it, and `http_proxy` may name anybody."""
+    return [
+        _where(root, path, node.lineno)
+        for path in sources(root)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func).endswith("AsyncClient")
+        and not {word.arg for word in node.keywords} & {"trust_env", "transport"}
+    ]
+
+
 def _imported(node: ast.Import | ast.ImportFrom) -> str:
     return node.names[0].name if isinstance(node, ast.Import) else node.module or ""
 
@@ -172,6 +184,7 @@ RULES: tuple[Rule, ...] = (
     services_have_the_same_files,
     only_keys_imports_jose,
     no_module_is_looked_for_where_we_are,
+    no_client_tells_a_proxy,
     http_errors_are_made_in_the_chassis,
     nothing_is_left_undone,
 )

@@ -205,6 +205,14 @@ async def test_where_somebody_was_is_logged_of_refusals_and_sign_ins_alone(logge
     assert "user" not in told
 
 
+async def test_a_long_path_is_logged_in_part(logged):
+    await asked(echo, path=f"/{'a' * 30_000}")
+
+    await asyncio.sleep(0)
+    [(_, told)] = logged
+    assert told["path"] == f"/{'a' * 199}"
+
+
 async def test_who_asked_is_logged(logged):
     caller = Caller(UUID(int=7), Role.CUSTOMER, UUID(int=8))
 

@@ -56,6 +56,15 @@ def test_a_shop_on_this_machine_is_local_and_one_elsewhere_is_not():
     assert not client._is_local("gateway")
 
 
+async def test_no_proxy_is_told_what_is_for_this_machine(monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    monkeypatch.setenv("all_proxy", "http://127.0.0.1:1")
+
+    async with client.reach("http://127.0.0.1:2") as here, client.reach("http://shop.example") as there:
+        assert not {pattern.pattern for pattern in here.http._mounts}
+        assert {pattern.pattern for pattern in there.http._mounts}
+
+
 def test_a_profile_decides_whatever_the_host(monkeypatch):
     monkeypatch.setenv("ORDERMILL_PROFILE", "local")
 
