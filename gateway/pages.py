@@ -1,18 +1,22 @@
 """Documentation for people: Swagger UI from local files, a page for each error code, nothing from outside."""
 
+from collections.abc import AsyncIterator
+from functools import cache
+from hashlib import sha256
 from html import escape
+from http import HTTPStatus
 from importlib.resources import files
 from pathlib import Path
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
-from starlette.staticfiles import StaticFiles
-from starlette.types import Receive, Scope, Send
+from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
 
 from chassis.problems import CODES, RETRYABLE, Problem
 
 ASSETS = Path(str(files("fastapi_offline"))) / "static"
+_TYPES = {"swagger-ui.css": "text/css", "swagger-ui-bundle.js": "text/javascript"}
+_PIECE = 64 * 1024
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
@@ -40,7 +44,6 @@ _START = """SwaggerUIBundle({
   dom_id: "#swagger-ui",
   deepLinking: true,
   displayRequestDuration: true,
-  persistAuthorization: true,
   validatorUrl: null,
 });
 """
@@ -94,19 +97,37 @@ async def _error(request: Request) -> Response:
     return _page(title, f'{body}\n<p><a href="/docs/errors">All errors</a></p>')
 
 
-class _Assets(StaticFiles):
-    """The files of the page, each as a whole: who asks for a part of one gets all of it (RFC 9110, 14.2)."""
+@cache
+def _read(name: str) -> tuple[bytes, str]:
+    """A file of the page, kept in memory, and its tag: files are opened by threads, of which strangers took all."""
+    content = (ASSETS / name).read_bytes()
+    return content, f'"{sha256(content).hexdigest()[:32]}"'
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = [header for header in scope["headers"] if header[0] != b"range"]
-        await super().__call__({**scope, "headers": headers}, receive, send)
+
+async def _asset(request: Request) -> Response:
+    """The whole file, whoever asks for a part of it (RFC 9110, 14.2); nothing to who has it."""
+    if (name := request.path_params["name"]) not in _TYPES:
+        missing = "route_not_found"
+        raise Problem(missing, "There is no such file.")
+    content, tag = _read(name)
+    headers = {"ETag": tag, "Cache-Control": "no-cache"}
+    if request.headers.get("if-none-match") == tag:
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+    headers["Content-Length"] = str(len(content))
+    return StreamingResponse(_pieces(content), media_type=_TYPES[name], headers=headers)
+
+
+async def _pieces(content: bytes) -> AsyncIterator[bytes]:
+    """One after the other as the client reads: nobody's unread file is kept in memory for them."""
+    for at in range(0, len(content), _PIECE):
+        yield content[at : at + _PIECE]
 
 
 ROUTES: list[BaseRoute] = [
     Route("/", _home),
     Route("/docs", _docs),
     Route("/docs/start.js", _start),
-    Mount("/docs/assets", _Assets(directory=ASSETS)),
+    Route("/docs/assets/{name}", _asset),
     Route("/docs/errors", _errors),
     Route("/docs/errors/{code}", _error),
     Route("/favicon.svg", _icon),

@@ -1,10 +1,13 @@
 """The documentation for people: complete, and without a request to anywhere else."""
 
+import asyncio
 import re
 
 import pytest
+from starlette.requests import Request
 
 from chassis.problems import CODES
+from gateway import pages
 from gateway.app import gateway
 from gateway.pages import ASSETS
 from tests.support.gateway import a_client, a_service
@@ -50,6 +53,28 @@ async def test_a_file_of_the_page_is_given_whole_whatever_part_is_asked_for(clie
     assert answer.content == whole.content
 
 
+async def test_a_browser_that_has_a_file_is_not_sent_it_again(client):
+    first = await client.get("/docs/assets/swagger-ui-bundle.js")
+    again = await client.get("/docs/assets/swagger-ui-bundle.js", headers={"If-None-Match": first.headers["etag"]})
+    assert first.content == (ASSETS / "swagger-ui-bundle.js").read_bytes()
+    assert [again.status_code, again.content] == [304, b""]
+    assert again.headers["etag"] == first.headers["etag"]
+
+
+async def test_who_reads_slowly_is_sent_a_file_piece_by_piece():
+    sent = []
+
+    async def send(message):
+        sent.append(len(message.get("body", b"")))
+
+    request = {"type": "http", "method": "GET", "path_params": {"name": "swagger-ui-bundle.js"}, "headers": []}
+    answer = await pages._asset(Request(request))
+    await answer(request, asyncio.Event().wait, send)
+
+    assert max(sent) == 64 * 1024
+    assert sum(sent) == (ASSETS / "swagger-ui-bundle.js").stat().st_size
+
+
 async def test_the_page_may_load_nothing_from_elsewhere_and_be_framed_by_nobody(client):
     policy = (await client.get("/docs")).headers["content-security-policy"]
     assert "http" not in policy
@@ -62,6 +87,10 @@ async def test_the_page_shows_the_document_to_no_validator(client):
     start = (await client.get("/docs/start.js")).text
     assert "validatorUrl: null" in start
     assert "http" not in start
+
+
+async def test_a_browser_keeps_no_token_once_the_page_is_left(client):
+    assert "persistAuthorization" not in (await client.get("/docs/start.js")).text
 
 
 async def test_the_styles_load_nothing_from_elsewhere():
