@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -29,8 +30,10 @@ async def serving(state: State, commands: dict[str, Command]) -> AsyncIterator[N
             await writer.drain()
         writer.close()
 
-    server = await asyncio.start_unix_server(converse, path)
-    path.chmod(0o600)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(path))
+    path.chmod(0o600)  # before anybody can connect
+    server = await asyncio.start_unix_server(converse, sock=listener)
     try:
         yield
     finally:
