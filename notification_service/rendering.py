@@ -6,8 +6,9 @@ from typing import Any
 from uuid import UUID
 
 import jinja2
-from jinja2 import PackageLoader, StrictUndefined, select_autoescape
+from jinja2 import PackageLoader, StrictUndefined, nodes, select_autoescape
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.visitor import NodeTransformer
 
 from chassis.ids import typeid
 from contracts.types import order_number
@@ -49,8 +50,9 @@ class _Environment(ImmutableSandboxedEnvironment):
         return self.getitem(obj, attribute)
 
 
+_LOADER = PackageLoader("notification_service")
 _TEMPLATES = _Environment(
-    loader=PackageLoader("notification_service"),
+    loader=_LOADER,
     autoescape=select_autoescape(enabled_extensions=("html",), default=False),
     undefined=StrictUndefined,
     trim_blocks=True,
@@ -90,7 +92,27 @@ def _fill(template: Template, form: str, values: dict[str, Any]) -> str:
 
 @cache
 def _template(name: str) -> jinja2.Template:
-    return _TEMPLATES.get_template(name)  # of which Jinja asks each time whether it is still what was loaded
+    """It with its layout around it, in one piece: blocks that are looked up at each mail cost as much as the rest."""
+    code = _TEMPLATES.compile(_whole(name, {}), name)
+    return jinja2.Template.from_code(_TEMPLATES, code, {})
+
+
+def _whole(name: str, blocks: Mapping[str, nodes.Block]) -> nodes.Template:
+    """A template with these blocks, of those that extend it, in the place of its own."""
+    read = _TEMPLATES.parse(_LOADER.get_source(_TEMPLATES, name)[0], name)
+    known = {**{block.name: block for block in read.find_all(nodes.Block)}, **blocks}
+    extended = read.find(nodes.Extends)
+    return _whole(extended.template.as_const(), known) if extended else _Placing(known).visit(read)
+
+
+class _Placing(NodeTransformer):
+    """Puts what a block holds where its name stands."""
+
+    def __init__(self, blocks: Mapping[str, nodes.Block]) -> None:
+        self._blocks = blocks
+
+    def visit_Block(self, block: nodes.Block) -> list[nodes.Node]:  # noqa: N802 -- Jinja's name
+        return self._blocks[block.name].body
 
 
 def message_id(notification: Notification, domain: str) -> str:
