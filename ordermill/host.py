@@ -100,9 +100,9 @@ def application(names: Sequence[str], role: str) -> ASGIApp:
 
 def _provider() -> ASGIApp:
     from payment_service import simulator
-    from payment_service.settings import Settings
+    from payment_service.settings import ProviderSettings
 
-    return simulator.app(Settings())
+    return simulator.app(ProviderSettings())
 
 
 def _auditor() -> ASGIApp:

@@ -25,7 +25,7 @@ from contracts.text import ONE_LINE
 from contracts.types import LARGEST, Amount, Currency
 from payment_service.bearer import OnlyWithKey
 from payment_service.cards import Conduct, card
-from payment_service.settings import Settings
+from payment_service.settings import ProviderSettings
 from payment_service.signatures import headers
 from payment_service.simulator_books import REUSED, Books, Charge, Reply, Return
 
@@ -47,7 +47,7 @@ class Work(NamedTuple):
 class Simulator:
     """The provider itself, wherever it runs."""
 
-    def __init__(self, books: Books, settings: Settings) -> None:
+    def __init__(self, books: Books, settings: ProviderSettings) -> None:
         self.books = books
         self._scale = settings.simulator_scale
         self._secret = settings.webhook_secret.get_secret_value()
@@ -137,7 +137,7 @@ Key = Annotated[str, Header(alias="Idempotency-Key", max_length=255)]
 Known = Annotated[str, ONE_LINE]
 
 
-def app(settings: Settings) -> FastAPI:
+def app(settings: ProviderSettings) -> FastAPI:
     """The provider as an ASGI application with its own connections to its own books."""
     database = Database(settings.provider_database_url.get_secret_value())
     simulator = Simulator(Books(database, tells_all=settings.simulator_tells == "all"), settings)

@@ -140,10 +140,12 @@ async def a_shop_of_two_versions(home: Path) -> AsyncIterator[TwoVersions]:
     Two versions have a database that is reached by a port, as that of whoever upgrades without stopping is.
     """
     with a_fresh_place(home, "packed", "This shop has servers of its own.") as state:
-        beside = State.open(home / "next")
-        plan.choose_ports(beside, None)
         told = _told(state)
-        previous, next_ = Version(unpacked(home / "previous"), state, told), Version(ROOT, beside, told)
+        # Ports that nobody holds: each listens by itself, and the previous one cannot beside us.
+        before, beside = (State.open(home / name) for name in ("before", "next"))
+        for each in (before, beside):
+            plan.choose_ports(each, None)
+        previous, next_ = Version(unpacked(home / "previous"), before, told), Version(ROOT, beside, told)
 
         def ours(_state: State, _told: Mapping[str, str]) -> Sequence[Spec]:
             return previous.processes("previous ")
