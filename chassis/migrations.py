@@ -29,12 +29,16 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 _ENVIRONMENT = Path(__file__).parent / "alembic"
 
 # Gives up after two seconds behind a long reader, as an audit is one: orders would queue up behind it.
 _IMPATIENT = "SET LOCAL lock_timeout = '2s'"
+# A deadlock, of which PostgreSQL ended us, and a lock that did not come in time.
+_IN_THE_WAY = {"40P01", "55P03"}
+PAUSE = 1.0
 _REFUSE_CHANGE = """
 CREATE OR REPLACE FUNCTION {schema}.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN RAISE insufficient_privilege USING MESSAGE = TG_TABLE_NAME || ' is added to, never changed'; END $$
@@ -213,6 +217,9 @@ async def migrate(url: str, service: str, metadata: MetaData, action: str, **opt
 
     ``url`` is of a role that owns the schema. Replicas that start together take turns under an advisory lock.
     Alembic's context is process-global, so the caller must not run two at once. No difference, no ``revision``.
+
+    Raises:
+        TimeoutError: when the shop at work stands in the way for two minutes.
     """
     engine = create_async_engine("postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(url))
 
@@ -223,8 +230,20 @@ async def migrate(url: str, service: str, metadata: MetaData, action: str, **opt
         )
 
     try:
-        async with engine.begin() as connection:
-            async with asyncio.timeout(120):
-                await connection.run_sync(run)
+        async with asyncio.timeout(120):
+            while not await _done(engine, run):  # noqa: ASYNC110  nobody announces it
+                await asyncio.sleep(PAUSE)
     finally:
         await engine.dispose()
+
+
+async def _done(engine: AsyncEngine, run: Callable[[Connection], None]) -> bool:
+    """All of it or nothing; False when the shop at work stands in the way: then it is tried again."""
+    try:
+        async with engine.begin() as connection:
+            await connection.run_sync(run)
+    except DBAPIError as failure:
+        if getattr(failure.orig, "sqlstate", None) not in _IN_THE_WAY:
+            raise
+        return False
+    return True
