@@ -13,7 +13,7 @@ from typing import Any
 import asyncpg
 
 from ordermill import plan, setup, sockets
-from ordermill.ports import HOST
+from ordermill.ports import HOST, find_free, start_of
 from ordermill.process import Spec
 from ordermill.prove.line import Line
 from ordermill.services import GATEWAY
@@ -144,7 +144,7 @@ async def a_shop_of_two_versions(home: Path) -> AsyncIterator[TwoVersions]:
         # Ports that nobody holds: each listens by itself, and the previous one cannot beside us.
         before, beside = (State.open(home / name) for name in ("before", "next"))
         for each in (before, beside):
-            plan.choose_ports(each, None)
+            plan.choose_ports(each, find_free(None, start_of(each.root), set()))
         previous, next_ = Version(unpacked(home / "previous"), before, told), Version(ROOT, beside, told)
 
         def ours(_state: State, _told: Mapping[str, str]) -> Sequence[Spec]:
