@@ -41,7 +41,10 @@ _DRESS = {
     "Referrer-Policy": "no-referrer",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
 }
-_NO_KEY = "Mails are shown to whoever has the link with the key, which `ordermill ps` prints.\n"
+_NO_KEY = (
+    "Mails are shown to whoever has the link with the key, which `ordermill ps` prints.\n"
+    "In containers it is /?key= and what `docker-compose exec mailbox cat /run/secrets/ORDERMILL_MAILBOX_KEY` prints.\n"
+)
 
 
 class Inbox:

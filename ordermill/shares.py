@@ -56,6 +56,7 @@ def hand_out(state: State, into: Path, servers: Servers) -> None:
         (into / folder).mkdir(exist_ok=True)
         for name, content in files.items():
             draft = into / folder / f".{name}"
+            draft.unlink(missing_ok=True)  # who was killed before the last line leaves one that nobody may write to
             draft.touch(0o600)
             draft.write_text(content)
             draft.chmod(0o444)

@@ -14,7 +14,7 @@ from ordermill.postgres import SETTINGS as OF_POSTGRES
 from ordermill.services import SERVICES, load
 from ordermill.shares import Servers, hand_out, shares
 from ordermill.state import State
-from tests.support import composed
+from tests.support import broker_reads, composed
 from tests.support.composed import ROOT, mounts, ours, services
 
 EDGES_AND_WORKERS = {f"{service}_{role}" for service in SERVICES for role in ("api", "worker")}
@@ -183,6 +183,12 @@ def test_rabbitmq_does_not_start_without_a_cookie(tmp_path):
 
     done = subprocess.run([shell, option, script.replace("exec", "echo")], capture_output=True, text=True, check=False)
     assert (done.returncode != 0, done.stdout) == (True, "")
+
+
+def test_rabbitmq_is_replaced_by_a_release_that_changes_what_it_reads_while_it_boots(tmp_path):
+    read = broker_reads.in_letters(State.open(tmp_path))
+
+    assert services()["rabbitmq"]["labels"] == {"ordermill.reads": read}
 
 
 def test_what_may_be_set_is_in_the_example_with_its_default():

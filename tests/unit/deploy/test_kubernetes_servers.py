@@ -7,7 +7,8 @@ from contracts.envelope import MESSAGE_BYTES
 from ordermill.postgres import SETTINGS as OF_POSTGRES
 from ordermill.services import SERVICES, load
 from ordermill.setup import listeners
-from tests.support import composed
+from ordermill.state import State
+from tests.support import broker_reads, composed
 from tests.support.kubernetes import contents, rendered
 from tests.support.pods import of_kind, pods
 
@@ -75,6 +76,14 @@ def test_rabbitmq_has_a_majority_and_loads_the_definitions_that_are_made(secrets
     assert item["key"] in contents(made[volume["secret"]["secretName"]])
     assert broker["secretBackend"]["externalSecret"]["name"] in made
     assert broker["image"] == composed.services()["rabbitmq"]["image"]
+
+
+def test_rabbitmq_is_restarted_by_a_release_that_changes_what_it_reads_while_it_boots(tmp_path):
+    broker = of_kind(rendered("production"), "RabbitmqCluster")["rabbitmq"]["spec"]
+
+    noted = broker["override"]["statefulSet"]["spec"]["template"]["metadata"]["annotations"]
+
+    assert noted == {"ordermill/reads": broker_reads.in_letters(State.open(tmp_path))}
 
 
 def queues_of_nobody(manifests):

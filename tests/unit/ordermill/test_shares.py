@@ -5,6 +5,7 @@ import hashlib
 import json
 import stat
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
 import pytest
@@ -16,6 +17,7 @@ from ordermill.services import SERVICES
 from ordermill.shares import Servers, hand_out, shares
 from ordermill.state import State
 from ordermill.told import variables
+from tests.support.another_user import as_nobody
 
 SERVERS = Servers("db:1", "broker:2", Path("/etc/seen"))
 
@@ -115,6 +117,21 @@ def test_a_second_time_changes_nobodys_password(tmp_path):
     }
     modes = {stat.S_IMODE(file.stat().st_mode) for file in (tmp_path / "out").rglob("*") if file.is_file()}
     assert modes == {0o444}
+
+
+def test_a_step_that_was_killed_while_it_wrote_is_done_by_the_next_one():
+    with TemporaryDirectory() as folder:
+        volume = Path(folder)
+        volume.chmod(0o1777)
+
+        def twice():
+            hand_out(State.open(volume / "state"), volume / "out", SERVERS)
+            file = volume / "out/gateway/ORDERMILL_GATEWAY_KEY"
+            file.rename(file.with_name(f".{file.name}"))
+            hand_out(State.open(volume / "state"), volume / "out", SERVERS)
+
+        assert as_nobody(twice)
+        assert [file.name for file in (volume / "out/gateway").iterdir()] == ["ORDERMILL_GATEWAY_KEY"]
 
 
 @pytest.mark.parametrize("taken", ["by a folder that others get into", "by a link"])
