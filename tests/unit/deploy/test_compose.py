@@ -14,6 +14,7 @@ from ordermill.postgres import SETTINGS as OF_POSTGRES
 from ordermill.services import SERVICES, load
 from ordermill.shares import Servers, hand_out, shares
 from ordermill.state import State
+from ordermill.told import variables
 from tests.support import broker_reads, composed
 from tests.support.composed import ROOT, mounts, ours, services
 
@@ -87,6 +88,12 @@ def test_what_is_no_service_is_told_all_that_it_needs(inside):
     for service in SERVICES:
         inside(f"{service}_api")
         assert load(service).settings().gateway_key == shown
+
+
+def test_the_mailbox_is_told_the_key_that_mails_are_read_with(inside, tmp_path):
+    inside("mailbox")
+
+    assert variables()["ORDERMILL_MAILBOX_KEY"] == State(tmp_path / "state").secret("mailbox_key")
 
 
 def test_a_process_sees_its_own_secrets_and_no_others():

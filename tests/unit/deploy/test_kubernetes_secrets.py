@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from gateway.settings import Settings as GatewaySettings
 from ordermill.rabbitmq import ADMINISTRATOR
 from ordermill.services import SERVICES, load
 from ordermill.state import State
@@ -49,6 +50,29 @@ def test_rabbitmq_has_the_cookie_of_its_operator_and_none_of_ours(secrets):
     made = contents(of_kind(secrets, "Secret")["rabbitmq"])
 
     assert set(made) == {"definitions.json", "rabbitmq.conf"}
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_the_gateway_shows_what_the_edges_believe_and_does_not_start_without(overlay, inside, secrets):
+    inside(overlay, "gateway")
+    shown = GatewaySettings().gateway_key
+
+    assert shown
+    for service in SERVICES:
+        inside(overlay, f"{service.replace('_', '-')}-api")
+        assert load(service).settings().gateway_key == shown
+    with pytest.raises(NotThere, match="gateway"):
+        inside(overlay, "gateway", [secret for secret in secrets if secret["metadata"]["name"] != "gateway"])
+
+
+def test_the_mailbox_has_a_key_and_nobody_else_knows_it(inside, secrets):
+    inside("dev", "mailbox")
+
+    key = variables()["ORDERMILL_MAILBOX_KEY"]
+
+    assert len(key) >= 32
+    told = {name: "".join(contents(secret).values()) for name, secret in of_kind(secrets, "Secret").items()}
+    assert {name for name, content in told.items() if key in content} == {"mailbox", "steps"}
 
 
 def test_in_production_money_and_mails_go_outside_or_nothing_starts(inside, secrets):

@@ -119,6 +119,20 @@ def test_a_second_time_changes_nobodys_password(tmp_path):
     assert modes == {0o444}
 
 
+def test_a_shop_of_an_earlier_release_is_given_what_this_one_adds_and_keeps_the_rest(tmp_path):
+    first = shares(State.open(tmp_path), SERVERS)
+    kept = json.loads((tmp_path / "secrets.json").read_text())
+    (tmp_path / "secrets.json").write_text(json.dumps({name: kept[name] for name in kept if name != "gateway_key"}))
+
+    now = shares(State.open(tmp_path), SERVERS)
+
+    changed = {(name, file) for name in now for file in now[name] if now[name][file] != first[name][file]}
+    assert {file for name, file in changed if name != "rabbitmq"} == {"ORDERMILL_GATEWAY_KEY"}
+    assert {files["ORDERMILL_GATEWAY_KEY"] for files in now.values() if "ORDERMILL_GATEWAY_KEY" in files} == {
+        json.loads((tmp_path / "secrets.json").read_text())["gateway_key"]
+    }
+
+
 def test_a_step_that_was_killed_while_it_wrote_is_done_by_the_next_one():
     with TemporaryDirectory() as folder:
         volume = Path(folder)
