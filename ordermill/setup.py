@@ -97,8 +97,11 @@ async def create_provider_books(url: str) -> None:
 
 
 async def upgrade(url: str, service: Service, revision: str = "heads") -> None:
-    """Brings one service's schema to a revision, unless it is there already."""
-    if revision != "heads" or await _revision(url, service.name) != migrations.head(service.name):
+    """Brings one service's schema to a revision. The newest one is left as it is, and so is a later release's.
+
+    A later release leaves what this one needs (record 0061): who goes back to this one finds such a schema.
+    """
+    if revision != "heads" or (await _revision(url, service.name) or "") < (migrations.head(service.name) or ""):
         await migrations.migrate(url, service.name, service.metadata, "upgrade", revision=revision)
 
 

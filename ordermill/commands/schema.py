@@ -46,8 +46,10 @@ async def _alembic(names: tuple[str, ...], action: str, **options: Any) -> None:
 
 async def _upgraded(names: tuple[str, ...], revision: str) -> None:
     from ordermill import setup
+    from ordermill.services import load
 
-    await _alembic(names, "upgrade", revision=revision)
+    for name in names:
+        await setup.upgrade(_state().database_url, load(name), revision)
     if "order_service" in names and revision == "heads":
         await setup.fill_replica(_state())
 

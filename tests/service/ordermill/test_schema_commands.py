@@ -80,6 +80,15 @@ async def test_a_difference_becomes_the_next_revision_in_number(ordermill, ask, 
     assert said.err.splitlines()[-1] == "Read it before you commit it."
 
 
+async def test_a_schema_of_a_later_release_is_left_as_it_is(ordermill, ask):
+    await ask("UPDATE auth_service.alembic_version SET version_num = '9999'")
+
+    said = await ordermill("upgrade", "--service", "auth_service")
+
+    assert said.code == 0
+    assert await ask("SELECT version_num FROM auth_service.alembic_version") == [("9999",)]
+
+
 async def test_the_history_says_whose_revisions_they_are(ordermill, at, shop_database):
     at("DATABASE", shop_database)
 
