@@ -34,7 +34,7 @@ def in_turn(urls: str) -> Iterator[str]:
 
 
 def with_heartbeat(url: str) -> str:
-    """The URL with a heartbeat of 5 s: a frozen consumer's messages are back after 13 s, not 178 (6-facts.md, 10)."""
+    """The URL with a heartbeat of 5 s: a frozen consumer's messages are back after 13 s, with 60 after 178."""
     return f"{url}{'&' if '?' in url else '?'}heartbeat={HEARTBEAT}"
 
 
@@ -42,7 +42,7 @@ async def declare_topology(url: str, listeners: Mapping[str, Sequence[str]]) -> 
     """Declares exchanges, queues and bindings; says whose queues are new, until ``mark_told`` is called for them.
 
     ``url`` is of a user that may configure; ``listeners`` are the topics of each service. Limits and dead-lettering
-    come by policy, since a queue's arguments cannot be changed later (6-facts.md, 16).
+    come by policy, since a queue's arguments cannot be changed later, and policies can.
     """
     async with await connected(url) as connection:
         channel = await connection.channel()

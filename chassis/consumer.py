@@ -178,7 +178,7 @@ async def _end(broker: RabbitBroker, connections: Sequence[RobustConnection], pa
 
 
 async def _take_no_more(broker: RabbitBroker) -> None:
-    """Before FastStream waits for what is in hand: it would go on receiving, up to the prefetch (6-facts.md, 6)."""
+    """Before FastStream waits for what is in hand: it would go on receiving meanwhile, up to the prefetch."""
     subscriber: Any
     for subscriber in broker.subscribers:
         queue, tag = subscriber._queue_obj, subscriber._consumer_tag  # noqa: SLF001 -- there is no public way

@@ -24,7 +24,7 @@ class TooLong(TimeoutError):
     """It takes longer than one transaction may, and all of it is undone. The server works."""
 
 
-# asyncpg raises InternalClientError, no PostgresError, when the server dies in a transaction (6-facts.md, 11).
+# When the server dies in a transaction asyncpg raises InternalClientError, neither PostgresError nor InterfaceError.
 OUTAGE = (
     OSError,
     TimeoutError,

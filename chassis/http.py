@@ -67,7 +67,7 @@ def etag(version: int) -> str:
 
 
 def found(thing: Found | None) -> Found:
-    """The thing itself; what is not there, or somebody else's, is a 404 (3-http-api.md, others' objects)."""
+    """The thing itself; what is not there, or somebody else's, is a 404: a 403 would tell that it is there."""
     if thing is None:
         code = "not_found"
         raise Problem(code, "There is none with this id that you may see.")

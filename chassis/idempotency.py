@@ -1,4 +1,4 @@
-"""Idempotency keys: claimed by an advisory lock, remembered in one transaction with the effect (3-http-api.md)."""
+"""Idempotency keys: claimed by an advisory lock, remembered in one transaction with the effect (docs/http.md)."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,7 @@
 """Keys of tokens: our own ES256 pairs, and those that an issuer publishes. The only import of jose.
 
-python-jose alone lets a token choose its algorithm (6-facts.md, 32): here it is the key's, and the key is the issuer's
-own by its ``kid``.
+python-jose 3.5 alone lets a token choose its algorithm, HMAC with a public key included: here it is the key's, and the
+key is the issuer's own by its ``kid``.
 """
 
 import math

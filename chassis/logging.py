@@ -26,7 +26,7 @@ Line = tuple[str, dict[str, Any]]
 def set_up(service: str, *, level: str = "INFO", form: str = "json") -> None:
     """Sends loguru, and what libraries log with ``logging``, to stderr. ``form`` is ``json`` or ``text``.
 
-    ``diagnose`` is off: values of variables never reach a log (6-facts.md, 37).
+    ``diagnose`` is off: loguru's default would write the values of variables, secrets too, beside each traceback.
     """
     logger.remove()
     logger.configure(extra={"service": service}, patcher=_with_context)

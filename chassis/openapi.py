@@ -27,7 +27,7 @@ _CONTENT = {MEDIA_TYPE: {"schema": {"$ref": f"{_SCHEMAS}ProblemDetails"}}}
 
 
 class DocumentedAPI(FastAPI):
-    """FastAPI, but the document tells what an edge of ours really answers (6-facts.md, 30)."""
+    """FastAPI, but the document tells what an edge of ours really answers, which FastAPI's own does not."""
 
     def build_middleware_stack(self) -> ASGIApp:
         """The layers without starlette's last resort for failures, which the ``Boundary`` is: it lets none through."""

@@ -54,7 +54,7 @@ class BrokerPublisher:
         self._channel = channel
 
     async def publish(self, rows: Sequence[Any]) -> Sequence[bool]:
-        """Confirms are bounded from outside: the library's timeout does not fire under an alarm (6-facts.md, 4).
+        """Confirms are bounded from outside: the library's timeout does not fire while the broker has an alarm.
 
         What is not answered in time is not confirmed, and is in the way of nothing that is (record 0015).
         """

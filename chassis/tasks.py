@@ -20,7 +20,7 @@ async def forever(
     """Runs ``work`` again whenever it fails, after a pause with jitter that doubles up to ``longest_pause`` seconds.
 
     It ends with a work that ends after ``until`` was set. It catches ``Exception``: asyncpg and aio-pika raise more
-    than they document when a server dies (6-facts.md, 11). That a server is not there yet, in the first 30 s, is not
+    than they document when a server dies. That a server is not there yet, in the first 30 s, is not
     warned of: processes and servers start side by side.
     """
     pause, worked, clock = 0.1, False, asyncio.get_running_loop().time

@@ -1,6 +1,6 @@
 """Access tokens: ES256 JWTs, issued by auth_service and checked offline by every edge.
 
-python-jose alone accepts tokens without ``exp`` or ``aud`` (6-facts.md, 32): here every claim is required.
+python-jose alone accepts tokens without ``exp``, or without the ``aud`` that it is told: here every claim is required.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Events told by auth_service. They carry ids, never an address (2-domain.md, principle 9)."""
+"""Events told by auth_service. They carry ids, never an address: events are kept, and read by all."""
 
 from typing import ClassVar
 

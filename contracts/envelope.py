@@ -26,7 +26,7 @@ Traceparent = Annotated[str, Field(pattern=r"^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a
 
 
 class Envelope(Value, Generic[Told]):
-    """One event with the attributes that CloudEvents and our extensions name (2-domain.md, the envelope)."""
+    """One event with the attributes that CloudEvents 1.0 and our extensions name."""
 
     specversion: Attribute = "1.0"
     datacontenttype: Attribute = "application/json"

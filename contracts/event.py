@@ -27,4 +27,4 @@ class Event(Value, ABC):
     @property
     @abstractmethod
     def subject(self) -> str:
-        """Whom the event is about: the order's id, else the sku or the user's id (2-domain.md, the envelope)."""
+        """Whom the event is about: the order's id, else the sku or the user's id."""

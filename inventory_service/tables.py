@@ -1,4 +1,4 @@
-"""The tables of inventory_service, with the constraints that stock depends on (2-domain.md, principle 7)."""
+"""The tables of inventory_service, with the constraints that stock depends on: not the code alone keeps it."""
 
 from sqlalchemy import (
     BigInteger,

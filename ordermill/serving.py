@@ -41,5 +41,5 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
     def _give_up(self) -> None:
-        """What hangs now is only a good-bye to a broker or a database (6-facts.md, 6): they know what is not done."""
+        """What hangs now is only a good-bye to a broker or a database: they know what is not done."""
         _exit(Exit.TIMED_OUT if self.server_state.tasks else 0)

@@ -138,9 +138,10 @@ async def topology(state: "State") -> bool:
 def definitions(state: "State") -> dict[str, Any]:
     """RabbitMQ's definitions: an administrator, a user a service with least privilege, and the policies.
 
-    A service may write its own events to its own exchange and read its own queue; it may configure nothing (6-facts.md,
-    18). A message that came back 50 times is dead-lettered, as the last net: attempts are counted in the database
-    (6-facts.md, 13). A queue that is full refuses, and what it refuses stays in its teller's outbox (record 0080).
+    A service may write its own events to its own exchange and read its own queue; it may configure nothing. A
+    message that came back 50 times is dead-lettered, as the last net: attempts are counted in the database, since the
+    broker counts innocent neighbours of a crash too (record 0004). A queue that is full refuses, and what it refuses
+    stays in its teller's outbox (record 0080).
     """
     users = [_user("ordermill", state.secret("rabbitmq"), ["administrator"])]
     permissions = [_permission("ordermill", ".*", ".*", ".*")]

@@ -1,4 +1,4 @@
-"""The life of an order: which fact moves it from where to where (2-domain.md, Order). One match on one screen."""
+"""The life of an order: which fact moves it from where to where (docs/states.md draws it). One match on one screen."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace

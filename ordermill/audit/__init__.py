@@ -1,4 +1,4 @@
-"""Every promise of 2-domain.md as SQL over the running shop's schemas: `audit(url, Question(...))` returns verdicts."""
+"""The invariants of docs/promises.md as SQL over a shop's schemas: `audit(url, Question(...))` gives verdicts."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""What an invariant is: a promise of 2-domain.md as SQL that returns the rows that break it."""
+"""What an invariant is: a promise of docs/promises.md as SQL that returns the rows that break it."""
 
 from dataclasses import dataclass
 from enum import StrEnum

@@ -1,4 +1,4 @@
-"""E6: every transition that a table of 2-domain.md marks with an event has exactly one event id."""
+"""E6: every transition that tells an event has told it under exactly one id."""
 
 from ordermill.audit.events import OLD_AND_NEW
 from ordermill.audit.invariant import Invariant, Kind

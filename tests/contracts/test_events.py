@@ -24,7 +24,7 @@ from contracts.types import Money, NotificationId, OrderId, PricedLine, UserId, 
 from ordermill.setup import listeners
 from tests.support.schemas import schema_of, values_of
 
-# They name a state that was reached, as the catalogue in 2-domain.md does.
+# They name a state that was reached; all others what has happened.
 STATES = {"StockLow", "NotificationDead"}
 ID = UUID("019a0000-0000-7000-8000-000000000001")
 events = pytest.mark.parametrize("event", EVENTS.values(), ids=EVENTS)

@@ -1,4 +1,4 @@
-"""Bugs for the model: each takes a rule of 2-domain.md away and has to be noticed; ◆ marks what is marked there."""
+"""Bugs for the model: each takes a rule away and has to be noticed; ◆ marks rules that no other makes up for."""
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import reduce

@@ -1,4 +1,4 @@
-"""The promises of 2-domain.md as the model sees them: at any instant, and once the shop has come to rest."""
+"""The promises (docs/promises.md) as the model sees them: at any instant, and once the shop has come to rest."""
 
 from collections.abc import Callable
 from itertools import product

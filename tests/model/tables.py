@@ -1,4 +1,4 @@
-"""The tables of 2-domain.md as data: order, reservation and payment in abstract form, one row a rule.
+"""The rules of the shop as data: order, reservation and payment in abstract form, one row a rule.
 
 The model explores them; `test_tables_equal_domains` drives the real domains over the same states and compares.
 """

@@ -1,4 +1,4 @@
-"""The promises of 2-domain.md: what must not be at any instant, and what has to be once the faults have stopped."""
+"""The promises (docs/promises.md): what must not be at any instant, and what has to be once the faults have stopped."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator

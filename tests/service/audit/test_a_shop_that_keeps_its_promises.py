@@ -8,7 +8,7 @@ import pytest
 from ordermill.audit import INVARIANTS, Kind
 from tests.support.database import as_role
 
-# The table at the end of 2-domain.md.
+# What docs/promises.md promises: at any instant, and once the shop has drained.
 DESIGN = {
     Kind.ALWAYS: "S1 S2 S3 S4 P1 P2 P3 P7 O1 O2 O4 O5 O6 O7 O8 E2 E4 E5 N2 I1 A1 X1 X2",
     Kind.DRAINED: "S5 S6 P4 P5 P6 O3 E1 E3 E6 E7 E8 N1 I2",

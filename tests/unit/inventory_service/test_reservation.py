@@ -1,4 +1,4 @@
-"""The life of a reservation: every row of the transition table of 2-domain.md, and the rest of the pairs."""
+"""The life of a reservation: each transition that docs/states.md draws, and the rest of the pairs."""
 
 import pytest
 
