@@ -9,6 +9,8 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 FOLLOW = ROOT / "docs/follow-an-order.md"
+GLOSSARY = ROOT / "docs/glossary.md"
+HTTP = ROOT / "docs/http.md"
 PROMISES = ROOT / "docs/promises.md"
 OPERATIONS = ROOT / "docs/operations.md"
 PERFORMANCE = ROOT / "docs/performance.md"
@@ -16,7 +18,7 @@ SECURITY = ROOT / "docs/security.md"
 ASVS = ROOT / "docs/asvs.md"
 SCALING = ROOT / "docs/scaling.md"
 DECISIONS = ROOT / "docs/decisions"
-WRITTEN_BY_HAND = (README, FOLLOW, PROMISES, OPERATIONS, PERFORMANCE, SECURITY, ASVS, SCALING)
+WRITTEN_BY_HAND = (README, FOLLOW, GLOSSARY, HTTP, PROMISES, OPERATIONS, PERFORMANCE, SECURITY, ASVS, SCALING)
 ELSEWHERE = (".ordermill/", ".venv", "dist/")  # Made by `make`, never committed.
 
 _FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)

@@ -6,6 +6,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,18 +15,16 @@ from pydantic_core import PydanticUndefined
 
 from chassis.problems import CODES
 from chassis.settings import LogSettings, ServiceSettings
-from contracts.catalogue import EVENTS
 from gateway.settings import Settings as GatewaySettings
 from ordermill import cli, launch
 from ordermill.audit import INVARIANTS
 from ordermill.audit.settings import Settings as AuditorSettings
 from ordermill.errors import Exit
 from ordermill.services import SERVICES, load
-from tests.architecture import documents
+from tests.architecture import documents, rules
 from tests.architecture.commands import name_of, program
-from tests.architecture.documents import DECISIONS, FOLLOW, OPERATIONS, PROMISES, README, ROOT
+from tests.architecture.documents import DECISIONS, OPERATIONS, PROMISES, README, ROOT
 
-NUMBERED = re.compile(r"^(\d+)\. \[`([^`]+)`\]\(\.\./([^)]+)\): (.+?)(?=^\d+\. |^$)", re.MULTILINE | re.DOTALL)
 SECTIONS = ("Context", "Decision", "Consequences", "Alternatives", "Enforced by", "Revisit when")
 
 
@@ -52,6 +51,13 @@ def test_every_link_leads_somewhere():
     ]
 
     assert broken == []
+
+
+def test_the_operations_begin_with_all_that_is_in_them():
+    head, _, body = OPERATIONS.read_text().partition("\n## ")
+    chapters = re.findall(r"^## (.+)$", documents.prose(f"## {body}"), re.MULTILINE)
+
+    assert sorted(re.findall(r"\[([^]]+)\]\(#", head)) == sorted(chapters)
 
 
 def test_the_operations_list_every_command_with_options_that_it_has():
@@ -134,30 +140,6 @@ def test_every_problem_code_in_the_readme_is_one_of_ours():
     assert shown < set(CODES)
 
 
-def test_an_order_is_followed_through_ten_files():
-    numbered = NUMBERED.findall(FOLLOW.read_text())
-
-    assert [int(number) for number, *_ in numbered] == list(range(1, 11))
-    assert [shown for _, shown, path, _ in numbered if shown != path or not (ROOT / path).is_file()] == []
-    assert [said for *_, said in numbered if said.count(". ") or not said.strip().endswith(".")] == []
-
-
-def test_what_the_ten_sentences_name_in_their_files_is_in_them():
-    for _, path, _, said in NUMBERED.findall(FOLLOW.read_text()):
-        code = (ROOT / path).read_text()
-        events = {event.__name__ for event in EVENTS.values()}
-        functions = set(re.findall(r"`([a-z_]+)`", said))
-        names = set(re.findall(r"`([A-Z][A-Za-z]+)`", said)) - events
-
-        assert [name for name in sorted(functions) if f"def {name}(" not in code] == [], path
-        assert [name for name in sorted(names) if not _is_named(name, path)] == [], path
-
-
-def _is_named(name: str, path: str) -> bool:
-    package = path.partition("/")[0]
-    return any(re.search(rf"\b{name}\b", file.read_text()) for file in (ROOT / package).rglob("*.py"))
-
-
 @pytest.mark.parametrize("document", documents.WRITTEN_BY_HAND, ids=lambda path: path.name)
 def test_every_test_that_is_named_is_there(document):
     named = [(file, test) for file, test in documents.tests(document) if test]
@@ -193,3 +175,38 @@ def test_every_decision_has_its_sections():
 
     assert [name for name in lacking if not re.fullmatch(r"\d{4}-[a-z0-9-]+\.md", name)] == []
     assert {name: sections for name, sections in lacking.items() if sections} == {}
+
+
+def test_every_decision_is_listed_once_by_its_own_sentence():
+    listed = re.findall(r"^- \[(\d{4})\]\(([^)]+)\): (.+)$", (DECISIONS / "README.md").read_text(), re.MULTILINE)
+
+    titles = {(path.name[:4], path.name, _title(path)) for path in DECISIONS.glob("[0-9]*.md")}
+    assert sorted((number, name, said.lower()) for number, name, said in listed) == sorted(titles)
+
+
+def _title(decision: Path) -> str:
+    return decision.read_text().partition("\n")[0].partition(": ")[2].lower()
+
+
+def test_every_number_without_a_decision_is_accounted_for():
+    numbers = {int(path.name[:4]) for path in DECISIONS.glob("[0-9]*.md")}
+    missing = {f"{number:04}" for number in range(1, max(numbers)) if number not in numbers}
+
+    assert missing <= set(re.findall(r"(?<!\[)\b\d{4}\b", documents.prose((DECISIONS / "README.md").read_text())))
+
+
+def test_code_cites_documents_and_decisions_that_are_in_the_repository():
+    cited = {(file, name) for file in _tracked() for name in re.findall(r"[\w/.-]+\.md\b", file.read_text())}
+    records = {(file, n) for file in _tracked() for n in re.findall(r"\brecords? (\d{4})", file.read_text())}
+
+    assert {f"{file}: {name}" for file, name in cited if not _is_a_document(name)} == set()
+    assert {f"{file}: {number}" for file, number in records if not [*DECISIONS.glob(f"{number}-*.md")]} == set()
+
+
+def _tracked() -> list[Path]:
+    packages = [path for path in rules.sources(ROOT) if "tests" not in path.parts]
+    return [*packages, ROOT / "pyproject.toml", ROOT / "Makefile", *sorted((ROOT / "tests").rglob("*.py"))]
+
+
+def _is_a_document(name: str) -> bool:
+    return any((ROOT / folder / name).is_file() for folder in (".", "docs", "docs/decisions"))
