@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from chassis.app import Parts
 
 __all__ = [
-    "Admin", "Answer", "Body", "Caller", "Customer", "Edge", "IdempotencyKey", "IfMatch", "Listing", "Page",
-    "Paging", "Readable", "ServiceCaller", "Staff", "TimelessPaging", "View", "etag", "found", "listing",
+    "Admin", "Answer", "Body", "Caller", "Customer", "Edge", "IdempotencyKey", "IfMatch", "IfNoneMatch", "Listing",
+    "Page", "Paging", "Readable", "ServiceCaller", "Staff", "TimelessPaging", "View", "etag", "found", "listing",
     "listing_json",
 ]  # fmt: skip
 
@@ -110,6 +110,8 @@ async def _if_match(if_match: Annotated[str | None, Header()] = None) -> int:
 
 IdempotencyKey = Annotated[str, Depends(_key)]
 IfMatch = Annotated[int, Depends(_if_match)]
+# Only for the document: ``tagged`` reads the header.
+IfNoneMatch = Annotated[str | None, Header(alias="if-none-match", description="An `ETag` that you have: then 304.")]
 
 
 async def _caller(request: Request, _documented: Annotated[object, Depends(_bearer)] = None) -> Caller:

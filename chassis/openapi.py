@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, MutableMapping
 from http import HTTPStatus
+from re import compile as pattern
 from typing import Any
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from chassis.problems import CODES, MEDIA_TYPE, ProblemDetails
+from chassis.scopes import needed
 
 _SCHEMAS = "#/components/schemas/"
 _FROM_FASTAPI = ("HTTPValidationError", "ValidationError")
@@ -15,14 +17,24 @@ _WITH_BODY = ("malformed_json", "validation_failed", "unknown_field", "body_too_
 _WITH_TOKEN = ("token_missing", "token_invalid", "token_expired", "scope_missing")
 _REQUIRED = {
     "idempotency-key": (
-        {"name": "Idempotency-Key", "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"}},
+        {
+            "name": "Idempotency-Key",
+            "description": "A new value for each new request, the same one when it is repeated: then the first answer "
+            "comes again, with `Idempotent-Replayed: true`, for 7 days. For another body it is refused.",
+            "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+        },
         ("idempotency_key_missing", "idempotency_key_invalid", "idempotency_key_in_use", "idempotency_key_reused"),
     ),
     "if-match": (
-        {"name": "If-Match", "schema": {"type": "string", "pattern": '^(W/)?"[0-9]{1,18}"$', "examples": ['"1"']}},
+        {
+            "name": "If-Match",
+            "description": "The `ETag` that you have read: 412 when somebody else has made a change since.",
+            "schema": {"type": "string", "pattern": '^(W/)?"[0-9]{1,18}"$', "examples": ['"1"']},
+        },
         ("header_invalid", "version_mismatch", "precondition_required"),
     ),
 }
+_FIRST = pattern(r"(.+?)(?:[.:](?:\s|$)|$)")
 _CONTENT = {MEDIA_TYPE: {"schema": {"$ref": f"{_SCHEMAS}ProblemDetails"}}}
 
 
@@ -40,6 +52,7 @@ class DocumentedAPI(FastAPI):
         document = super().openapi()
         if document is not known:
             tell_problems(document)
+            tell_purposes(document)
         return document
 
 
@@ -63,6 +76,18 @@ def tell_problems(document: MutableMapping[str, Any]) -> None:
         _tell_streams(operation["responses"])
 
 
+def tell_purposes(document: MutableMapping[str, Any]) -> None:
+    """Takes, in place, each summary from what the route says of itself, not from its name; adds what a key needs."""
+    for path, method, operation in operations(document):
+        said = operation.get("description", "")
+        if first := _FIRST.match(said.replace("\n", " ")):
+            operation["summary"] = first[1]
+        if operation.get("security"):
+            scope = needed(path, method.upper())
+            may = f"An API key needs the scope `{scope}`." if scope else "No API key may do this."
+            operation["description"] = f"{said}\n\n{may}".strip()
+
+
 def _problem_schemas() -> dict[str, Any]:
     schema = ProblemDetails.model_json_schema(ref_template=_SCHEMAS + "{model}")
     return {**schema.pop("$defs"), "ProblemDetails": schema}
@@ -80,7 +105,7 @@ def _tell_required_headers(operation: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _told(operation: dict[str, Any], codes: tuple[str, ...]) -> dict[str, Any]:
-    responses = dict(operation["responses"])
+    responses = operation["responses"] | _unchanged(operation)
     codes += (*(_WITH_BODY if "requestBody" in operation else ()), *(_WITH_TOKEN if operation.get("security") else ()))
     documented: dict[str, list[str]] = {status: [] for status in responses if _is_error(status)}
     for status, known in documented.items():
@@ -102,6 +127,11 @@ def _tell_streams(responses: dict[str, Any]) -> None:
         stream = response.get("content", {}).get("text/event-stream", {})
         if (event := stream.pop("itemSchema", None)) is not None:
             stream |= {"schema": {"type": "string"}, "x-event": event}
+
+
+def _unchanged(operation: dict[str, Any]) -> dict[str, Any]:
+    headers = [each["name"] for each in operation.get("parameters", ()) if each["in"] == "header"]
+    return {"304": {"description": "It is as you have it."}} if "if-none-match" in headers else {}
 
 
 def _is_error(status: str) -> bool:

@@ -21,6 +21,7 @@ from chassis.statements import Statement
 from chassis.times import Moment
 
 _CREATED = {"created_after", "created_before"}
+_NEXT = "The `next_cursor` of the page before, as it is; there is none when `has_more` is false."
 Row = TypeVar("Row")
 Item = TypeVar("Item", bound=BaseModel)
 
@@ -77,8 +78,8 @@ def _decode(cursor: str) -> list[Any]:
 
 
 async def _page(
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    cursor: Annotated[str | None, Query(max_length=512)] = None,
+    limit: Annotated[int, Query(ge=1, le=100, description="How many at most.")] = 20,
+    cursor: Annotated[str | None, Query(max_length=512, description=_NEXT)] = None,
 ) -> Page:
     return Page(limit, _decode(cursor) if cursor is not None else None)
 

@@ -21,7 +21,10 @@ _SCHEMAS = "#/components/schemas/"
 _INFO = {
     "title": "Ordermill",
     "description": "It takes orders, holds the stock, charges the card, tells the customer, ships, "
-    "and gives everything back when something fails.",
+    "and gives everything back when something fails.\n\n"
+    "A `201` says that something is stored; what becomes of an order, its `status`. What may be sent twice takes an "
+    "`Idempotency-Key`, what others may change meanwhile takes `If-Match`, lists come in pages, and each error is a "
+    "problem (RFC 9457) with one of [these codes](/docs/errors). The flows, step by step, are in `docs/http.md`.",
 }
 _SECURITY = {
     "bearer": {

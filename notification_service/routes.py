@@ -24,6 +24,7 @@ async def list_notifications(
     order_id: Annotated[list[OrderRef], Query(max_length=100)] = [],  # noqa: B006 -- FastAPI copies defaults
     status: Annotated[list[Status], Query(max_length=100)] = [],  # noqa: B006 -- FastAPI copies defaults
 ) -> Listing[NotificationView]:
+    """List the mails written to you, the newest first: staff see everybody's."""
     async with edge.read() as tx:
         rows = await store.list_notifications(tx, page, _owner(caller), order_id, status)
     return listing(page, rows, NotificationView.model_validate, lambda row: (row.created_at, row.id))
@@ -35,6 +36,7 @@ async def list_notifications(
     responses=problems("token_missing", "not_found"),
 )
 async def get_notification(caller: Customer, edge: Edge, notification_id: NotificationRef) -> NotificationView:
+    """Show a mail's state: not its text, nor where it went."""
     async with edge.read() as tx:
         notification = await store.find_notification(tx, notification_id, _owner(caller))
     return NotificationView.model_validate(found(notification))
@@ -48,11 +50,13 @@ async def get_notification(caller: Customer, edge: Edge, notification_id: Notifi
     responses=problems("token_missing", "forbidden", "not_found", "notification_not_resendable"),
 )
 async def resend_notification(_caller: Staff, edge: Edge, notification_id: NotificationRef) -> Response:
+    """Send a mail once more, that was sent or given up. For staff."""
     return await edge.submit(ResendNotification(notification_id=notification_id), _resent)
 
 
 @router.get("/notification-preferences", operation_id="getPreferences", responses=problems("token_missing"))
 async def get_preferences(caller: Customer, edge: Edge) -> PreferencesView:
+    """Show which mails you do not want."""
     async with edge.read() as tx:
         return _preferences(await store.find_reader(tx, caller.user_id))
 
@@ -64,6 +68,7 @@ async def get_preferences(caller: Customer, edge: Edge) -> PreferencesView:
     responses=problems("token_missing", "validation_failed"),
 )
 async def set_preferences(caller: Customer, edge: Edge, body: PreferencesBody) -> Response:
+    """Choose which mails you do not want: the whole list, in place of the one before."""
     command = SetPreferences(user_id=caller.user_id, opted_out=frozenset(body.opted_out))
     return await edge.submit(command, lambda reader: Answer(_preferences(reader)))
 

@@ -8,11 +8,24 @@ from typing import Any
 
 from pydantic_core import to_json
 
+from chassis.http import Answer, etag
 from chassis.ids import typeid
 from chassis.times import written
 from contracts.types import order_number
 from order_service.domain.order import Line, Order
 from order_service.schemas import OrderShipment
+
+
+def shown(order: Order, status: int = 200, **more: str) -> Answer:
+    return Answer(order_json(order), status, {"ETag": etag(order.version), **more})
+
+
+def created(order: Order) -> Answer:
+    return shown(order, 201, Location=f"/api/v1/orders/{typeid('ord', order.id)}")
+
+
+def accepted(order: Order) -> Answer:
+    return shown(order, 202)
 
 
 def order_json(order: Order) -> bytes:

@@ -5,7 +5,10 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from re import compile as pattern
+from typing import Annotated
 from uuid import UUID
+
+from fastapi import Header
 
 from chassis.admission import HERE, Crowded
 from chassis.app import Parts
@@ -19,6 +22,14 @@ from order_service.store import find_order, list_history
 LONGEST_WAIT = 30
 AT_ONCE = 100
 QUIET = 30.0
+Prefer = Annotated[
+    str | None,
+    Header(
+        description="`wait=N`: the answer comes once the shop has nothing left to decide itself, or after N seconds, "
+        "30 at most. `Preference-Applied` says that it waited; the order is stored before.",
+        examples=["wait=10"],
+    ),
+]
 _WAIT = pattern(r"(?:^|[,;\s])wait=(\d{1,9})(?:$|[,;\s])")
 
 

@@ -16,12 +16,12 @@ from chassis.http import (
     Customer,
     Edge,
     IdempotencyKey,
+    IfNoneMatch,
     Listing,
     Paging,
     ServiceCaller,
     Staff,
     TimelessPaging,
-    etag,
     found,
     listing,
     listing_json,
@@ -30,7 +30,7 @@ from chassis.http import (
 from chassis.ids import OrderRef, UserRef, new_id, parse_typeid, typeid
 from chassis.problems import problems
 from contracts.types import OrderId, UserId
-from order_service import following, schemas, store
+from order_service import answers, following, schemas, store
 from order_service.answers import order_json
 from order_service.domain.cancellation import CancelOrder, reason_of
 from order_service.domain.life import PayOrder
@@ -50,23 +50,10 @@ async def _named(order_id: OrderRef) -> UUID:
 
 
 OrderNamed = Annotated[UUID, Depends(_named)]
-Prefer = Annotated[str | None, Header()]
 
 
 def _owner(caller: Caller) -> UserId | None:
     return None if caller.is_staff else UserId(caller.user_id)
-
-
-def _shown(order: Order, status: int = 200, **more: str) -> Answer:
-    return Answer(order_json(order), status, {"ETag": etag(order.version), **more})
-
-
-def _created(order: Order) -> Answer:
-    return _shown(order, 201, Location=f"/api/v1/orders/{typeid('ord', order.id)}")
-
-
-def _accepted(order: Order) -> Answer:
-    return _shown(order, 202)
 
 
 async def _after_waiting(edge: Edge, answer: Answer, reference: str, seconds: int) -> Response:
@@ -76,7 +63,7 @@ async def _after_waiting(edge: Edge, answer: Answer, reference: str, seconds: in
     user_id = edge.scope["caller"].user_id
     if (order := await following.settled(edge.parts, parse_typeid("ord", reference), seconds, user_id)) is None:
         return respond(answer)
-    reached = _shown(order)
+    reached = answers.shown(order)
     applied = {**answer.headers, **reached.headers, "Preference-Applied": f"wait={seconds}"}
     return respond(replace(answer, body=reached.body, headers=applied))
 
@@ -87,6 +74,7 @@ async def _after_waiting(edge: Edge, answer: Answer, reference: str, seconds: in
     responses=problems("validation_failed", "sku_unknown", "currency_mismatch", "unavailable"),
 )
 async def create_quote(body: schemas.QuoteCreate, edge: Edge) -> schemas.Quote:
+    """Ask what an order would cost, and what is available now: nothing is held. Needs no token."""
     lines = schemas.numbered(body.lines)
     skus = sorted({line.sku for line in lines})
     async with edge.read() as tx:
@@ -106,11 +94,16 @@ async def create_quote(body: schemas.QuoteCreate, edge: Edge) -> schemas.Quote:
     ),
 )  # fmt: skip
 async def create_order(
-    body: schemas.OrderCreate, caller: Customer, edge: Edge, key: IdempotencyKey, prefer: Prefer = None
+    body: schemas.OrderCreate, caller: Customer, edge: Edge, key: IdempotencyKey, prefer: following.Prefer = None
 ) -> Response:
+    """Place an order: 201 as soon as it is stored.
+
+    What becomes of it is in its `status`: `rejected` when there is too little stock, `awaiting_payment` with `failure`
+    when the card is declined. `Prefer: wait=N` waits for that, N seconds and 30 at most; else read it again.
+    """
     terms = edge.parts.settings
     command = body.command(new_id(), caller.user_id, terms.pay_by, terms.settle_by)
-    answer = await edge.run(command, _created, key=key, operation="createOrder", body=body)
+    answer = await edge.run(command, answers.created, key=key, operation="createOrder", body=body)
     # Not the id made above: under a key that was used before, this is the first request's answer, about its order.
     _, _, reference = answer.headers["Location"].rpartition("/")
     about_order(reference)
@@ -130,6 +123,7 @@ async def list_orders(
     customer_id: Annotated[list[UserRef] | None, Query()] = None,
     status: Annotated[list[OrderStatus] | None, Query()] = None,
 ) -> Response:
+    """List your orders, the newest first: staff see everybody's, and may ask for a `customer_id`'s."""
     customers = customer_id if caller.is_staff else [caller.user_id]
     if not caller.is_staff and customer_id is not None and caller.user_id not in customer_id:
         customers = []
@@ -143,14 +137,10 @@ async def list_orders(
     "/orders/{order_id}",
     operation_id="getOrder",
     response_model=schemas.Order,
-    responses={304: {"description": "It is as you know it"}, **problems("token_missing", "not_found")},
+    responses=problems("token_missing", "not_found"),
 )
-async def get_order(
-    order_id: OrderNamed,
-    caller: Customer,
-    edge: Edge,
-    _known: Annotated[str | None, Header(alias="if-none-match")] = None,
-) -> Response:
+async def get_order(order_id: OrderNamed, caller: Customer, edge: Edge, _known: IfNoneMatch = None) -> Response:
+    """Show an order as it stands: its version is the `ETag`."""
     async with edge.read() as tx:
         order = found(await store.find_order(tx, order_id, _owner(caller)))
     return edge.tagged(schemas.Order.of(order), order.version)
@@ -166,8 +156,10 @@ async def get_order(
 async def cancel_order(
     order_id: OrderNamed, caller: Customer, edge: Edge, body: schemas.OrderCancel | None = None
 ) -> Response:
+    """Ask to cancel: 202, `cancelled` once stock and money are back, 409 once something has left."""
     reason = reason_of(body.reason if body else None, is_staff=caller.is_staff)
-    return await edge.submit(CancelOrder(order_id=OrderId(order_id), owner=_owner(caller), reason=reason), _accepted)
+    command = CancelOrder(order_id=OrderId(order_id), owner=_owner(caller), reason=reason)
+    return await edge.submit(command, answers.accepted)
 
 
 @router.post(
@@ -182,8 +174,9 @@ async def cancel_order(
 async def pay_order(
     order_id: OrderNamed, body: schemas.PaymentGiven, caller: Customer, edge: Edge, key: IdempotencyKey
 ) -> Response:
+    """Pay again after a decline: one that was never tried is paid by `POST /payments` (409 here)."""
     command = PayOrder(order_id=OrderId(order_id), owner=_owner(caller), method=body.token)
-    return await edge.submit(command, _accepted, key=key, operation="payOrder", body=body)
+    return await edge.submit(command, answers.accepted, key=key, operation="payOrder", body=body)
 
 
 @router.post(
@@ -199,6 +192,7 @@ async def pay_order(
 async def refund_order(
     order_id: OrderNamed, body: schemas.RefundCreate, _caller: Staff, edge: Edge, key: IdempotencyKey
 ) -> Response:
+    """Give money back without goods: an amount, or without one all that is left. For staff."""
     return await edge.submit(body.command(order_id), _refunding, key=key, operation="refundOrder", body=body)
 
 
@@ -214,6 +208,7 @@ def _refunding(order: Order) -> Answer:
 async def list_order_events(
     order_id: OrderNamed, caller: Customer, edge: Edge, page: TimelessPaging
 ) -> Listing[schemas.OrderEvent]:
+    """List what happened to an order, the oldest first."""
     (after,) = page.seen(int) or (0,)
     async with edge.read() as tx:
         found(await store.find_order(tx, order_id, _owner(caller)))
@@ -237,6 +232,7 @@ async def _followed(order_id: OrderNamed, caller: Customer, edge: Edge) -> Async
 async def stream_order(
     order: Annotated[Order, Depends(_followed)], edge: Edge, last_event_id: Annotated[int, Header(ge=0, le=_NEWEST)] = 0
 ) -> AsyncIterator[ServerSentEvent]:
+    """Follow an order by server-sent events: after `Last-Event-ID`, until its end or the token's."""
     async for entry in following.steps(edge.parts, order, last_event_id, edge.scope["caller"]):
         data = schemas.OrderEvent.model_validate(entry).model_dump_json(by_alias=True)
         yield ServerSentEvent(event="order", id=str(entry.version), raw_data=data)

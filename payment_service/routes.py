@@ -35,7 +35,7 @@ async def list_all(
     order_id: Annotated[list[OrderRef] | None, Query()] = None,
     status: Annotated[list[PaymentStatus] | None, Query()] = None,
 ) -> Listing[PaymentView]:
-    """Your payments, newest first; everybody's for staff."""
+    """List your payments, the newest first: staff see everybody's."""
     owner = None if caller.is_staff else caller.user_id
     async with edge.read() as tx:
         rows = await list_payments(tx, page, owner, order_id or (), status or ())
@@ -44,7 +44,7 @@ async def list_all(
 
 @router.get("/payments/test-tokens", operation_id="listTestTokens")
 async def list_test_tokens(_edge: Edge) -> schemas.TestTokens:
-    """The tokens of the simulated provider, and what each of them does."""
+    """List the simulated provider's test cards, and what each of them does. Needs no token."""
     return schemas.TestTokens(data=[schemas.token_view(token, card) for token, card in CARDS.items()])
 
 
@@ -58,7 +58,11 @@ async def list_test_tokens(_edge: Edge) -> schemas.TestTokens:
     ),
 )
 async def create_payment(caller: Customer, edge: Edge, key: IdempotencyKey, body: PaymentCreate) -> Response:
-    """Pays an order that was placed without a way of paying. After a decline, POST to the order's payments."""
+    """Pay an order that was placed without a way of paying: its first attempt.
+
+    It goes on by itself: read the order. After a decline this is 409 `order_not_payable`, and the way is
+    `POST /orders/{order_id}/payments`.
+    """
     command = CreatePayment(order_id=OrderId(body.order_id), customer_id=UserId(caller.user_id), method=body.token)
     return await edge.submit(command, _created, key=key, operation="createPayment", body=body)
 
@@ -70,7 +74,7 @@ def _created(payment: Payment) -> Answer:
 
 @router.get("/payments/{id}", operation_id="getPayment", responses=problems("token_missing", "not_found"))
 async def get_payment(caller: Customer, edge: Edge, id: PaymentRef, response: Response) -> PaymentView:  # noqa: A002 -- the path's name
-    """One payment; staff see beside it what the provider told against it."""
+    """Show a payment and its attempts: staff see beside it what the provider told against it."""
     async with edge.read() as tx:
         payment = found(await find_payment(tx, id, None if caller.is_staff else caller.user_id))
         contradicting = await list_contradictions(tx, payment.order_id) if caller.is_staff else []
@@ -84,7 +88,7 @@ async def get_payment(caller: Customer, edge: Edge, id: PaymentRef, response: Re
     responses=problems("token_missing", "not_found", "cursor_invalid"),
 )
 async def list_payment_refunds(caller: Customer, edge: Edge, page: Paging, id: PaymentRef) -> Listing[RefundView]:  # noqa: A002 -- the path's name
-    """What went back of a payment, newest first."""
+    """List what went back of a payment, the newest first."""
     async with edge.read() as tx:
         found(await find_payment(tx, id, None if caller.is_staff else caller.user_id))
         rows = await list_refunds(tx, page, id)
@@ -106,7 +110,10 @@ async def resolve_payment(
     id: PaymentRef,  # noqa: A002 -- the path's name
     body: PaymentResolve,
 ) -> Response:
-    """Settles what stays unresolved, on evidence, and never against the provider's books, which are asked first."""
+    """Settle a payment that stays unresolved, on evidence. For staff.
+
+    Never against the provider's books, which are asked first (409 `payment_not_resolvable`).
+    """
     async with edge.read() as tx:
         payment = found(await find_payment(tx, id, None))
     asked = in_question(payment)
@@ -144,7 +151,10 @@ async def receive_provider_webhook(
     edge: Edge,
     signed: Annotated[Signed, Header()],
 ) -> schemas.WebhookReceived:
-    """Stores what a provider tells, once, if it is signed as Standard Webhooks has it; it is applied afterwards."""
+    """Take what the payment provider tells: signed as Standard Webhooks has it, without a token.
+
+    Each `webhook-id` is stored once and answered at once; it is applied afterwards.
+    """
     found(provider if provider in PROVIDERS else None)
     body = await request.body()
     secret = edge.parts.settings.webhook_secret.get_secret_value()

@@ -40,6 +40,7 @@ _NOT_THE_CURRENT = "The current password is wrong."
     responses=problems("email_taken", "validation_failed", "unknown_field", "rate_limited"),
 )
 async def register_user(edge: Edge, body: Registration) -> Response:
+    """Make an account, a customer's. Needs no token; of one place only so many are made at once (429)."""
     own: Own = edge.parts.own
     async with counted(edge, registering(edge)):
         password_hash = await own.passwords.hash(body.password.get_secret_value(), site(edge))
@@ -55,6 +56,7 @@ async def register_user(edge: Edge, body: Registration) -> Response:
 
 @router.get("/auth/me", operation_id="getMe", responses=problems(*_TOKEN, "not_found"))
 async def get_me(caller: Customer, edge: Edge, response: Response) -> UserView:
+    """Show your account: its version is the `ETag`."""
     return await _shown(edge, response, caller.user_id)
 
 
@@ -67,6 +69,7 @@ async def get_me(caller: Customer, edge: Edge, response: Response) -> UserView:
     ),
 )
 async def update_me(caller: Customer, edge: Edge, seen: IfMatch, body: Profile) -> Response:
+    """Change your account: only if nothing else did since its `ETag` was read (`If-Match`)."""
     fields = body.model_dump(exclude_unset=True)
     return await edge.submit(UpdateUser(user_id=caller.user_id, seen=seen, fields=fields), _account)
 
@@ -87,6 +90,10 @@ async def update_me(caller: Customer, edge: Edge, seen: IfMatch, body: Profile) 
     ),
 )
 async def change_password(caller: Customer, edge: Edge, body: PasswordChange) -> Response:
+    """Change your password: your other sessions end, and so do API keys, unless `keep_api_keys`.
+
+    Guessing the current one gets slower with each try (429 with `Retry-After`).
+    """
     own: Own = edge.parts.own
     async with edge.read() as tx:
         user = found(await store.find_user(tx, caller.user_id))
@@ -118,6 +125,7 @@ async def list_users(
     role: Annotated[list[Role], Query(max_length=3)] = [],  # noqa: B006 -- FastAPI copies defaults
     disabled: Annotated[bool | None, Query()] = None,
 ) -> Listing[UserView]:
+    """List accounts, the newest first. For administrators."""
     async with edge.read() as tx:
         rows = await store.list_users(tx, page, emails=email, roles=role, disabled=disabled)
     return listing(page, rows, UserView.model_validate, lambda user: (user.created_at, user.id))
@@ -125,6 +133,7 @@ async def list_users(
 
 @router.get("/users/{user_id}", operation_id="getUser", responses=problems(*_TOKEN, "forbidden", "not_found"))
 async def get_user(_caller: Admin, edge: Edge, user_id: UserRef, response: Response) -> UserView:
+    """Show an account. For administrators."""
     return await _shown(edge, response, user_id)
 
 
@@ -135,6 +144,7 @@ async def get_user(_caller: Admin, edge: Edge, user_id: UserRef, response: Respo
     responses=problems(*_TOKEN, "forbidden", "not_found", "validation_failed", "unknown_field"),
 )
 async def update_user(caller: Admin, edge: Edge, user_id: UserRef, body: UserUpdate) -> Response:
+    """Change an account: its role too, or disable it, which ends its sessions. For administrators."""
     fields = body.model_dump(exclude_unset=True)
     disabled = fields.pop("disabled", None)
     command = UpdateUser(user_id=user_id, by=asker(caller), fields=fields, disabled=disabled)
@@ -149,12 +159,17 @@ async def update_user(caller: Admin, edge: Edge, user_id: UserRef, body: UserUpd
     responses=problems(*_TOKEN, "forbidden", "not_found"),
 )
 async def delete_user(caller: Admin, edge: Edge, user_id: UserRef) -> Response:
+    """Erase a user: whatever says who they are is overwritten, in every service. For administrators.
+
+    Orders and payments stay, nobody's from then on.
+    """
     command = EraseUser(user_id=user_id, by=asker(caller))
     return await edge.submit(command, lambda _reply: Answer(None, 204))
 
 
 @unversioned.get("/.well-known/jwks.json", operation_id="getJwks")
 async def get_jwks(edge: Edge, response: Response) -> KeysView:
+    """Show the public keys of access tokens, as a JSON Web Key Set. Needs no token."""
     own: Own = edge.parts.own
     response.headers["Cache-Control"] = "public, max-age=60"
     return KeysView.model_validate({"keys": [pair.public_jwk for pair in await own.keys.published()]})

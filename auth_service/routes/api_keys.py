@@ -35,6 +35,10 @@ _HINT = len(_PREFIX) + 4
     responses=problems(*_TOKEN, "too_many_api_keys", "validation_failed", "unknown_field", "rate_limited"),
 )
 async def create_api_key(caller: Customer, edge: Edge, body: ApiKeyCreate) -> Response:
+    """Make an API key: it is shown in this answer, and never again.
+
+    It may do what its `scopes` say, as you, until it expires or is revoked.
+    """
     shown = _PREFIX + token_urlsafe(32)
     command = CreateApiKey(
         by=asker(caller),
@@ -57,6 +61,7 @@ def _created(shown: str) -> Callable[[ApiKey], Answer]:
 
 @router.get("/auth/api-keys", operation_id="listApiKeys", responses=problems(*_TOKEN, "cursor_invalid"))
 async def list_api_keys(caller: Customer, edge: Edge, page: Paging) -> Listing[ApiKeyView]:
+    """List your API keys, the newest first, without the keys themselves."""
     async with edge.read() as tx:
         rows = await store.list_api_keys(tx, page, caller.user_id)
     return listing(page, rows, ApiKeyView.model_validate, lambda key: (key.created_at, key.id))
@@ -70,6 +75,7 @@ async def list_api_keys(caller: Customer, edge: Edge, page: Paging) -> Listing[A
     responses=problems(*_TOKEN, "not_found"),
 )
 async def revoke_api_key(caller: Customer, edge: Edge, key_id: KeyRef) -> Response:
+    """Revoke one of your API keys."""
     async with edge.read() as tx:
         key = found(await store.find_api_key(tx, key_id, caller.user_id))
     return await edge.submit(RevokeApiKey(user_id=caller.user_id, digest=key.digest), lambda _key: Answer(None, 204))
@@ -82,6 +88,10 @@ async def revoke_api_key(caller: Customer, edge: Edge, key_id: KeyRef) -> Respon
     responses=problems("token_invalid", "account_disabled", "validation_failed", "unknown_field"),
 )
 async def exchange_api_key(edge: Edge, body: ApiKeyShown) -> Response:
+    """Get a short access token for an API key.
+
+    The gateway does it for whoever sends the key as `Authorization: Bearer`; programs need not.
+    """
     own: Own = edge.parts.own
     settings: Settings = edge.parts.settings
     pair = await own.keys.signer()

@@ -46,6 +46,7 @@ OneAtATime = Annotated[None, Depends(_told)]
     responses=problems(*_TOKEN, "not_found", "unavailable"),
 )
 async def export_me(caller: Customer, edge: Edge, _one: OneAtATime) -> Response:
+    """Export all that the shop keeps of you, as one JSON document: one export of yours at a time (503)."""
     return await _export(edge, caller, caller.user_id)
 
 
@@ -56,6 +57,7 @@ async def export_me(caller: Customer, edge: Edge, _one: OneAtATime) -> Response:
     responses=problems(*_TOKEN, "forbidden", "not_found", "unavailable"),
 )
 async def export_user(caller: Admin, edge: Edge, user_id: UserRef, _one: OneAtATime) -> Response:
+    """Export all that the shop keeps of a user. For administrators, whom the user asked; it is noted."""
     return await _export(edge, caller, user_id)
 
 

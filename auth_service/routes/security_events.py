@@ -28,6 +28,7 @@ async def list_security_events(
     user_id: Annotated[list[UserRef], Query(max_length=100)] = [],  # noqa: B006 -- FastAPI copies defaults
     what: Annotated[list[What], Query(max_length=len(What))] = [],  # noqa: B006 -- FastAPI copies defaults
 ) -> Listing[SecurityEventView]:
+    """List sign-ins, refusals and changes of accounts, the newest first. For administrators."""
     async with edge.read() as tx:
         rows = await store.list_security_events(tx, page, user_ids=user_id, what=what)
     return listing(page, rows, SecurityEventView.model_validate, lambda event: (event.created_at, event.id))

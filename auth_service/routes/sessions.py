@@ -42,11 +42,16 @@ _REUSED = Answer(None, HTTPStatus.UNAUTHORIZED)
 
 @router.post("/auth/login", operation_id="login", response_model=TokensView, responses=_SIGN_IN)
 async def login(edge: Edge, body: Credentials) -> Response:
+    """Sign in with e-mail address and password: gives an access token, and a refresh token.
+
+    Guessing gets slower with each try (429 with `Retry-After`).
+    """
     return await _sign_in(edge, body.email, body.password.get_secret_value())
 
 
 @router.post("/auth/token", operation_id="loginForm", response_model=TokensView, responses=_SIGN_IN)
 async def login_form(edge: Edge, form: Annotated[OAuth2PasswordRequestForm, Depends()]) -> Response:
+    """Sign in by a form, as OAuth2 has it: for the docs page. Programs use `POST /auth/login`."""
     return await _sign_in(edge, _address(form.username), form.password)
 
 
@@ -92,6 +97,7 @@ def _client(edge: Edge) -> str | None:
     ),
 )  # fmt: skip
 async def exchange_token(edge: Edge, body: ExchangeBody) -> Response:
+    """Sign in with the ID token of an OpenID issuer: 404 where the shop is set up with none."""
     own: Own = edge.parts.own
     settings: Settings = edge.parts.settings
     if own.openid is None:
@@ -129,6 +135,10 @@ async def exchange_token(edge: Edge, body: ExchangeBody) -> Response:
     ),
 )
 async def refresh_token(edge: Edge, body: RefreshBody) -> Response:
+    """Get the next access token and refresh token: each refresh token is good for once.
+
+    One that comes again was copied by somebody: its session ends (401 `refresh_reused`).
+    """
     own: Own = edge.parts.own
     digest = digest_of(body.refresh_token)
     # The twin of a refresh that is under way is a client's haste, no theft: it is refused, and the session lives.
@@ -170,12 +180,14 @@ async def _rotate(edge: Edge, digest: bytes) -> Response:
     responses=problems(*_TOKEN),
 )
 async def logout(caller: Customer, edge: Edge) -> Response:
+    """End the session that asks."""
     command = EndSession(user_id=caller.user_id, session_id=caller.session_id, ending=Ending.LOGOUT)
     return await edge.submit(command, lambda _reply: Answer(None, 204))
 
 
 @router.get("/auth/sessions", operation_id="listSessions", responses=problems(*_TOKEN, "cursor_invalid"))
 async def list_sessions(caller: Customer, edge: Edge, page: Paging) -> Listing[SessionView]:
+    """List your open sessions, the newest first."""
     async with edge.read() as tx:
         rows = await store.list_open_sessions(tx, page, caller.user_id)
     return listing(page, rows, session_view(caller), lambda session: (session.created_at, session.id))
@@ -189,6 +201,7 @@ async def list_sessions(caller: Customer, edge: Edge, page: Paging) -> Listing[S
     responses=problems(*_TOKEN, "not_found"),
 )
 async def revoke_session(caller: Customer, edge: Edge, session_id: SessionRef) -> Response:
+    """End one of your sessions."""
     command = EndSession(user_id=caller.user_id, session_id=session_id, ending=Ending.REVOKED)
     return await edge.submit(command, lambda _reply: Answer(None, 204))
 

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Response
 
-from chassis.http import Answer, Edge, IfMatch, Listing, Paging, Staff, etag, found, listing
+from chassis.http import Answer, Edge, IfMatch, IfNoneMatch, Listing, Paging, Staff, etag, found, listing
 from chassis.problems import problems
 from contracts.types import Sku
 from inventory_service.domain.product import ArchiveProduct, CreateProduct, Product, UpdateProduct
@@ -16,7 +16,7 @@ router = APIRouter(tags=["products"])
 
 @router.get("/products", operation_id="listProducts", responses=problems("cursor_invalid", "validation_failed"))
 async def list_all(edge: Edge, page: Paging, *, active: bool = True) -> Listing[ProductView]:
-    """Products by sku: those on sale, or with ``active=false`` the archived ones."""
+    """List products by sku: those on sale, or with `active=false` the archived ones. Needs no token."""
     async with edge.read() as tx:
         rows = await list_products(tx, page, active=active)
     return listing(page, rows, ProductView.model_validate, lambda product: (product.sku,))
@@ -28,7 +28,8 @@ async def list_all(edge: Edge, page: Paging, *, active: bool = True) -> Listing[
     response_model=ProductView,
     responses=problems("not_found", "validation_failed"),
 )
-async def get_product(edge: Edge, sku: Sku) -> Response:
+async def get_product(edge: Edge, sku: Sku, _known: IfNoneMatch = None) -> Response:
+    """Show a product: its version is the `ETag`. Needs no token."""
     async with edge.read() as tx:
         product = found(await find_product(tx, sku))
     return edge.tagged(ProductView.model_validate(product), product.version)
@@ -40,6 +41,7 @@ async def get_product(edge: Edge, sku: Sku) -> Response:
     responses=problems("not_found", "validation_failed"),
 )
 async def get_availability(edge: Edge, sku: Sku) -> AvailabilityView:
+    """Ask how many of a product can be sold now. Needs no token."""
     async with edge.read() as tx:
         product = found(await find_product(tx, sku))
         stocks = await find_stock(tx, [sku])
@@ -55,6 +57,7 @@ async def get_availability(edge: Edge, sku: Sku) -> AvailabilityView:
     responses=problems("token_missing", "forbidden", "sku_taken", "validation_failed", "unknown_field"),
 )
 async def create_product(_caller: Staff, edge: Edge, body: ProductCreate) -> Response:
+    """Put a product on sale: its stock comes by adjustments. For staff."""
     command = CreateProduct(
         sku=body.sku, name=body.name, description=body.description, price=body.price.money, active=body.active
     )
@@ -70,6 +73,10 @@ async def create_product(_caller: Staff, edge: Edge, body: ProductCreate) -> Res
     ),
 )
 async def update_product(_caller: Staff, edge: Edge, sku: Sku, version: IfMatch, body: ProductUpdate) -> Response:
+    """Change a product: only if nobody else did since its `ETag` was read (`If-Match`). For staff.
+
+    Orders keep the price that they were placed at.
+    """
     command = UpdateProduct(
         sku=sku,
         version=version,
@@ -88,6 +95,7 @@ async def update_product(_caller: Staff, edge: Edge, sku: Sku, version: IfMatch,
     responses=problems("token_missing", "forbidden", "not_found", "validation_failed"),
 )
 async def archive_product(_caller: Staff, edge: Edge, sku: Sku) -> Response:
+    """Take a product off sale: orders that name it keep it. For staff."""
     return await edge.submit(ArchiveProduct(sku=sku), lambda _product: Answer(None, 204))
 
 

@@ -22,6 +22,7 @@ router = APIRouter(tags=["shipments"])
     responses=problems("token_missing", "forbidden", "not_found", "validation_failed"),
 )
 async def record_delivery(_caller: Staff, edge: Edge, shipment_id: ShipmentRef) -> Response:
+    """Note that a shipment has arrived. For staff."""
     shipment = ShipmentId(shipment_id)
     async with edge.read() as tx:
         order_id = found(await find_order_of_shipment(tx, shipment))
@@ -42,6 +43,10 @@ async def record_delivery(_caller: Staff, edge: Edge, shipment_id: ShipmentRef) 
     ),
 )
 async def receive_return(_caller: Staff, edge: Edge, body: ReturnCreate, key: IdempotencyKey) -> Response:
+    """Take goods back. For staff.
+
+    They are paid back at the price that they were bought for; `restocked` of them can be sold again.
+    """
     lines = tuple(ReturnedLine(sku=line.sku, quantity=line.quantity, restocked=line.restocked) for line in body.lines)
     command = ReceiveReturn(order_id=OrderId(body.order_id), lines=lines)
     return await edge.submit(command, _received, key=key, operation="receiveReturn", body=body)

@@ -40,7 +40,7 @@ internal = APIRouter()
 
 @router.get("/stock", operation_id="listStock", responses=problems("token_missing", "forbidden", "cursor_invalid"))
 async def list_all(_caller: Staff, edge: Edge, page: TimelessPaging, *, low: bool | None = None) -> Listing[StockView]:
-    """Stock by sku; with ``low=true`` what has run low in some warehouse."""
+    """List stock by sku: with `low=true` what has run low in some warehouse. For staff."""
     async with edge.read() as tx:
         rows = await list_stock(tx, page, low=low)
     return listing(page, rows, StockView.of, lambda stock: (stock.sku,))
@@ -52,6 +52,7 @@ async def list_all(_caller: Staff, edge: Edge, page: TimelessPaging, *, low: boo
     responses=problems("token_missing", "forbidden", "not_found", "validation_failed"),
 )
 async def get_stock(_caller: Staff, edge: Edge, sku: Sku) -> StockView:
+    """Show the stock of a sku, by warehouse. For staff."""
     async with edge.read() as tx:
         found(await find_product(tx, sku))
         stocks = await find_stock(tx, [sku])
@@ -68,6 +69,7 @@ async def get_stock(_caller: Staff, edge: Edge, sku: Sku) -> StockView:
     ),
 )
 async def adjust_stock(_caller: Staff, edge: Edge, sku: Sku, body: StockAdjust, key: IdempotencyKey) -> Response:
+    """Add units to a warehouse or take them off: never below what is reserved (409). For staff."""
     command = AdjustStock(sku=sku, delta=body.delta, reason=body.reason, warehouse=body.warehouse)
     return await edge.submit(command, _moved, key=key, operation="adjustStock", body=body)
 
@@ -82,6 +84,7 @@ def _moved(movement: Movement) -> Answer:
     responses=problems("token_missing", "forbidden", "not_found", "cursor_invalid"),
 )
 async def list_of_sku(_caller: Staff, edge: Edge, sku: Sku, page: Paging) -> Listing[MovementView]:
+    """List what moved the stock of a sku, the newest first. For staff."""
     async with edge.read() as tx:
         found(await find_product(tx, sku))
         rows = await list_movements(tx, page, sku)
@@ -100,6 +103,7 @@ async def list_reserved(
     status: Annotated[list[Status], Query(max_length=10)] = [],  # noqa: B006 -- FastAPI copies defaults
     order_id: Annotated[list[OrderRef], Query(max_length=100)] = [],  # noqa: B006 -- FastAPI copies defaults
 ) -> Listing[ReservationView]:
+    """List what is held for orders, the newest first. For staff."""
     async with edge.read() as tx:
         rows = await list_reservations(tx, page, statuses=status, order_ids=[OrderId(each) for each in order_id])
     return listing(page, rows, ReservationView.model_validate, _place)

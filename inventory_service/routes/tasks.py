@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from chassis.http import Answer, Edge, IfMatch, Listing, Paging, Staff, etag, found, listing
+from chassis.http import Answer, Edge, IfMatch, IfNoneMatch, Listing, Paging, Staff, etag, found, listing
 from chassis.ids import OrderRef, TaskRef, UserRef, typeid
 from chassis.problems import problems
 from contracts.types import OrderId, Priority, UserId
@@ -41,6 +41,7 @@ async def list_all(  # noqa: PLR0913 -- each filter is a parameter
     assignee: Annotated[list[UserRef], Query(max_length=100)] = [],  # noqa: B006 -- FastAPI copies defaults
     order_id: Annotated[list[OrderRef], Query(max_length=100)] = [],  # noqa: B006 -- FastAPI copies defaults
 ) -> Listing[TaskView]:
+    """List the work of the warehouse and the operators, the newest first. For staff."""
     async with edge.read() as tx:
         rows = await list_tasks(tx, page, status=status, priority=priority, assignee=assignee, order_id=order_id)
     return listing(page, rows, TaskView.model_validate, lambda task: (task.created_at, task.id))
@@ -54,6 +55,7 @@ async def list_all(  # noqa: PLR0913 -- each filter is a parameter
     responses=problems("token_missing", "forbidden", "validation_failed", "unknown_field"),
 )
 async def create_task(_caller: Staff, edge: Edge, body: TaskCreate) -> Response:
+    """Note down a task by hand: the shop opens those that ship or check by itself. For staff."""
     command = CreateTask(
         title=body.title,
         description=body.description,
@@ -72,7 +74,8 @@ async def create_task(_caller: Staff, edge: Edge, body: TaskCreate) -> Response:
     response_model=TaskView,
     responses=problems("token_missing", "forbidden", "not_found", "validation_failed"),
 )
-async def get_task(_caller: Staff, edge: Edge, task_id: TaskRef) -> Response:
+async def get_task(_caller: Staff, edge: Edge, task_id: TaskRef, _known: IfNoneMatch = None) -> Response:
+    """Show a task: its version is the `ETag`. For staff."""
     async with edge.read() as tx:
         task = found(await find_task(tx, task_id))
     return edge.tagged(TaskView.model_validate(task), task.version)
@@ -80,12 +83,17 @@ async def get_task(_caller: Staff, edge: Edge, task_id: TaskRef) -> Response:
 
 @router.patch("/tasks/{task_id}", operation_id="updateTask", response_model=TaskView, responses=_CHANGING)
 async def update_task(_caller: Staff, edge: Edge, task_id: TaskRef, version: IfMatch, body: TaskUpdate) -> Response:
+    """Change a task's fields: only if nobody else did since its `ETag` was read (`If-Match`). For staff."""
     changes = {name: getattr(body, name) for name in body.model_fields_set}
     return await edge.submit(UpdateTask(task_id=task_id, version=version, changes=changes), _changed)
 
 
 @router.put("/tasks/{task_id}", operation_id="replaceTask", response_model=TaskView, responses=_CHANGING)
 async def replace_task(_caller: Staff, edge: Edge, task_id: TaskRef, version: IfMatch, body: TaskReplace) -> Response:
+    """Replace a task's fields: what is left out gets its default. For staff.
+
+    As with `PATCH`, only if nobody else changed it since its `ETag` was read (`If-Match`).
+    """
     changes = {name: getattr(body, name) for name in TaskReplace.model_fields}
     return await edge.submit(UpdateTask(task_id=task_id, version=version, changes=changes), _changed)
 
@@ -97,6 +105,7 @@ async def replace_task(_caller: Staff, edge: Edge, task_id: TaskRef, version: If
     responses=problems("token_missing", "forbidden", "not_found", "task_closed", "validation_failed"),
 )
 async def delete_task(_caller: Staff, edge: Edge, task_id: TaskRef) -> Response:
+    """Take a task off the list. For staff."""
     return await edge.submit(DeleteTask(task_id=task_id), lambda _: Answer(None, 204))
 
 
@@ -109,7 +118,10 @@ async def delete_task(_caller: Staff, edge: Edge, task_id: TaskRef) -> Response:
     ),
 )
 async def complete_task(_caller: Staff, edge: Edge, task_id: TaskRef, body: TaskCompletion | None = None) -> Response:
-    """Completing a fulfil task dispatches a shipment."""
+    """Complete a task: one that fulfils an order ships it. For staff.
+
+    `carrier` and `tracking_number` go to the shipment, and with it to the customer.
+    """
     done = body or TaskCompletion()
     async with edge.read() as tx:
         task = found(await find_task(tx, task_id))

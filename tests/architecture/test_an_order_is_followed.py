@@ -1,4 +1,4 @@
-"""docs/follow-an-order.md: a dozen steps at most, each naming functions that are there and what was seen of the order."""
+"""docs/follow-an-order.md: a dozen steps at most, with functions that are there and what was seen of the order."""
 
 import ast
 import re
@@ -64,7 +64,7 @@ def test_other_names_that_a_step_speaks_of_are_in_the_code():
     code = "".join(file.read_text() for file in _sources())
 
     assert {word for word in named if not re.search(rf"\b{word}\b", code)} == set()
-    assert {"OrderCreated", "StockReserved", "PaymentRequested"} <= named & {event.__name__ for event in EVENTS.values()}
+    assert named & {event.__name__ for event in EVENTS.values()} > {"OrderCreated", "StockReserved", "PaymentRequested"}
 
 
 def _sources() -> list[Path]:

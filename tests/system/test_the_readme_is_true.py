@@ -1,6 +1,7 @@
-"""What the README tells a new user to type is typed here, and answered as it says."""
+"""What the README and docs/http.md tell a new user to type is typed here, and answered as they say."""
 
 import asyncio
+import json
 import os
 import re
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.architecture.documents import README, ROOT, typed
+from tests.architecture.documents import FOLLOW, HTTP, README, ROOT, fences, typed
 from tests.support.running_shop import RunningShop
 
 END = "that is all"
@@ -21,7 +22,7 @@ CHANGING = (
     (r"'\d\d\.\d{3}Z'", "SECONDS"),
     (r"\r", ""),
 )
-LATER = ("$MAILBOX", "orders trace")  # what goes on after the answer: a reader looks again
+LATER = ("sleep 1;", "orders trace")  # what goes on after the answer: a reader looks again
 
 
 class Terminal:
@@ -57,9 +58,10 @@ async def terminal(shop: RunningShop, tmp_path: Path) -> AsyncIterator[Terminal]
     await process.communicate()
 
 
-async def test_a_new_user_types_what_the_readme_says_and_sees_what_it_says(terminal: Terminal):
+@pytest.mark.parametrize("document", [README, HTTP], ids=lambda path: path.name)
+async def test_a_new_user_types_what_a_document_says_and_sees_what_it_says(terminal: Terminal, document: Path):
     # given
-    steps = typed(README)
+    steps = typed(document)
     assert len(steps) > 10
 
     # then
@@ -77,3 +79,23 @@ def _lasting(text: str) -> str:
     for pattern, word in CHANGING:
         text = re.sub(pattern, word, text)
     return text.strip()
+
+
+async def test_an_order_goes_the_way_that_is_followed(shop: RunningShop):
+    # given
+    shown, *_ = fences(FOLLOW.read_text(), "text")
+    way = sorted(re.split(r"  +", line)[2:4] for line in shown.splitlines()[1:])
+
+    # when
+    create = ("create", "--sku", "MUG-RED:2", "--token", "tok_ok", "--wait", "10", "-o", "json")
+    order = json.loads(await shop.command("orders", *create))["id"]
+
+    # then
+    async def went() -> list[list[str]]:
+        timeline = json.loads(await shop.command("orders", "trace", order, "-o", "json"))["timeline"]
+        return sorted([step["service"], step["what"]] for step in timeline)
+
+    for _ in range(AGAIN):
+        if (seen := await went()) == way:
+            break
+    assert seen == way

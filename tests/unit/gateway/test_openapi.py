@@ -10,6 +10,7 @@ from fastapi.security import HTTPBearer
 from fastapi.sse import EventSourceResponse
 from pydantic import BaseModel
 
+from chassis.http import IfNoneMatch
 from chassis.openapi import DocumentedAPI, tell_problems
 from chassis.problems import problems
 
@@ -110,3 +111,41 @@ def test_telling_twice_changes_nothing(document):
     before = json.dumps(document)
     tell_problems(document)
     assert json.dumps(document) == before
+
+
+def test_a_summary_is_the_first_sentence_of_a_route_and_not_its_name():
+    app = DocumentedAPI()
+
+    @app.get("/orders")
+    async def list_all() -> None:
+        """List orders: the newest first. So it goes.
+
+        Until there are none.
+        """
+
+    operation = app.openapi()["paths"]["/orders"]["get"]
+    assert operation["summary"] == "List orders"
+    assert operation["description"] == "List orders: the newest first. So it goes.\n\nUntil there are none."
+
+
+@pytest.mark.parametrize(
+    ("path", "added"),
+    [("/orders", "An API key needs the scope `orders:read`."), ("/things", "No API key may do this.")],
+)
+def test_what_an_api_key_needs_is_told_where_a_token_is_needed(path, added):
+    app = DocumentedAPI()
+
+    @app.get(path, dependencies=[Depends(HTTPBearer())])
+    async def list_all() -> None:
+        """List all."""
+
+    assert app.openapi()["paths"][path]["get"]["description"] == f"List all.\n\n{added}"
+
+
+def test_what_may_be_had_already_is_told_with_its_304():
+    app = DocumentedAPI()
+
+    @app.get("/things")
+    async def get_thing(_known: IfNoneMatch = None) -> None: ...
+
+    assert codes_of(app.openapi()["paths"]["/things"]["get"])["304"] == "It is as you have it."
