@@ -196,16 +196,15 @@ def test_every_number_without_a_decision_is_accounted_for():
 
 
 def test_code_cites_documents_and_decisions_that_are_in_the_repository():
-    cited = {(file, name) for file in _tracked() for name in re.findall(r"[\w/.-]+\.md\b", file.read_text())}
-    records = {(file, n) for file in _tracked() for n in re.findall(r"\brecords? (\d{4})", file.read_text())}
+    cited = {(file, name) for file in _written() for name in re.findall(r"[\w/.-]+\.md\b", file.read_text())}
+    records = {(file, n) for file in _written() for n in re.findall(r"\brecords? (\d{4})", file.read_text())}
 
     assert {f"{file}: {name}" for file, name in cited if not _is_a_document(name)} == set()
     assert {f"{file}: {number}" for file, number in records if not [*DECISIONS.glob(f"{number}-*.md")]} == set()
 
 
-def _tracked() -> list[Path]:
-    packages = [path for path in rules.sources(ROOT) if "tests" not in path.parts]
-    return [*packages, ROOT / "pyproject.toml", ROOT / "Makefile", *sorted((ROOT / "tests").rglob("*.py"))]
+def _written() -> list[Path]:
+    return [*rules.sources(ROOT), ROOT / "pyproject.toml", ROOT / "Makefile", *sorted((ROOT / "tests").rglob("*.py"))]
 
 
 def _is_a_document(name: str) -> bool:
