@@ -14,10 +14,11 @@ from pathlib import Path
 
 from ordermill import whose
 from ordermill.accounts import User, can_reach, give, held, is_of
-from ordermill.errors import Exit, Failure
+from ordermill.errors import Exit
+from ordermill.whose import Use
 
 EVERY = 60
-NO_ARCHIVE = "Nothing can be archived in"
+NO_ARCHIVE = Use("Nothing can be archived in", code=Exit.STEP_FAILED)
 SEGMENTS_A_LOG = 256
 SEGMENT_BITS = 24
 _SEGMENT = re.compile(r"[0-9A-F]{24}")
@@ -48,21 +49,18 @@ def settings(archive: Path, data: Path, user: User | None) -> dict[str, str]:
 
     Raises Failure when the server's user cannot write there, or when others may have put there what is there.
     """
-    folder = folder_of(archive, data)
+    folder, use = folder_of(archive, data), NO_ARCHIVE._replace(choose=_another(user))
+    if whose.made(archive, 0o755, use) != archive:
+        mend = "To go on where it leads, name that: ordermill up --archive FOLDER"
+        raise use.refused(archive, "it has become a link, or lies behind one", mend)
+    whose.refuse_writers(archive, use)
     try:
-        whose.refuse_strangers(archive, NO_ARCHIVE, code=Exit.STEP_FAILED)
-        archive.mkdir(0o755, parents=True, exist_ok=True)
-        if archive.is_symlink():
-            mend = "To go on where it leads, name that: ordermill up --archive FOLDER"
-            raise _refused(archive, "it has become a link", mend)
         with held(archive) as around:
-            whose.refuse_strangers(archive, NO_ARCHIVE, code=Exit.STEP_FAILED)
-            whose.refuse_writers(archive, NO_ARCHIVE, Exit.STEP_FAILED)
             _hand_over(folder, around, user)
     except OSError as error:
-        raise _unusable(archive, str(error), user) from None
+        raise use.unusable(archive, error) from None
     if not can_reach(folder, user):
-        raise _unusable(archive, "PostgreSQL's user does not get there", user)
+        raise use.refused(archive, "PostgreSQL's user does not get there", use.choose)
     return {"archive_mode": "on", "archive_timeout": f"{EVERY}s", "archive_command": _quoted(_STORE, folder)}
 
 
@@ -81,7 +79,8 @@ def _hand_over(folder: Path, around: int, user: User | None) -> None:
     mend = (
         f"See whose it is and what is in it: ls -la {shlex.quote(str(folder))}/; remove it, or make it user {theirs}'s."
     )
-    raise _refused(folder, "it is a link, or not PostgreSQL's user's alone: somebody else may have put it there", mend)
+    why = "it is a link, or not PostgreSQL's user's alone: somebody else may have put it there"
+    raise NO_ARCHIVE.refused(folder, why, mend)
 
 
 def fetching(folder: Path | None) -> dict[str, str]:
@@ -99,13 +98,9 @@ def _quoted(command: str, folder: Path) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
-def _unusable(archive: Path, why: str, user: User | None) -> Failure:
+def _another(user: User | None) -> str:
     example = "/var/lib/ordermill-archive" if user else "~/ordermill-archive"
-    return _refused(archive, why, f"Choose a folder that it may enter, for example: ordermill up --archive {example}")
-
-
-def _refused(folder: Path, why: str, mend: str) -> Failure:
-    return Failure(f"{NO_ARCHIVE} {folder}: {why}.", mend, Exit.STEP_FAILED)
+    return f"Choose a folder that it may enter, for example: ordermill up --archive {example}"
 
 
 def segments(folder: Path) -> list[Path]:

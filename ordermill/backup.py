@@ -20,12 +20,13 @@ from ordermill.errors import Exit, Failure
 from ordermill.ours import FOLDER, locked
 from ordermill.state import State
 from ordermill.told import variables
+from ordermill.whose import Use
 
 Tell = Callable[[str], None]
 ABOUT = "backup.json"
 DRAFT = ".draft"
-NO_BACKUP = "No backup is made in"
-NO_RESTORE = "Nothing is restored from"
+NO_BACKUP = Use("No backup is made in")
+NO_RESTORE = Use("Nothing is restored from", choose="Name a folder that `ordermill backup` has made.")
 _FAILED = """
 SELECT last_failed_wal FROM pg_stat_archiver WHERE last_failed_time > coalesce(last_archived_time, '-infinity')
 """
@@ -198,12 +199,12 @@ def choose(folder: Path, until: datetime | None, is_past: Callable[[Backup], boo
     Raises Failure when others may have exchanged it, when there is none, none that is old enough, or only such as an
     earlier restore has given up.
     """
-    whose.refuse_strangers(folder, NO_RESTORE)
+    folder = whose.led(folder, NO_RESTORE)
     whose.refuse_writers(folder, NO_RESTORE)
-    found = [Backup.read(folder)] if (folder / ABOUT).exists() else stored_in(folder)
+    found = [Backup.read(folder)] if whose.is_ours(folder / ABOUT) else stored_in(folder)
     if not found:
         cause = f"There is no backup in {folder} that is ours."
-        raise Failure(cause, "Name a folder that `ordermill backup` has made.")
+        raise Failure(cause, NO_RESTORE.choose)
     early_enough = [backup for backup in found if until is None or backup.ended_at <= until]
     if not early_enough:
         cause = f"The backup in {found[0].folder} ended at {found[0].ended_at:%F %T}Z, after the time to restore to."

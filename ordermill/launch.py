@@ -78,11 +78,10 @@ async def up(  # noqa: PLR0913  each option of the command is one
 
 
 def _archive(named: str) -> Path | None:
-    """The folder to archive in from now on, none where that is to end. Raises Failure when it is another user's."""
+    """The folder to archive in from now on, none where that is to end. Raises Failure when others may exchange it."""
     if named == NOWHERE:
         return None
-    whose.refuse_strangers(Path(named), NO_ARCHIVE, code=Exit.STEP_FAILED)
-    return Path(named)
+    return whose.led(Path(named), NO_ARCHIVE)
 
 
 async def _run(shop: Shop) -> None:

@@ -66,7 +66,7 @@ class Mails:
 
     def __init__(self, folder: Path, keeps: int = KEEPS, room: int = ROOM) -> None:
         # Mails name people, and are nobody else's to read.
-        self.file = whose.made(folder, 0o700, "No mails are kept in") / "mails.jsonl"
+        self.file = whose.made(folder, 0o700, whose.Use("No mails are kept in")) / "mails.jsonl"
         self._keeps, self._room = keeps, room
         self._kept: deque[Kept] = deque()
         self._size = 0

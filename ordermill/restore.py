@@ -130,9 +130,7 @@ def _places(root: Path, chosen: Backup, archived: Path | None) -> list[Path]:
 
 def _log(chosen: Backup, archived: Path | None) -> Path | None:
     folder = archived or chosen.archive
-    if folder:
-        whose.refuse_strangers(folder, backup.NO_RESTORE)
-    return archive.folder_of(folder, chosen.data) if folder else None
+    return archive.folder_of(whose.led(folder, backup.NO_RESTORE), chosen.data) if folder else None
 
 
 def _clusters(root: Path, chosen: Backup) -> list[Path]:

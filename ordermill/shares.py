@@ -7,15 +7,18 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
-from ordermill import whose
 from ordermill.needs import secrets_of
 from ordermill.ours import own_folder
 from ordermill.rabbitmq import ADMINISTRATOR, configuration
 from ordermill.services import AUDITOR, GATEWAY, SERVICES
 from ordermill.setup import definitions, secret_settings
 from ordermill.state import State
+from ordermill.whose import Use
 
 STEPS = "steps"
+NO_SECRETS = Use(
+    "No secrets are written in", choose="Name one that is not there yet, or one of yours with the mode 700."
+)
 
 
 class Servers(NamedTuple):
@@ -50,14 +53,13 @@ def hand_out(state: State, into: Path, servers: Servers) -> None:
     Users of containers differ, so that each file can be read by all who see it: who does is a matter of where its
     folder is mounted. On this machine nobody but the owner gets into the folder around them.
     """
-    whose.made(into.parent, 0o755, "No secrets are written in")
-    own_folder(into, "Name one that is not there yet, or one of yours with the mode 700.")
+    own = own_folder(into, NO_SECRETS)
     for folder, files in shares(state, servers).items():
-        (into / folder).mkdir(exist_ok=True)
+        (own / folder).mkdir(exist_ok=True)
         for name, content in files.items():
-            draft = into / folder / f".{name}"
+            draft = own / folder / f".{name}"
             draft.unlink(missing_ok=True)  # who was killed before the last line leaves one that nobody may write to
             draft.touch(0o600)
             draft.write_text(content)
             draft.chmod(0o444)
-            draft.replace(into / folder / name)
+            draft.replace(own / folder / name)

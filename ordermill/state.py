@@ -9,12 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from ordermill import ours, sockets, whose
+from ordermill import ours, sockets
 from ordermill.accounts import unprivileged
 from ordermill.errors import Exit, Failure
 from ordermill.ours import locked, own_folder, read, write
 from ordermill.ports import HOST, find_free, is_free, start_of
 from ordermill.told import variables
+from ordermill.whose import Use
 
 Layout = Literal["packed", "split"]
 SOCKET_PATH_LIMIT = 100
@@ -61,10 +62,7 @@ class State:
     @classmethod
     def open(cls, root: Path | None = None, layout: Layout = "packed") -> "State":
         """The state of this checkout: its folder is made, or narrowed where it is wide. Another user's is refused."""
-        state = cls(whose.home(root or default_root()), layout)
-        ours.keep(state.root)
-        (state.root / "log").mkdir(mode=ours.FOLDER, exist_ok=True)
-        return state
+        return cls(ours.home(root, "--home") if root else ours.home(default_root()), layout)
 
     @classmethod
     def attach(cls, root: Path | None = None) -> "State":
@@ -169,9 +167,9 @@ class State:
         kept = read(self.root / "archive.json").get("folder")
         return Path(kept) if kept else None
 
-    def keep_archive(self, folder: str | Path | None) -> None:
+    def keep_archive(self, folder: Path | None) -> None:
         """Archive there from the next start on, or nowhere. Kept, since one run without leaves a gap for ever."""
-        write(self.root / "archive.json", {"folder": str(Path(folder).resolve()) if folder else None})
+        write(self.root / "archive.json", {"folder": str(folder) if folder else None})
 
     @property
     def control_socket(self) -> Path:
@@ -181,9 +179,8 @@ class State:
             return beside
         digest = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:16]
         mend = "The checkout's own path is too long for a socket. Move it, or set TMPDIR to a folder of yours."
-        around = Path(tempfile.gettempdir())
-        whose.refuse_strangers(around, "No socket is put into", mend)
-        return own_folder(around / f"ordermill-{os.getuid()}", mend) / f"{digest}.sock"
+        folder = Path(tempfile.gettempdir()) / f"ordermill-{os.getuid()}"
+        return own_folder(folder, Use("No socket is put into", mend, mend)) / f"{digest}.sock"
 
     @contextmanager
     def lock(self) -> Iterator[None]:

@@ -7,85 +7,129 @@ everybody may write, anybody may have been there first.
 import os
 import shlex
 import stat
-from collections.abc import Iterator
+from collections import deque
 from pathlib import Path
+from typing import NamedTuple
 
 from ordermill.accounts import is_open
 from ordermill.errors import Exit, Failure
 
 CODE = Path(__file__).resolve()
-OF_A_SERVER = {"postgres", "sockets"}  # its user's, where root runs the shop
+MOST_LINKS = 40  # as many as Linux follows
 
 
-def home(folder: Path) -> Path:
-    """The folder of a shop's state, as it is really called, made when it is missing.
+class Use(NamedTuple):
+    """What a folder is for: how a refusal of it begins, and what mends that it is another user's, or not to be used."""
 
-    Raises Failure when what is in it is not ours: another user's passwords, ports and logs are not used.
-    """
-    use, mend = "No shop is kept in", "Run it as that user, or name a folder of your own: ORDERMILL_HOME"
-    found = made(folder, 0o755, use, mend)
-    for each in found.glob("*"):
-        if each.name not in OF_A_SERVER and _is_strangers(each.lstat()):
-            raise _refusal(use, folder, f"{each} belongs to another user", "See who made it, and remove it.")
-    return found
+    refusal: str
+    not_ours: str = ""
+    choose: str = "Choose a folder that you may write to."
+    code: Exit = Exit.FAILED
+
+    def refused(self, folder: Path, why: str, mend: str) -> Failure:
+        return Failure(f"{self.refusal} {folder}: {why}.", mend, self.code)
+
+    def unusable(self, folder: Path, failure: OSError) -> Failure:
+        """As the system says it."""
+        is_file = isinstance(failure, FileExistsError | NotADirectoryError)
+        why = "it is no folder" if is_file else failure.strerror or type(failure).__name__
+        return self.refused(folder, why[:1].lower() + why[1:], self.choose)
 
 
-def made(folder: Path, mode: int, use: str, mend: str = "") -> Path:
+def made(folder: Path, mode: int, use: Use) -> Path:
     """A folder that nobody else may exchange, as it is really called, made with this mode when it is missing.
 
-    `use` begins the sentence of a refusal, `mend` is for a folder that is another user's. Raises Failure as
-    refuse_strangers does; it looks again at what it has made, since somebody may have been quicker.
+    Raises Failure as `led` does, and where it cannot be made, or nothing written into it. It looks again at what it has
+    made, since somebody may have been quicker.
     """
-    refuse_strangers(folder, use, mend)
-    folder.mkdir(mode, parents=True, exist_ok=True)
-    refuse_strangers(folder, use, mend)
-    return folder.resolve()
+    there = led(folder, use)
+    try:
+        there.mkdir(mode, parents=True, exist_ok=True)
+    except OSError as failure:
+        raise use.unusable(folder, failure) from None
+    there = led(there, use)
+    refuse_closed(there, use)
+    return there
 
 
-def refuse_strangers(folder: Path, use: str, mend: str = "", code: Exit = Exit.FAILED) -> None:
-    """Refuse a folder that others may exchange: it, or one above it, or a link on the way, is another user's.
+def led(folder: Path, use: Use) -> Path:
+    """Where a folder really is, there or not, along links and folders of ours and root's only. Raises Failure.
 
-    So it is below a folder that everybody may write to and that is not sticky. That a group may is its owner's wish.
-    Raises Failure; what is not there yet is nobody's.
+    It goes from name to name as the kernel does, and looks at each link before it follows it: what it has looked at
+    nobody else can exchange, so that the answer stays true. Where something is looked up not everybody may write,
+    unless the folder is sticky. That a group may is its owner's wish; what is not there yet is nobody's.
     """
-    for each, seen in _on_the_way(folder):
-        what = "it" if each == folder else str(each)
-        if _is_strangers(seen):
-            give = f"Choose another folder. Is it yours after all: chown -h {os.geteuid()} {shlex.quote(str(each))}"
-            raise _refusal(use, folder, f"{what} belongs to another user", mend or give, code)
-        if each != folder and _is_everybodys(seen):
-            close = f"Choose another folder, or keep them out: chmod o-w {shlex.quote(str(each))}"
-            raise _refusal(use, folder, f"everybody may write to {each}", close, code)
+    at, ahead, links = Path(), deque(folder.absolute().parts), 0
+    try:
+        while ahead:
+            each = at / ahead.popleft()
+            seen = _look(each)
+            if seen:
+                _refuse_others(use, folder, each, seen, is_above=bool(ahead))
+            if seen and stat.S_ISLNK(seen.st_mode):
+                links += 1
+                ahead.extendleft(reversed(_target(each, links).parts))
+            else:
+                at = at.parent if each.name == ".." else each
+    except OSError as failure:
+        raise use.unusable(folder, failure) from None
+    return at
 
 
-def refuse_writers(folder: Path, use: str, code: Exit = Exit.FAILED) -> None:
+def _look(path: Path) -> os.stat_result | None:
+    try:
+        return path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _target(link: Path, links: int) -> Path:
+    if links > MOST_LINKS:
+        why = "it is a link that leads to itself"
+        raise OSError(0, why)
+    return link.readlink()
+
+
+def _refuse_others(use: Use, folder: Path, each: Path, seen: os.stat_result, *, is_above: bool) -> None:
+    """Not of those that our own code is in: whoever exchanges them exchanges us."""
+    if each in CODE.parents:
+        return
+    if _is_strangers(seen):
+        what = "it" if each == folder.absolute() else str(each)
+        give = f"Choose another folder. Is it yours after all: chown -h {os.geteuid()} {shlex.quote(str(each))}"
+        raise use.refused(folder, f"{what} belongs to another user", use.not_ours or give)
+    if is_above and _is_everybodys(seen):
+        close = f"Choose another folder, or keep them out: chmod o-w {shlex.quote(str(each))}"
+        raise use.refused(folder, f"everybody may write to {each}", close)
+
+
+def refuse_writers(folder: Path, use: Use) -> None:
     """Refuse a folder that others may write to, unless they can only add to it. Raises Failure.
 
     What is not there yet is nobody's.
     """
     if folder.exists() and is_open(folder.stat()):
-        mend = f"Keep them out: chmod go-w {shlex.quote(str(folder))}"
-        raise _refusal(use, folder, "others may write to it", mend, code)
+        raise use.refused(folder, "others may write to it", f"Keep them out: chmod go-w {shlex.quote(str(folder))}")
 
 
-def _refusal(use: str, folder: Path, why: str, mend: str, code: Exit = Exit.FAILED) -> Failure:
-    return Failure(f"{use} {folder}: {why}.", mend, code)
+def refuse_closed(folder: Path, use: Use) -> None:
+    """Refuse a folder that we may not read and write ourselves, also since its disk is read only. Raises Failure."""
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        raise use.refused(folder, "you may not read and write it", use.choose)
 
 
 def is_ours(path: Path) -> bool:
-    """Whether it is there, and ours or root's; of a link, whose the link is."""
-    return path.exists() and not _is_strangers(path.lstat())
+    """Whether it is there, and ours or root's; of a link, also all that it leads along."""
+    try:
+        return led(path, Use("")).exists()
+    except Failure:
+        return False
 
 
-def _on_the_way(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    """The folder and all above it, as it is called and as it is really called.
-
-    Not those that our own code is in: whoever exchanges them exchanges us.
-    """
-    called = folder.absolute()
-    for each in dict.fromkeys(way for path in (called, folder.resolve()) for way in (path, *path.parents)):
-        if each not in CODE.parents and (each.exists() or each.is_symlink()):
-            yield (folder if each == called else each), each.lstat()
+def is_strangers(path: Path) -> bool:
+    """Whether what is there is neither ours nor root's; of a link, whose the link is."""
+    seen = _look(path)
+    return seen is not None and _is_strangers(seen)
 
 
 def _is_strangers(seen: os.stat_result) -> bool:

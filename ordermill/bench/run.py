@@ -3,7 +3,7 @@
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from ordermill.bench.rest import Rest
 from ordermill.bench.scenarios import Scenario
 from ordermill.bench.stage import a_stage, durability, fill, settings, start, stop_workers
 from ordermill.bench.watching import marks, watching
+from ordermill.ours import appending
 from ordermill.setup import auditor_url, listeners
 from ordermill.stage import Stage, quieten_brokers, remove_data
 from ordermill.state import Layout, State
@@ -58,11 +59,12 @@ class Run:
 async def bench(run: Run, note: Note) -> dict[str, Any]:
     """Everything that a run has shown. Raises Failure when the shop does not come to rest."""
     quieten_brokers(logging.ERROR)
-    log = State.open(run.home).log("bench")
+    state = State.open(run.home)
+    run, log = replace(run, home=state.root), state.log("bench")
     log.unlink(missing_ok=True)
 
     def write(line: str) -> None:
-        with log.open("a") as lines:
+        with appending(log) as lines:
             lines.write(f"{line}\n")
 
     machine, began = cpu.facts(), datetime.now(UTC)

@@ -69,7 +69,7 @@ def bench(  # noqa: PLR0913  each option is a parameter
     from ordermill.bench import run
 
     asked = run.Run(
-        home=(home or default_root() / "bench").resolve(), scenario=scenario, layout=layout,
+        home=home or default_root() / "bench", scenario=scenario, layout=layout,
         orders=orders or (100_000 if scenario is Scenario.BACKLOG else 20_000), clients=clients,
         rate=0.0 if at == HALF else at, half=at == HALF, skus=skus, customers=customers, stored=stored,
         patience=patience, beside=other.Beside(beside.resolve(), beside_orders, clients, patience) if beside else None,

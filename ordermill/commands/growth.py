@@ -56,7 +56,7 @@ def growth(  # noqa: PLR0913  each option is a parameter
     from ordermill.bench.growth import runs
     from ordermill.bench.run import Run
 
-    base = Run((home or default_root() / "bench").resolve(), orders=orders, clients=clients, patience=patience)
+    base = Run(home or default_root() / "bench", orders=orders, clients=clients, patience=patience)
     asked = [(name, run) for name, run in runs(base, at_most) if against in {None, name}]
     report = asyncio.run(measure(asked, _tell))
     if into:

@@ -34,7 +34,7 @@ def prove(  # noqa: PLR0913  each option is a parameter
     from ordermill.state import default_root
 
     drawn = secrets.randbelow(1_000_000) if seed is None else seed
-    run = Run(drawn, lasts, clients, (home or default_root() / "prove").resolve(), broker_nodes)
+    run = Run(drawn, lasts, clients, home or default_root() / "prove", broker_nodes)
     _judge(asyncio.run(prove(run, _tell)), form, f" --broker-nodes {broker_nodes}" if broker_nodes > 1 else "")
 
 

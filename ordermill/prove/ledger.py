@@ -9,6 +9,7 @@ from typing import Any
 
 from chassis.ids import parse_typeid
 from ordermill.audit import Told
+from ordermill.ours import appending
 
 IN_TIME = 10.0
 
@@ -35,7 +36,7 @@ class Ledger:
         """An order was answered with 2xx."""
         told = Told(parse_typeid("ord", order["id"]), parse_typeid("usr", order["customer_id"]), key)
         line = {"order_id": str(told.order_id), "customer_id": str(told.customer_id), "key": key}
-        with self.file.open("a") as lines:
+        with appending(self.file) as lines:
             lines.write(json.dumps(line) + "\n")
         self.told.append(told)
 

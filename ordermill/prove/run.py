@@ -5,12 +5,13 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 
 from contracts.types import Role
+from ordermill.ours import appending
 from ordermill.prove import parcels, report
 from ordermill.prove.clerks import Clerk
 from ordermill.prove.customers import Customer
@@ -56,11 +57,12 @@ async def prove(run: Run, note: Note, plan: Sequence[Fault] | None = None) -> Re
     The faults are those of the plan, else those that the seed draws.
     """
     quieten_brokers(logging.CRITICAL)  # that its connections are lost is what is wanted
-    log = State.open(run.home).log("prove")
+    state = State.open(run.home)
+    run, log = replace(run, home=state.root), state.log("prove")
     log.unlink(missing_ok=True)
 
     def write(line: str) -> None:
-        with log.open("a") as lines:
+        with appending(log) as lines:
             lines.write(f"{datetime.now(UTC):%H:%M:%S.%f} {line}\n")
 
     note(f"seed {run.seed}: starting a shop of its own in {run.home}")

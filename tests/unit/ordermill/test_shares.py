@@ -154,7 +154,7 @@ def test_nothing_is_written_where_others_would_read_it(tmp_path, taken):
     (tmp_path / "elsewhere").mkdir(mode=0o700)
     out.symlink_to(tmp_path / "elsewhere") if taken == "by a link" else out.mkdir(mode=0o755)
 
-    with pytest.raises(Failure, match="out is not ours alone"):
+    with pytest.raises(Failure, match="out: it is not ours alone"):
         hand_out(State.open(tmp_path / "state"), out, SERVERS)
 
     assert not any(out.iterdir())
