@@ -45,9 +45,14 @@ class Question:
 
 @dataclass(frozen=True)
 class Verdict:
-    """How it stands with one invariant: the first rows that break it, and how many there are."""
+    """How it stands with one invariant: the first rows that break it, and how many there are.
+
+    One that cannot be asked, since somebody has written what it cannot read, is as one that a row breaks; `unasked` is
+    what PostgreSQL says against it.
+    """
 
     invariant: Invariant
     broken: list[dict[str, Any]]
     seconds: float
     count: int
+    unasked: str = ""

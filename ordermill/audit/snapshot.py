@@ -1,12 +1,15 @@
 """Asks everything in one repeatable-read, read-only snapshot, as the role `auditor`."""
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
-from chassis.database import Database, Transaction
+import asyncpg
+
+from chassis.database import OUTAGE, Database, Transaction
 from chassis.ids import typeid
 from contracts.catalogue import EVENTS
 from contracts.orders import AboutOrder
@@ -21,6 +24,14 @@ from ordermill.services import SERVICES, load
 SHOWN = 100
 LONGEST = 900.0
 PROVIDER = "provider"
+# What is the matter with a value, and with nothing else; the last two are raised where an answer is read.
+_OF_VALUES = (
+    asyncpg.DataError,
+    asyncpg.CardinalityViolationError,
+    asyncpg.ProgramLimitExceededError,
+    ValueError,
+    ArithmeticError,
+)
 
 # Until when parcels may have been dropped (0037): what some service has dropped, or may drop while the audit looks.
 # Yesterday is always kept.
@@ -29,6 +40,10 @@ _HORIZON = f"""
     SELECT least(today - 1, max(greatest(since, today - days + 1)))
     FROM ({_KEPT}) kept, (SELECT (now() AT TIME ZONE 'UTC')::date) t(today) GROUP BY today
 """  # noqa: S608 -- as above
+
+
+class Unreadable(Exception):
+    """A question cannot be answered, for what is stored: what PostgreSQL says, or what reads its answer."""
 
 
 async def audit(url: str, invariants: Mapping[str, Invariant], question: Question) -> list[Verdict]:
@@ -46,11 +61,14 @@ async def audit(url: str, invariants: Mapping[str, Invariant], question: Questio
 
 
 async def look(database: Database, invariants: Sequence[Invariant], question: Question) -> list[Verdict]:
-    """How it stands with these invariants, in one snapshot. Raises as `audit` does."""
+    """How it stands with these invariants, in one snapshot. Raises as `audit` does.
+
+    One that cannot be asked, since somebody has written what it cannot read, keeps no other from being asked.
+    """
     asked = {each: _counted(each, question) for each in invariants}
     async with database.transaction(read_only=True, snapshot=True) as tx:
-        given = await _given(tx, question, {name for sql in asked.values() for name in named(sql)})
-        return [await _ask(tx, each, sql, given) for each, sql in asked.items()]
+        given = await _given_to_all(tx, question, {name for sql in asked.values() for name in named(sql)})
+        return [await _judged(tx, question, each, sql, given) for each, sql in asked.items()]
 
 
 def _chosen(invariants: Mapping[str, Invariant], question: Question) -> list[Invariant]:
@@ -62,12 +80,47 @@ def _counted(invariant: Invariant, question: Question) -> str:
     return f"SELECT count(*) OVER () AS offending, * FROM ({narrowed(invariant.sql, question)}) broken LIMIT {SHOWN}"  # noqa: S608 -- ours
 
 
-async def _ask(tx: Transaction, invariant: Invariant, counted: str, given: Mapping[str, Any]) -> Verdict:
-    sql, arguments = numbered(counted, given)
+async def _given_to_all(tx: Transaction, question: Question, wanted: Collection[str]) -> Mapping[str, Any] | None:
+    """The values of all names, as one looks for them; None where one of them cannot be found."""
+    try:
+        with _unreadable():
+            async with tx.savepoint():
+                return await _given(tx, question, wanted)
+    except Unreadable:
+        return None
+
+
+async def _judged(
+    tx: Transaction, question: Question, invariant: Invariant, sql: str, given: Mapping[str, Any] | None
+) -> Verdict:
+    """What is not given to all, each looks for itself."""
     started = time.perf_counter()
-    rows = [dict(row) for row in await tx.sql(sql, *arguments)]
+    try:
+        with _unreadable():
+            async with tx.savepoint():
+                rows = await _ask(tx, sql, given or await _given(tx, question, named(sql)))
+    except Unreadable as failure:
+        said = str(failure)
+        return Verdict(invariant, [{"cannot be asked": said}], time.perf_counter() - started, 1, said)
     counts = [row.pop("offending") for row in rows]
     return Verdict(invariant, rows, time.perf_counter() - started, counts[0] if counts else 0)
+
+
+async def _ask(tx: Transaction, counted: str, given: Mapping[str, Any]) -> list[dict[str, Any]]:
+    sql, arguments = numbered(counted, given)
+    return [dict(row) for row in await tx.sql(sql, *arguments)]
+
+
+@contextmanager
+def _unreadable() -> Iterator[None]:
+    """Raises Unreadable for what is the matter with what is stored, and not with the database or its schemas."""
+    try:
+        yield
+    except OUTAGE:
+        raise
+    except _OF_VALUES as failure:
+        said = str(failure).partition("\n")[0]
+        raise Unreadable(said or type(failure).__name__) from failure
 
 
 async def _given(tx: Transaction, question: Question, wanted: Collection[str]) -> dict[str, Any]:

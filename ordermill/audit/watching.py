@@ -116,7 +116,9 @@ def _say(of: str, verdict: Verdict) -> None:
     """What a row holds is for whoever asks (`ordermill audit`), not for the log."""
     invariant = verdict.invariant
     said = logger.bind(invariant=invariant.id, of=of, rows=verdict.count)
-    if verdict.count:
+    if verdict.unasked:
+        said.error("{} cannot be asked: {}", invariant.id, invariant.promise)
+    elif verdict.count:
         said.error("{} is broken by {} rows: {}", invariant.id, verdict.count, invariant.promise)
     else:
         said.info("{} holds again: {}", invariant.id, invariant.promise)

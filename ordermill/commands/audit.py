@@ -60,9 +60,13 @@ def audit(  # noqa: PLR0913  each option is a parameter
 
 def _judge(verdicts: "Sequence[Verdict]", form: Form) -> None:
     _show(form, verdicts)
-    if broken := [verdict.invariant.id for verdict in verdicts if verdict.count]:
-        message = f"{', '.join(broken)}: broken."
-        raise Failure(message, "See what became of an order: ordermill orders trace ORDER", Exit.AUDIT_BROKEN)
+    unasked = [verdict.invariant.id for verdict in verdicts if verdict.unasked]
+    broken = [verdict.invariant.id for verdict in verdicts if verdict.count and not verdict.unasked]
+    said = {"broken": broken, "cannot be asked": unasked}
+    if message := " ".join(f"{', '.join(ids)}: {how}." for how, ids in said.items() if ids):
+        mend = "See what became of an order: ordermill orders trace ORDER"
+        value = "Look in the services' tables for the value that is named above."
+        raise Failure(message, mend if broken else value, Exit.AUDIT_BROKEN)
 
 
 def _known(ids: Sequence[str], kinds: "frozenset[Kind]") -> Sequence[str]:
@@ -122,14 +126,16 @@ def _show(form: Form, verdicts: "Sequence[Verdict]") -> None:
     lines = [(v.invariant.id, _state(v), f"{v.seconds * 1000:.0f}", v.invariant.promise) for v in verdicts]
     output.rows((("id", "state", "ms", "promise"), *lines))
     for verdict in verdicts:
-        for row in verdict.broken[:ROWS]:
-            sys.stdout.write(f"{verdict.invariant.id}  {json.dumps(row, default=str)}\n")
+        for row in () if verdict.unasked else verdict.broken[:ROWS]:
+            sys.stdout.write(f"{verdict.invariant.id}  {output.in_json(row)}\n")
         if verdict.count > ROWS:
             sys.stdout.write(f"{verdict.invariant.id}  … {verdict.count - ROWS} more\n")
     return None
 
 
 def _state(verdict: "Verdict") -> str:
+    if verdict.unasked:
+        return f"cannot be asked: {verdict.unasked}"
     return f"broken by {verdict.count}" if verdict.count else "ok"
 
 
@@ -139,6 +145,7 @@ def _as_data(verdict: "Verdict") -> dict[str, Any]:
         "kind": verdict.invariant.kind,
         "promise": verdict.invariant.promise,
         "ok": not verdict.count,
+        "unasked": verdict.unasked or None,
         "count": verdict.count,
         "broken": verdict.broken,
         "ms": round(verdict.seconds * 1000, 1),

@@ -82,6 +82,28 @@ async def test_the_process_shows_what_is_broken_until_it_is_mended(shop, monkeyp
     assert said == [("ERROR", f"S1 is broken by 1 rows: {promise}"), ("INFO", f"S1 holds again: {promise}")]
 
 
+async def test_a_promise_that_cannot_be_asked_is_shown_as_one_that_is_broken(shop, logged):
+    # given
+    await shop.sql(
+        """UPDATE order_service.orders SET lines = '[{{"sku": "LAMP", "quantity": "a secret"}}]'
+           WHERE id = '{confirmed}'""".format(**shop.orders)  # noqa: S608 -- our own words
+    )
+    told = settings(shop.url, every=timedelta(days=1), whole_at=soon(timedelta(seconds=0.3)), rest=timedelta(0))
+    auditor = Auditor(told)
+
+    # when
+    async with auditor.running():
+        await eventually(lambda: ("X1", "whole") in auditor._seen or ("E8", "whole") in auditor._seen)
+
+    # then
+    unasked = {line.partition(" ")[0] for level, line in logged if level == "ERROR" and "cannot be asked" in line}
+    assert unasked
+    assert {watching.BROKEN.labels(id_, "whole")._value.get() for id_ in unasked} == {1}
+    assert watching.AUDITED_AT.labels("S1", "whole")._value.get() > 0
+    assert await auditor.checks() == {"audit": None}
+    assert "secret" not in str(logged)
+
+
 @pytest.mark.parametrize("path", ["/livez", "/health", "/version"])
 async def test_it_answers_for_its_health_as_a_worker_does(day, monkeypatch, path):
     monkeypatch.setenv("ORDERMILL_AUDITOR_DATABASE_URL", as_role(day.url, "auditor"))

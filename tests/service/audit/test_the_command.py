@@ -53,6 +53,44 @@ async def test_a_broken_promise_shows_its_rows_and_ends_with_its_own_code(shop, 
     assert err == "S1: broken.\n→ See what became of an order: ordermill orders trace ORDER\n"
 
 
+POISON = """UPDATE order_service.orders SET lines = '[{{"sku": "LAMP", "quantity": "ESC"}}]' WHERE id = '{confirmed}'"""
+
+
+async def test_what_one_service_has_written_keeps_no_promise_of_another_from_being_asked(shop, ordermill):
+    # given
+    before = {verdict.invariant.id for verdict in await shop.audit()}
+    await shop.sql(POISON.replace("ESC", r"a\u001b[31m").format(**shop.orders))
+
+    # when
+    code, out, err = await ordermill("audit", url=as_role(shop.url, "auditor"))
+    _, data, _ = await ordermill("audit", "-o", "json", url=as_role(shop.url, "auditor"))
+
+    # then
+    states = {line.split()[0]: line for line in out.splitlines()[1:]}
+    unasked = {id_ for id_, line in states.items() if "cannot be asked: invalid input syntax for type" in line}
+    assert code == Exit.AUDIT_BROKEN
+    assert states.keys() == before
+    assert unasked == {each["id"] for each in json.loads(data) if each["unasked"]} != set()
+    assert not {"S1", "P1", "N1"} & unasked
+    assert "\x1b" not in out + err
+    assert err.splitlines()[0].endswith(f"{', '.join(id_ for id_ in states if id_ in unasked)}: cannot be asked.")
+
+
+async def test_what_all_promises_are_given_is_looked_for_by_each_where_one_value_cannot_be_read(shop, ordermill):
+    # given
+    await shop.sql("UPDATE order_service.kept SET days = -2147483648")
+
+    # when
+    only = [word for id_ in ("S1", "E4", "P1") for word in ("--only", id_)]
+    code, out, err = await ordermill("audit", *only, url=as_role(shop.url, "auditor"))
+
+    # then
+    states = [line.split()[:2] for line in out.splitlines()[1:]]
+    assert code == Exit.AUDIT_BROKEN
+    assert states == [["S1", "ok"], ["P1", "ok"], ["E4", "cannot"]]
+    assert err == "E4: cannot be asked.\n→ Look in the services' tables for the value that is named above.\n"
+
+
 async def test_many_rows_are_cut_for_a_person_and_counted(shop, ordermill):
     # given
     await shop.sql(
