@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from ordermill import nursery
+from ordermill.ours import appending
 from ordermill.ports import LISTENER, listen
 
 Status = Literal["stopped", "starting", "ready", "restarting", "stopping"]
@@ -116,7 +117,7 @@ class Running:
     async def _execute(self) -> Child:
         kept = [self._listener.fileno()] if self._listener else []
         told = {LISTENER: str(kept[0])} if kept else {}
-        with self.spec.log.open("ab") as log:
+        with appending(self.spec.log) as log:
             return await asyncio.create_subprocess_exec(
                 *self.spec.argv,
                 env={**self.spec.env, **told},
@@ -126,6 +127,7 @@ class Running:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                umask=0o077,
                 preexec_fn=die_with_parent(self.spec.orphan_signal),
                 **_as_user(self.spec.user),
             )

@@ -27,6 +27,7 @@ from ordermill.bench.generator import Generator, a_generator
 from ordermill.bench.orders import Shelf
 from ordermill.bench.people import Customers
 from ordermill.errors import Exit, Failure
+from ordermill.ours import appending, write
 from ordermill.process import die_with_parent
 from ordermill.stage import Stage
 from ordermill.state import checkout
@@ -128,7 +129,7 @@ async def _serving(folder: Path, stage: Stage, url: str, shelves: Sequence[Shelf
     await stage.control_broker("add_vhost", NAME)
     await stage.control_broker("set_permissions", "-p", NAME, "ordermill", ".*", ".*", ".*")
     log = stage.state.log(NAME)
-    with log.open("ab") as output:
+    with appending(log) as output:
         child = await asyncio.create_subprocess_exec(
             sys.executable, folder / "serve.py",
             env=_told(stage, url, shelves), cwd=checkout(), stdin=DEVNULL, stdout=PIPE, stderr=output,
@@ -142,7 +143,7 @@ async def _serving(folder: Path, stage: Stage, url: str, shelves: Sequence[Shelf
 
 def _told(stage: Stage, url: str, shelves: Sequence[Shelf]) -> dict[str, str]:
     state, products = stage.state, stage.state.root / f"{NAME}.json"
-    products.write_text(json.dumps({shelf.sku: {"price": shelf.price, "stock": shelf.stock} for shelf in shelves}))
+    write(products, {shelf.sku: {"price": shelf.price, "stock": shelf.stock} for shelf in shelves})
     path = os.pathsep.join(filter(None, (str(checkout()), os.environ.get("PYTHONPATH"))))
     return {
         **os.environ,

@@ -217,7 +217,7 @@ def test_nobody_else_looks_into_the_folder_or_opens_what_is_in_it(tmp_path):
 
 def test_a_folder_that_was_made_wide_by_an_earlier_release_is_narrowed(tmp_path):
     tmp_path.chmod(0o777)
-    wide = [tmp_path / name for name in ("lock", "ports.json")]
+    wide = [tmp_path / name for name in ("lock", "ports.json", "told.jsonl")]
     for file in wide:
         file.write_text("{}")
         file.chmod(0o644)
@@ -225,7 +225,7 @@ def test_a_folder_that_was_made_wide_by_an_earlier_release_is_narrowed(tmp_path)
     State.open(tmp_path)
 
     assert stat.S_IMODE(tmp_path.stat().st_mode) == WIDEST
-    assert [stat.S_IMODE(file.stat().st_mode) for file in wide] == [0o600] * 2
+    assert [stat.S_IMODE(file.stat().st_mode) for file in wide] == [0o600] * 3
 
 
 def test_a_folder_that_is_narrower_than_it_has_to_be_stays_so(tmp_path):

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import stat
 import subprocess
 import sys
 import textwrap
@@ -300,6 +301,18 @@ def _runs(pid):
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+async def test_what_a_process_writes_is_nobody_elses_to_read(supervisor, a_process, tmp_path):
+    made = tmp_path / "made"
+    mask = os.umask(0)
+    try:
+        await supervisor.start_ready(a_process(code=f"open({str(made)!r}, 'w'); {SLEEPS}"))
+        await eventually(made.exists)
+    finally:
+        os.umask(mask)
+
+    assert {stat.S_IMODE(each.stat().st_mode) for each in (made, tmp_path / "sleeper.log")} == {0o600}
 
 
 async def test_a_process_that_is_put_aside_stays_ended_until_it_is_started_again(supervisor, notes, tmp_path):

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from random import Random
 
 import pytest
@@ -56,6 +57,16 @@ def customer(ledger, answers, asked):
             return Answer(status, json.dumps(said).encode())
 
     return Person(Door(), ledger, ACCOUNT, Random(1))  # noqa: S311
+
+
+def test_what_clients_were_told_is_nobody_elses_to_read(ledger):
+    mask = os.umask(0)
+    try:
+        ledger.tell(an_order(), "key")
+    finally:
+        os.umask(mask)
+
+    assert ledger.file.stat().st_mode & 0o777 == 0o600
 
 
 def only(monkeypatch, course, card="tok_ok"):
