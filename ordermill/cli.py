@@ -72,7 +72,9 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         build(needed(given))(given, prog_name="ordermill")
     except Failure as failure:
-        sys.stderr.write(f"{failure.message}\n→ {as_called(failure.mend)}\n")
+        from ordermill.output import shown
+
+        sys.stderr.write(shown(f"{failure.message}\n→ {as_called(failure.mend)}\n"))
         sys.exit(failure.code)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)

@@ -18,6 +18,8 @@ from typing import Any
 from ordermill import accounts, cluster, control, plan, ports, whose
 from ordermill.archive import NO_ARCHIVE
 from ordermill.errors import Exit, Failure
+from ordermill.ours import PRIVATE, appending
+from ordermill.output import shown
 from ordermill.process import ORDERMILL
 from ordermill.shop import Progress, Setup, Shop
 from ordermill.state import State, checkout
@@ -39,7 +41,7 @@ AN_ORDER = {
 
 def tell(line: str) -> None:
     """A line of progress, on stderr."""
-    sys.stderr.write(f"{line}\n")
+    sys.stderr.write(shown(f"{line}\n"))
     sys.stderr.flush()
 
 
@@ -168,7 +170,9 @@ async def cut_logs(state: State) -> None:
 
 def _cut(log: Path) -> None:
     """In pieces, whatever has been written meanwhile."""
-    with log.open("rb") as whole, log.with_suffix(".log.1").open("wb") as end:
+    kept = log.with_suffix(".log.1")
+    kept.touch(PRIVATE)
+    with log.open("rb") as whole, kept.open("wb") as end:
         whole.seek(-KEPT_LOG, os.SEEK_END)
         shutil.copyfileobj(whole, end)
         os.truncate(log, 0)
@@ -209,7 +213,7 @@ def detached(state: State, port: int | None, *options: str) -> None:
         log.unlink(missing_ok=True)
     argv = [*COMMAND, "--layout", state.layout, *(["--port", str(port)] if port else []), *options]
     path = os.pathsep.join(filter(None, (str(checkout()), os.environ.get("PYTHONPATH"))))
-    with log.open("ab") as output:
+    with appending(log) as output:
         child = subprocess.Popen(  # noqa: S603  the program and its words are ours
             argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
             env={**os.environ, "PYTHONPATH": path, "ORDERMILL_HOME": str(state.root)},
@@ -222,7 +226,7 @@ def _follow_until_ready(log: Path, child: subprocess.Popen[bytes]) -> None:
         while True:
             ended = child.poll()
             text = lines.read()
-            sys.stderr.write(text)
+            sys.stderr.write(shown(text))
             if ended is not None:  # it has said why, and what mends it
                 raise SystemExit(ended if ended > 0 else Exit.STEP_FAILED)
             if SAID_WHEN_READY in text:

@@ -1,6 +1,7 @@
 """How commands show data: a table for a person, JSON for a program; both on stdout."""
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -10,6 +11,8 @@ from typing import Annotated, Any
 import typer
 
 WIDEST = 10_000
+_BETWEEN_BREAKS = re.compile(r"[^\t\n]+")
+_LEFT_BY_JSON = {code: f"\\u{code:04x}" for code in (*range(127, 160), 0x2028, 0x2029)}
 
 
 class Form(StrEnum):
@@ -36,7 +39,19 @@ def plain(value: Any) -> str:
 
 def as_json(data: Any) -> None:
     """Print data as JSON."""
-    sys.stdout.write(json.dumps(data, indent=2, default=plain) + "\n")
+    sys.stdout.write(in_json(data, indent=2) + "\n")
+
+
+def in_json(data: Any, **form: Any) -> str:
+    """Data as JSON that a terminal shows as well: JSON lets some control characters stand as they are."""
+    return json.dumps(data, default=plain, **form).translate(_LEFT_BY_JSON)
+
+
+def shown(text: str) -> str:
+    """A text of several lines, parts of which others chose, with all other control characters but tabs spelled out."""
+    from chassis.logging import visible
+
+    return _BETWEEN_BREAKS.sub(lambda part: visible(part[0]), text)
 
 
 def as_table(columns: Sequence[str], items: Sequence[Mapping[str, Any]]) -> None:

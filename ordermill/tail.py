@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ordermill.errors import Failure
+from ordermill.output import shown
 from ordermill.state import State
 
 LOOKS_EACH = 0.2
@@ -43,7 +44,7 @@ def last_lines(log: Path, count: int) -> list[str]:
     """The last lines of a log."""
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - count * LONGEST_LINE))
-        return file.read().decode(errors="replace").splitlines()[-count:] if count else []
+        return _lines(file.read().removesuffix(b"\n"))[-count:] if count else []
 
 
 def new_lines(log: Path, places: dict[Path, int]) -> Iterator[str]:
@@ -55,9 +56,15 @@ def new_lines(log: Path, places: dict[Path, int]) -> Iterator[str]:
         whole = file.read().rpartition(b"\n")[0]
     if whole:
         places[log] += len(whole) + 1
-        yield from whole.decode(errors="replace").splitlines()
+        yield from _lines(whole)
+
+
+def _lines(text: bytes) -> list[str]:
+    """As they were written: what else ends a line for Python is part of a text that others may have chosen."""
+    return text.decode(errors="replace").split("\n") if text else []
 
 
 def _print(log: Path, line: str, *, named: bool) -> None:
+    line = shown(line)
     sys.stdout.write(f"{log.stem:<28} {line}\n" if named else f"{line}\n")
     sys.stdout.flush()

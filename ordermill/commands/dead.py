@@ -2,7 +2,6 @@
 
 import asyncio
 import dataclasses
-import json
 import re
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
@@ -72,18 +71,22 @@ def show(
     form: Output = Form.TABLE,
 ) -> None:
     """Show one item: why it is here, what it says, and what was done about it."""
-    from chassis.logging import visible
-    from ordermill import inside, output, tables
+    from ordermill import inside
 
-    told = asyncio.run(inside.reaching(_story(service, *one)))
+    _show_story(form, asyncio.run(inside.reaching(_story(service, *one))))
+
+
+def _show_story(form: Form, told: dict[str, Any]) -> None:
+    from chassis.logging import visible
+    from ordermill import output, tables
+
     if form is Form.JSON:
         return output.as_json(told)
     for each in told["items"]:
         tables.show_one(form, each, ITEM)
         event = each["event"]
-        sys.stdout.write(
-            f"\n{each['cause']}\n\n{visible(event) if isinstance(event, str) else json.dumps(event, indent=2)}\n\n"
-        )
+        said = visible(event) if isinstance(event, str) else output.in_json(event, indent=2)
+        sys.stdout.write(f"\n{output.shown(each['cause'])}\n\n{said}\n\n")
     return tables.show(form, told["acts"], ACTS, "acts upon it")
 
 

@@ -1,7 +1,6 @@
 """`events`: the services' event logs, read as one, exported, and told again."""
 
 import asyncio
-import json
 import sys
 from contextlib import aclosing
 from datetime import datetime, timedelta
@@ -14,7 +13,7 @@ import typer
 from ordermill.errors import Failure
 from ordermill.options import Service, Since, known, moment, order_id, parcel_id
 from ordermill.options import service as service_named
-from ordermill.output import Form, Output
+from ordermill.output import Form, Output, in_json
 
 if TYPE_CHECKING:
     from chassis.event_log import Selection
@@ -137,13 +136,13 @@ def _line(form: Form, event: dict[str, Any]) -> None:
     from chassis.logging import visible
 
     if form is Form.JSON:
-        text = json.dumps(event, ensure_ascii=False)
+        text = in_json(event, ensure_ascii=False)
     else:
         data = dict(event["data"])
         about = data.pop("order_id", event["subject"])
-        said = json.dumps(data, ensure_ascii=False)
-        text = f"{event['time']}  {event['source'][1:]:<20}  {event['type']:<28}  {about}  {said}"
-    sys.stdout.write(f"{visible(text)}\n")
+        said = in_json(data, ensure_ascii=False)
+        text = visible(f"{event['time']}  {event['source'][1:]:<20}  {event['type']:<28}  {about}  {said}")
+    sys.stdout.write(f"{text}\n")
 
 
 async def _tailed(service: str | None, selection: "Selection", number: int, form: Form, *, follow: bool) -> None:

@@ -163,7 +163,9 @@ async def test_a_log_is_cut_before_it_fills_the_disk(state, monkeypatch):
     await eventually(lambda: state.log("shop.api").read_text() == "")
     cutting.cancel()
 
-    assert (state.root / "log" / "shop.api.log.1").read_text() == "3456789abc"
+    kept = state.root / "log" / "shop.api.log.1"
+    assert kept.read_text() == "3456789abc"
+    assert kept.stat().st_mode & 0o777 == 0o600
 
 
 async def test_a_process_that_is_killed_is_back_and_counted(tmp_path, state):
