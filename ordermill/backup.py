@@ -128,6 +128,7 @@ def _take(state: State, to: Path, tell: Tell) -> Backup:
     verify(binaries, draft / "data", tell)
     shutil.copy2(state.root / "secrets.json", draft / "secrets.json")
     backup = Backup(to / stamp(ended_at), ended_at, round(time.monotonic() - began, 1), size(draft), state.archive)
+    (draft / ABOUT).touch(0o600)
     (draft / ABOUT).write_text(json.dumps({**backup.about(), "folder": None}, indent=1, default=str))
     for file in (draft / "secrets.json", draft / ABOUT, draft):
         _sync(file)

@@ -133,12 +133,16 @@ class RabbitMQ:
     def _configure(self, definitions: Mapping[str, Any]) -> None:
         etc = self.root / "etc"
         file = etc / "definitions.json"
-        file.touch(0o600)
-        file.write_text(json.dumps(definitions, indent=1))
-        (etc / "enabled_plugins").write_text("[].\n")
-        (etc / "env.conf").write_text("")
-        (etc / "advanced.config").write_text(ADVANCED)
-        (etc / f"{self.name}.conf").write_text(configuration(file, *self._lines(), leaders=self._leaders))
+        texts = {
+            file.name: json.dumps(definitions, indent=1),
+            "enabled_plugins": "[].\n",
+            "env.conf": "",
+            "advanced.config": ADVANCED,
+            f"{self.name}.conf": configuration(file, *self._lines(), leaders=self._leaders),
+        }
+        for name, text in texts.items():
+            (etc / name).touch(0o600)
+            (etc / name).write_text(text)
 
     @property
     def _leaders(self) -> str:

@@ -191,6 +191,7 @@ def test_a_backup_of_a_future_that_was_given_up_is_chosen_only_for_a_time_in_tha
     early = _now()
     cluster.add(3)
     given_up = backup.take(cluster.state, folder, print)
+    assert not [each for each in given_up.folder.rglob("*") if each.is_file() and each.stat().st_mode & 0o077]
     cluster.add(4)
     late = _now()
     cluster.add(5)

@@ -58,6 +58,14 @@ def test_without_a_word_the_broker_is_one_node_that_looks_for_no_other(state):
     assert len(nodes(state.broker_url)) == 1
 
 
+def test_what_a_node_is_configured_with_is_its_owners_alone(of_three):
+    prepared(of_three)
+
+    files = [each for each in (of_three.root / "rabbitmq").rglob("*") if each.is_file()]
+    assert len(files) > 5
+    assert not [each.name for each in files if each.stat().st_mode & 0o077]
+
+
 def test_three_nodes_have_names_ports_and_logs_of_their_own_and_one_cookie_and_port_mapper(of_three):
     epmd, specs = prepared(of_three)
 
