@@ -27,7 +27,7 @@ sys.exit("Refused: each time")
 
 @pytest.fixture
 def port():
-    return find_free(None, 24_000, set())
+    return find_free(None, 24_000, set(), is_holdable)
 
 
 def test_a_server_of_ours_listens_at_a_port_that_is_held_and_comes_back_to_it(port):
