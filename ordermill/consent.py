@@ -1,6 +1,7 @@
 """Before something is gone for good whoever asked for it is asked whether they mean it."""
 
 import sys
+from pathlib import Path
 
 import typer
 
@@ -15,3 +16,8 @@ def obtain(question: str, *, yes: bool) -> None:
         unanswered = f"{question} Nobody is here to be asked."
         raise Failure(unanswered, "Say that you mean it: --yes")
     typer.confirm(question, abort=True, err=True)
+
+
+def to_empty(folder: Path, *, yes: bool) -> None:
+    """As ``obtain``, before all that the shop of a folder keeps is removed: ``reset`` and ``up --fresh``."""
+    obtain(f"Remove all orders, stock and mails in {folder}?", yes=yes)

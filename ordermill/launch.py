@@ -52,11 +52,10 @@ def load_setup() -> Setup:
     return setup
 
 
-async def up(  # noqa: PLR0913  each option of the command is one
+async def up(
     state: State,
     port: int | None,
     *,
-    fresh: bool = False,
     archive: str | None = None,
     broker_nodes: int | None = None,
     shop_of: Callable[[State, Progress], Shop] | None = None,
@@ -64,8 +63,6 @@ async def up(  # noqa: PLR0913  each option of the command is one
     """Start the shop and keep it until it is told to end by a signal or by `down`."""
     progress = Progress(time.monotonic(), tell)
     with state.lock():
-        if fresh:
-            forget(state)
         if archive:
             state.keep_archive(_archive(archive))
         cluster.settle(state, broker_nodes, progress)

@@ -37,7 +37,7 @@ def reset(*, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask."
 
     state = State.open()
     with state.lock():
-        consent.obtain(f"Remove all orders, stock and mails in {state.root}?", yes=yes)
+        consent.to_empty(state.root, yes=yes)
         forget(state)
     sys.stderr.write(as_called("empty; the next `ordermill up` begins anew\n"))
     if state.archive:

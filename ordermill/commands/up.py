@@ -1,11 +1,14 @@
 """`up`: starts the whole shop of this checkout and keeps it running."""
 
 import asyncio
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from ordermill.options import broker_nodes as number_of_nodes
+
+if TYPE_CHECKING:
+    from ordermill.state import State
 
 
 def register(app: typer.Typer) -> None:
@@ -40,20 +43,32 @@ def up(  # noqa: PLR0913  each option is a parameter
         ),
     ] = None,
     broker_nodes: BrokerNodes = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Begin with an empty shop.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Remove what the shop keeps, as `reset` does.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask what --fresh asks.")] = False,
 ) -> None:
     """Start PostgreSQL, RabbitMQ, the mailbox and every service; Ctrl+C stops it all."""
     from ordermill import launch
     from ordermill.state import State
 
     state = State.open(layout=layout)
+    if fresh:
+        _empty(state, yes=yes)
     if detach:
-        launch.detached(state, port, *_passed_on(archive=archive, broker_nodes=broker_nodes, fresh=fresh))
+        launch.detached(state, port, *_passed_on(archive=archive, broker_nodes=broker_nodes))
     else:
-        asyncio.run(launch.up(state, port, fresh=fresh, archive=archive, broker_nodes=broker_nodes))
+        asyncio.run(launch.up(state, port, archive=archive, broker_nodes=broker_nodes))
 
 
-def _passed_on(*, archive: str | None, broker_nodes: int | None, fresh: bool) -> list[str]:
+def _empty(state: "State", *, yes: bool) -> None:
+    """Before the start, in this process: one in the background has no terminal to ask at."""
+    from ordermill import consent, launch
+
+    with state.lock():
+        consent.to_empty(state.root, yes=yes)
+        launch.forget(state)
+    launch.tell("removed all orders, stock and mails: the shop begins empty")
+
+
+def _passed_on(*, archive: str | None, broker_nodes: int | None) -> list[str]:
     given = {"--archive": archive, "--broker-nodes": broker_nodes}
-    words = [word for option, value in given.items() if value for word in (option, str(value))]
-    return [*words, *(["--fresh"] if fresh else [])]
+    return [word for option, value in given.items() if value for word in (option, str(value))]

@@ -209,6 +209,55 @@ def test_a_reset_that_nobody_can_be_asked_about_says_how_to_have_it(state, capsy
     assert "--yes" in err
 
 
+@pytest.fixture
+def starts(state, monkeypatch):
+    """What each start found in the folder, in the place of the starts themselves."""
+    found = []
+
+    def begin(*_given, **_named):
+        found.append(sorted(path.name for path in state.root.rglob("*") if path.is_file()))
+        state.log("up").write_text("said")
+
+    monkeypatch.setattr("ordermill.launch._follow_until_ready", begin)
+    monkeypatch.setattr("ordermill.launch.up", begin)
+    monkeypatch.setattr("ordermill.launch.subprocess.Popen", lambda *_args, **_named: None)
+    monkeypatch.setattr("asyncio.run", lambda _nothing: None)
+    return found
+
+
+@pytest.mark.parametrize("way", [[], ["--detach"]])
+def test_nobody_begins_anew_who_did_not_say_that_they_mean_it(state, starts, capsys, monkeypatch, way):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
+    state.secret("kept")
+
+    code, _, err = said(capsys, "up", "--fresh", *way)
+
+    assert code == 1
+    assert err.startswith(f"Remove all orders, stock and mails in {state.root}? Nobody is here to be asked.")
+    assert (starts, (state.root / "secrets.json").exists()) == ([], True)
+
+
+@pytest.mark.parametrize("way", [[], ["--detach"]])
+def test_who_means_it_begins_anew_is_told_and_keeps_the_log_of_the_start(state, starts, capsys, way):
+    state.secret("gone")
+    state.log("shop.api").write_text("gone")
+
+    code, _, err = said(capsys, "up", "--fresh", "--yes", *way)
+
+    assert code == 0
+    assert [set(found) - {"lock", "up.log"} for found in starts] == [set()]
+    assert "removed all orders, stock and mails" in err
+    assert state.log("up").read_text() == "said"
+
+
+def test_a_start_that_is_to_begin_anew_asks_nothing_while_the_shop_runs(state, capsys):
+    with state.lock():
+        code, _, err = said(capsys, "up", "--fresh", "--yes")
+
+    assert code == Exit.ALREADY_RUNNING
+    assert "removed" not in err
+
+
 def test_without_a_password_in_the_pipe_the_way_to_give_one_is_said(state, capsys, monkeypatch):
     monkeypatch.setattr("ordermill.inside.settings", dict)
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))
