@@ -1,7 +1,8 @@
 """An order's whole story: what each service did about it and when, on one timeline."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ordermill.tables import money
@@ -32,7 +33,7 @@ async def story(caller: "Caller", order_id: str) -> tuple[Thing, list[Step]]:
     payments, reservations, tasks, notifications = others
     refunds = [refund for payment in payments for refund in await caller.listed(f"/payments/{payment['id']}/refunds")]
     steps = [
-        *_each(_of_order, history), *_each(_of_reservation, reservations), *_each(_of_task, tasks),
+        *_each(_of_order, history), *_each(partial(_of_reservation, tasks), reservations), *_each(_of_task, tasks),
         *_each(_of_payment, payments), *_each(_of_refund, refunds), *_each(_of_mail, notifications),
     ]  # fmt: skip
     return order, sorted(steps, key=lambda step: step.at)
@@ -49,16 +50,25 @@ def _of_order(entry: Thing) -> Iterator[Step]:
     yield Step(entry["at"], "order_service", what, f"{entry['cause']}, {entry['actor']}; {entry['payment_status']}")
 
 
-def _of_reservation(reservation: Thing) -> Iterator[Step]:
+def _of_reservation(tasks: Sequence[Thing], reservation: Thing) -> Iterator[Step]:
     status, opened = reservation["status"], reservation["created_at"]
     held = ", ".join(f"{hold['quantity']} × {hold['sku']} in {hold['warehouse']}" for hold in reservation["holds"])
     yield Step(opened, "inventory_service", f"stock {'held' if status in ENDINGS else status}", held)
-    if status in ENDINGS:
-        yield Step(reservation["updated_at"], "inventory_service", f"stock {status}", "")
+    yield Step(_committed_at(tasks), "inventory_service", "stock committed", "")
+    if status == "released":
+        yield Step(reservation["updated_at"], "inventory_service", "stock released", "")
+    if status == "consumed":
+        gone_at = max(shipment["dispatched_at"] for shipment in reservation["shipments"])
+        yield Step(gone_at, "inventory_service", "stock consumed", "")
     for shipment in reservation["shipments"]:
         detail = " ".join(filter(None, (shipment["id"], shipment["carrier"], shipment["tracking"])))
         yield Step(shipment["dispatched_at"], "inventory_service", "shipment dispatched", detail)
         yield Step(shipment["delivered_at"], "inventory_service", "shipment delivered", shipment["id"])
+
+
+def _committed_at(tasks: Sequence[Thing]) -> str:
+    """A reservation says how it stands only; the tasks to ship it are opened as it is committed, and stay."""
+    return min((task["created_at"] for task in tasks if task["kind"] == "fulfil"), default="")
 
 
 def _of_task(task: Thing) -> Iterator[Step]:

@@ -189,10 +189,10 @@ def a_refund(status, settled_at=None, code=None):
     }  # fmt: skip
 
 
-def a_task(status, completed_at=None):
+def a_task(status, completed_at=None, kind="fulfil"):
     return {
-        "id": "tsk_1", "title": "Ship order N-1", "status": status, "created_at": at(5), "updated_at": at(6),
-        "completed_at": completed_at,
+        "id": "tsk_1", "kind": kind, "title": "Ship order N-1", "status": status, "created_at": at(5),
+        "updated_at": at(6), "completed_at": completed_at,
     }  # fmt: skip
 
 
@@ -234,6 +234,7 @@ def test_the_story_of_an_order_is_one_timeline_over_all_services(lists, ordermil
         ("07", "order", "pending → awaiting_payment", "stock.reserved, inventory_service; pending"),
         ("08", "payment", "payment opened", "pay_1 25.98 EUR"),
         ("09", "payment", "attempt 1 failed", "card_declined"),
+        ("10", "inventory", "stock committed", ""),
         ("10", "inventory", "task opened", "tsk_1 Ship order N-1"),
         ("10", "payment", "attempt 2 succeeded", "ch_1"),
         ("11", "inventory", "stock released", ""),
@@ -253,13 +254,22 @@ def test_the_story_of_a_shipped_order_has_its_shipments(lists, ordermill):
 
     assert told(ordermill) == [
         ("06", "inventory", "stock held", "2 × MUG-RED in main"),
+        ("10", "inventory", "stock committed", ""),
         ("10", "inventory", "task opened", "tsk_1 Ship order N-1"),
-        ("11", "inventory", "stock consumed", ""),
         ("11", "inventory", "shipment dispatched", "shp_2"),
+        ("12", "inventory", "stock consumed", ""),
         ("12", "inventory", "shipment dispatched", "shp_1 DHL 123"),
         ("12", "inventory", "task completed", "tsk_1"),
         ("13", "inventory", "shipment delivered", "shp_2"),
     ]
+
+
+@pytest.mark.parametrize(("kind", "committed"), [("fulfil", 1), ("manual", 0), ("check", 0)])
+def test_stock_is_committed_by_the_tasks_that_ship_it_and_by_no_others(lists, ordermill, kind, committed):
+    lists["/reservations"] = [a_reservation("held")]
+    lists["/tasks"] = [a_task("pending", kind=kind)]
+
+    assert [step[2] for step in told(ordermill)].count("stock committed") == committed
 
 
 def test_the_story_tells_what_is_not_settled(lists, ordermill):
