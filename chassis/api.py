@@ -142,7 +142,8 @@ def _probes(parts: Parts) -> APIRouter:
 
     @router.get("/health")
     async def healthy() -> Response:
-        return await health.report(parts.service.name, await health.api_checks(parts))
+        checks = await health.api_checks(parts) | await health.backlog(parts)
+        return await health.report(parts.service.name, checks)
 
     @router.get("/metrics")
     async def metrics() -> Response:

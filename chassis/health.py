@@ -13,9 +13,22 @@ from chassis import heartbeat
 from chassis.admission import HERE
 from chassis.app import Parts
 from chassis.migrations import head
+from chassis.relay import lock_of
 from chassis.telemetry import LAG, LOOPS
 
 LATE = 2.0
+WAITS = 10.0
+# PostgreSQL ends the session of a relay that says nothing for 10 s (`Relay.run`): its lock is then nobody's.
+_RELAYED = """
+    SELECT EXISTS (
+        SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+        WHERE l.locktype = 'advisory' AND l.granted AND (l.classid, l.objid, l.objsubid) = (0, $1::oid, 1)
+          AND a.datname = current_database()
+    ), (
+        SELECT extract(epoch FROM now() - not_before)::float8 FROM {service}.outbox
+        WHERE published_at IS NULL AND not_before <= now() ORDER BY id LIMIT 1
+    )
+"""
 PROJECT = Path(__file__).parents[1] / "pyproject.toml"
 
 
@@ -48,6 +61,18 @@ async def _database(parts: Parts) -> str | None:
     return _behind(rows[0][0] if rows else "", head(parts.service.name) or "")
 
 
+async def backlog(parts: Parts) -> dict[str, str | None]:
+    """Why what a service does may come late, by check: whoever serves its api cannot ask its workers."""
+    name = parts.service.name
+    try:
+        async with parts.database.transaction(read_only=True) as tx:
+            [(is_held, waits)] = await tx.sql(_RELAYED.format(service=name), lock_of(name))
+    except Exception as failure:  # noqa: BLE001 -- whatever it is, it is the reason
+        return {"worker": f"{type(failure).__name__}"}
+    late = f"events have waited for {waits:.0f} s to be sent" if (waits or 0.0) > WAITS else None
+    return {"worker": None if is_held else "none is at work", "outbox": late}
+
+
 def _behind(revision: str, wanted: str) -> str | None:
     """A newer schema will do: a migration leaves what the release before it needs, which runs until all are new."""
     return None if revision >= wanted else f"schema is at {revision or 'nothing'}, the code wants {wanted}"
@@ -67,9 +92,10 @@ def _process() -> str | None:
 
 
 async def report(service: str, checks: Mapping[str, str | None]) -> Response:
-    """Status, service and version."""
-    status = "degraded" if any(checks.values()) else "ok"
-    return JSONResponse({"status": status, "service": service, "version": release()})
+    """Status, service and version; the reasons, where it is degraded."""
+    reasons = {name: reason for name, reason in checks.items() if reason}
+    told = {"status": "degraded" if reasons else "ok", "service": service, "version": release()}
+    return JSONResponse(told | ({"reasons": reasons} if reasons else {}))
 
 
 def version(service: str) -> Response:

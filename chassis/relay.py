@@ -35,6 +35,11 @@ TAKEN_BY_A_STRANGER = """
 """
 
 
+def lock_of(service: str) -> int:
+    """The advisory lock that the active relay of a service holds."""
+    return crc32(f"relay {service}".encode())
+
+
 class Publisher(Protocol):
     """Where parcels go."""
 
@@ -101,7 +106,7 @@ class Relay:
         self._database = database
         self._addresses = in_turn(broker_urls)
         self._wake = asyncio.Event()
-        self._lock = crc32(f"relay {service}".encode())
+        self._lock = lock_of(service)
         self._due = f"""
             SELECT id, topic, events, not_before FROM {service}.outbox
             WHERE published_at IS NULL AND not_before <= now() ORDER BY id LIMIT {PARCELS}

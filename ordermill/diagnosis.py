@@ -1,5 +1,6 @@
 """What `doctor` looks at: the things without which the shop does not start, each with its mend."""
 
+import asyncio
 import os
 import platform
 import shutil
@@ -8,7 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from ordermill import accounts, aside, erlang, postgres
+from ordermill import accounts, aside, control, erlang, postgres
 from ordermill.errors import Failure
 from ordermill.ports import is_free
 from ordermill.state import GATEWAY_PORT, State
@@ -97,7 +98,17 @@ def _gateway_port(state: State) -> Finding:
 
 
 def _running(state: State) -> Finding:
-    return _finding("shop", "running" if state.is_running() else "not running")
+    return _finding("shop", _as_it_runs(state) if state.is_running() else "not running")
+
+
+def _as_it_runs(state: State) -> str:
+    """What does not keep the shop from starting, but it from working."""
+    try:
+        told = asyncio.run(control.ask(state, "ps"))
+    except Failure:
+        return "running, and does not say how it is"
+    others = (f"{each['name']} is {each['status']}" for each in told["processes"] if each["status"] != "ready")
+    return ", ".join(("running", *others))
 
 
 def _aside(state: State) -> Finding:

@@ -17,7 +17,7 @@ from ordermill import nursery
 from ordermill.ours import appending
 from ordermill.ports import LISTENER, listen
 
-Status = Literal["stopped", "starting", "ready", "restarting", "stopping"]
+Status = Literal["stopped", "starting", "ready", "unready", "silent", "restarting", "stopping"]
 PR_SET_PDEATHSIG = 1
 POLL_EACH = 0.05
 RETRY_EACH = 0.5

@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Any
 
 from ordermill.errors import Exit, Failure
-from ordermill.process import Running, Spec
+from ordermill.process import Running, Spec, Status
 from ordermill.watch import Watch
 
 FIRST_DELAY = 0.2
@@ -178,16 +178,21 @@ def _cause(code: int | None) -> str:
 
 
 async def _describe(running: Running) -> dict[str, Any]:
-    status = running.status
-    if status == "ready" and not await running.spec.ready():
-        status = "starting"
     return {
         "name": running.spec.name,
         "pid": running.pid,
-        "status": status,
+        "status": await _status(running),
         "restarts": running.restarts,
         "url": running.spec.url,
     }
+
+
+async def _status(running: Running) -> Status:
+    """As it is now; of one that was ready and is not any more, whether it answers at all."""
+    if running.status != "ready":
+        return running.status
+    is_ready, is_alive = await asyncio.gather(running.spec.ready(), running.spec.alive())
+    return "ready" if is_ready else "unready" if is_alive else "silent"
 
 
 def all_ready(processes: Iterable[dict[str, Any]]) -> bool:

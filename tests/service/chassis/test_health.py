@@ -2,8 +2,11 @@
 
 import json
 import tomllib
+from datetime import UTC, datetime
 from pathlib import Path
+from uuid import uuid4
 
+import asyncpg
 import httpx2
 import pytest
 
@@ -11,6 +14,7 @@ from chassis import health, heartbeat
 from chassis.admission import Admission
 from chassis.api import api
 from chassis.app import parts_of
+from chassis.relay import lock_of
 from ordermill.services import load
 
 
@@ -28,12 +32,53 @@ async def http(shop_database):
         yield client
 
 
-async def test_a_service_on_its_schema_is_ready_and_healthy(http):
+@pytest.fixture
+async def relay(shop_database):
+    """A session that holds what the active relay of the service holds."""
+    connection = await asyncpg.connect(shop_database)
+    await connection.execute("SELECT pg_advisory_lock($1)", lock_of("inventory_service"))
+    yield connection
+    await connection.close()
+
+
+async def waiting_for(http, seconds, **given):
+    """A parcel in the outbox, due for so long."""
+    row = {"id": uuid4(), "published": None, **given}
+    async with http.parts.database.transaction() as tx:
+        await tx.sql(
+            """INSERT INTO inventory_service.outbox (id, topic, events, count, not_before, published_at)
+               VALUES ($1, 'stock.low', '[]', 0, now() - $2 * interval '1 s', $3)""",
+            row["id"], seconds, row["published"],
+        )  # fmt: skip
+
+
+async def test_a_service_on_its_schema_with_a_worker_is_ready_and_healthy(http, relay):
     ready, healthy = await http.get("/readyz"), await http.get("/health")
 
     assert (ready.status_code, ready.json()) == (200, {"ready": True, "reasons": {}})
     assert healthy.json()["status"] == "ok"
     assert healthy.json()["service"] == "inventory_service"
+
+
+async def test_a_service_for_which_no_worker_is_at_work_takes_orders_and_is_degraded(http, relay):
+    await relay.close()
+
+    ready, healthy = await http.get("/readyz"), (await http.get("/health")).json()
+
+    assert ready.status_code == 200
+    assert (healthy["status"], healthy["reasons"]) == ("degraded", {"worker": "none is at work"})
+
+
+@pytest.mark.parametrize(
+    ("waits", "status", "late"), [(0, "ok", set()), (-60, "ok", set()), (12, "degraded", {"outbox"})]
+)
+async def test_a_service_whose_events_wait_too_long_to_be_sent_is_degraded(http, relay, waits, status, late):
+    await waiting_for(http, 60, published=datetime.now(UTC))
+    await waiting_for(http, waits)
+
+    healthy = (await http.get("/health")).json()
+
+    assert (healthy["status"], set(healthy.get("reasons", ()))) == (status, late)
 
 
 async def test_a_process_is_alive_and_says_its_version(http):

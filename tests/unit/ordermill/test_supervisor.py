@@ -200,7 +200,8 @@ async def test_an_unknown_name_is_refused_with_the_names_that_there_are(supervis
 
 async def test_ps_asks_again_whoever_was_ready(supervisor, a_process):
     port = find_free(None, 13_000, set())
-    spec = a_process("web", SERVES.format(port=port), ready=answers_ok(port, "/readyz"), url=f"http://{HOST}:{port}")
+    given = {"ready": answers_ok(port, "/readyz"), "alive": answers_ok(port, "/readyz"), "url": f"http://{HOST}:{port}"}
+    spec = a_process("web", SERVES.format(port=port), **given)
     running = await supervisor.start_ready(spec)
     ready = {"name": "web", "pid": running.pid, "status": "ready", "restarts": 0, "url": spec.url}
     assert await supervisor.describe() == [ready]
@@ -210,8 +211,20 @@ async def test_ps_asks_again_whoever_was_ready(supervisor, a_process):
     frozen = await supervisor.describe()
     psutil.Process(running.pid).resume()
 
-    assert frozen == [{**ready, "status": "starting"}]
+    assert frozen == [{**ready, "status": "silent"}]
     assert not all_ready(frozen)
+
+
+async def test_what_answers_and_is_not_ready_any_more_is_told_apart_from_what_is_silent(supervisor, a_process):
+    is_ready = [True]
+
+    async def ready():
+        return is_ready[0]
+
+    await supervisor.start_ready(a_process(ready=ready))
+    is_ready[0] = False
+
+    assert [each["status"] for each in await supervisor.describe()] == ["unready"]
 
 
 async def test_a_process_that_says_that_it_is_not_alive_is_ended_and_comes_back(

@@ -1,16 +1,18 @@
 """What commands say can be copied as it stands: whole paths, commands as they can be typed, addresses."""
 
+import asyncio
 import io
 import json
 import os
 import re
 import sys
+from contextlib import nullcontext
 from datetime import UTC, datetime
 
 import pytest
 import typer
 
-from ordermill import aside, cli, host, output, plan
+from ordermill import aside, cli, control, host, output, plan
 from ordermill.backup import Backup
 from ordermill.called import as_called, called
 from ordermill.errors import Exit, Failure
@@ -110,6 +112,28 @@ def test_the_port_of_the_running_shop_is_not_taken_by_somebody_else(state, capsy
 
     found = {finding["check"]: finding["found"] for finding in json.loads(out)}
     assert found["port 8000"] == "the gateway of this shop"
+
+
+@pytest.mark.parametrize(
+    ("processes", "found"),
+    [
+        ({"shop.api": "ready", "shop.worker": "ready"}, "running"),
+        ({"shop.api": "ready", "shop.worker": "silent"}, "running, shop.worker is silent"),
+        (None, "running, and does not say how it is"),
+    ],
+)
+def test_a_doctor_says_which_process_of_the_running_shop_is_not_ready(state, capsys, processes, found):
+    async def ps():
+        return {"processes": [{"name": name, "status": status} for name, status in processes.items()]}
+
+    async def ask(state):
+        async with control.serving(state, {"ps": ps}) if processes else nullcontext():
+            return await asyncio.to_thread(said, capsys, "doctor", "-o", "json")
+
+    with state.lock():
+        _, out, _ = asyncio.run(ask(state))
+
+    assert [each["found"] for each in json.loads(out) if each["check"] == "shop"] == [found]
 
 
 TYPES = re.compile(r"<(?:bool|str|int|float|path|list|file|UUID|datetime)|\.\.\.\]\.\.\.")
