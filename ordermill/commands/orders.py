@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ordermill.numbers import id_of
 from ordermill.options import Key, Limit, Url, line
 from ordermill.output import Form, Output
 from ordermill.refusals import Trouble, said
@@ -23,7 +24,9 @@ UNPAID = """it waits for its payment, for half an hour
 UNKNOWN = """the payment provider knows no token {token}, and declines it
 → See those that it knows with: ordermill payments tokens
 """
-OrderId = Annotated[str, typer.Argument(metavar="ORDER", help="Its id: ord_…")]
+OrderId = Annotated[
+    str, typer.Argument(metavar="ORDER", help="Its id, ord_…, or the number of one of the newest 1,000.")
+]
 
 ORDERS: Columns = {
     "id": "id", "number": "number", "status": "status", "payment": "payment_status",
@@ -123,7 +126,8 @@ async def _shown(url: str | None, order: str) -> Any:
     from ordermill.client import reach
 
     async with reach(url) as gateway:
-        return await (await gateway.as_("staff")).get(f"/orders/{order}")
+        staff = await gateway.as_("staff")
+        return await staff.get(f"/orders/{await id_of(staff, order)}")
 
 
 async def _created(
@@ -161,7 +165,8 @@ async def _cancelled(url: str | None, order: str) -> Any:
     from ordermill.client import reach
 
     async with reach(url) as gateway:
-        return said(await (await gateway.as_("staff")).post(f"/orders/{order}/cancel"))
+        staff = await gateway.as_("staff")
+        return said(await staff.post(f"/orders/{await id_of(staff, order)}/cancel"))
 
 
 async def _traced(url: str | None, order: str) -> "tuple[Any, list[Step]]":
@@ -169,4 +174,5 @@ async def _traced(url: str | None, order: str) -> "tuple[Any, list[Step]]":
     from ordermill.trace import story
 
     async with reach(url) as gateway:
-        return await story(await gateway.as_("staff"), order)
+        staff = await gateway.as_("staff")
+        return await story(staff, await id_of(staff, order))

@@ -149,6 +149,38 @@ def test_a_terminal_shows_that_something_takes_its_time(shop, ordermill, monkeyp
     assert said.json["id"] == "ord_1"
 
 
+@pytest.fixture
+def numbered(shop):
+    """More orders than a page; the last of them all has a number as real ones have."""
+    for index in range(150):
+        order = an_order(index, "usr_1", [{"sku": "MUG-RED", "quantity": 2}])
+        shop.orders[order["id"]] = {**order, "course": []}
+    shop.orders["ord_149"]["number"] = "MDEAC-VS501"
+    return shop
+
+
+@pytest.mark.parametrize("number", ["MDEAC-VS501", "mdeac-vs501", "MDEAC-VS5OL"])
+@pytest.mark.parametrize("command", ["show", "trace", "cancel"])
+def test_an_order_is_found_by_the_number_that_people_see(numbered, ordermill, command, number):
+    said = ordermill("orders", command, number, "-o", "json")
+
+    assert said.json.get("order", said.json)["id"] == "ord_149"
+
+
+def test_who_asks_for_a_number_that_no_new_order_has_is_told_how_to_find_the_id(numbered, ordermill):
+    said = ordermill("orders", "show", "AAAAA-AAAAA")
+
+    assert (said.code, said.out) == (1, "")
+    assert said.err.startswith("None of the newest 1000 orders has the number AAAAA-AAAAA.")
+    assert "ordermill orders list --customer ID" in said.err
+
+
+def test_an_id_is_asked_for_at_once(numbered, ordermill):
+    ordermill("orders", "show", "ord_149")
+
+    assert numbered.asked["GET /orders"] == 0
+
+
 def at(second):
     return f"2026-01-02T03:04:{5 + second:02}.000Z"
 
