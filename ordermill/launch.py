@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import json
+import logging
 import os
 import resource
 import shutil
@@ -15,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ordermill import accounts, cluster, control, plan, ports, whose
+from ordermill import accounts, cluster, control, named, plan, ports, whose
 from ordermill.archive import NO_ARCHIVE
 from ordermill.errors import Exit, Failure
 from ordermill.ours import PRIVATE, appending
@@ -63,6 +64,8 @@ async def up(
     """Start the shop and keep it until it is told to end by a signal or by `down`."""
     progress = Progress(time.monotonic(), tell)
     with state.lock():
+        named.refuse_nonsense()
+        named.quieten_brokers(logging.CRITICAL)
         if archive:
             state.keep_archive(_archive(archive))
         cluster.settle(state, broker_nodes, progress)

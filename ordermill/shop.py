@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
-from ordermill import plan
+from ordermill import named, plan
 from ordermill.cluster import Cluster
 from ordermill.erlang import ensure_installation
 from ordermill.errors import Exit, Failure
@@ -73,15 +73,15 @@ class Shop:
             nursery = await self.supervisor.start(plan.nursery(self.state)) if self.forks else None
             self.setup = await asyncio.to_thread(self.load)
             told = self.setup.environment(self.state)
-            named = variables().get("ORDERMILL_BROKER_URL")
-            if not named:
+            is_named = variables().get(named.BROKER)
+            if not is_named:
                 steps.run(self._broker())
             steps.run(self._until_ready(await self.supervisor.start(plan.mailbox(self.state, told))))
             await database
-            await self._step("preparing the database", self.setup.prepare(self.state, self._detail))
-            if named:  # one that answers at once: the topology looks into the schemas
-                steps.run(self._step("topology of the broker", self.setup.topology(self.state)))
-            steps.run(self._step("demo data", self.setup.seed(self.state)))
+            await self._step("preparing the database", self.setup.prepare(self.state, self._detail), named.DATABASE)
+            if is_named:  # one that answers at once: the topology looks into the schemas
+                steps.run(self._step("topology of the broker", self.setup.topology(self.state), named.BROKER))
+            steps.run(self._step("demo data", self.setup.seed(self.state), named.DATABASE))
             if nursery:
                 await self.supervisor.wait_ready(nursery)
             for spec in self.ours(self.state, told):
@@ -100,8 +100,8 @@ class Shop:
         }
 
     async def _database(self) -> None:
-        if variables().get("ORDERMILL_DATABASE_URL"):
-            return self.progress("PostgreSQL is the one that ORDERMILL_DATABASE_URL names")
+        if variables().get(named.DATABASE):
+            return self.progress(f"PostgreSQL is the one that {named.DATABASE} names")
         state = self.state
         place, password = state.sockets, state.secret("postgres")
         server = Postgres(state.root / "postgres", state.log("postgres"), place, password, archive=state.archive)
@@ -131,15 +131,16 @@ class Shop:
         await self.supervisor.wait_ready(running)
         self.progress(f"{running.spec.name} is ready")
 
-    async def _step(self, name: str, step: Awaitable[object]) -> None:
+    async def _step(self, name: str, step: Awaitable[object], server: str) -> None:
+        """``server``: the setting that may name the server that this is done at."""
         try:
             await step
         except Failure:
             raise
         except Exception as error:
             cause = f"The step «{name}» failed: {type(error).__name__}: {error}"
-            mend = "Mend the cause and start again; `ordermill reset` begins with an empty shop."
-            raise Failure(cause, mend, Exit.STEP_FAILED) from error
+            ours = "Mend the cause and start again; `ordermill reset` begins with an empty shop."
+            raise Failure(cause, named.mend(server) or ours, Exit.STEP_FAILED) from error
         self.progress(name)
 
     def _detail(self, text: str) -> None:

@@ -1,7 +1,6 @@
 """A shop of its own in a folder of its own, for commands that do to a shop what nobody would do to the one in use."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -123,12 +122,6 @@ async def at_work(shop: Shop) -> AsyncIterator[None]:
         finally:
             await shop.supervisor.stop()
             plan.nursery_socket(shop.state).unlink(missing_ok=True)
-
-
-def quieten_brokers(level: int) -> None:
-    """The broker's libraries log from this level on: what a shop of its own goes through is nobody's news."""
-    for library in ("aio_pika", "aiormq"):
-        logging.getLogger(library).setLevel(level)
 
 
 def remove_data(home: Path) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ordermill import named
 from ordermill.audit import Kind, Question, Told, Verdict, audit
 from ordermill.bench import cpu
 from ordermill.bench.beside import Beside, compared, measured
@@ -23,7 +24,7 @@ from ordermill.bench.stage import a_stage, durability, fill, settings, start, st
 from ordermill.bench.watching import marks, watching
 from ordermill.ours import appending
 from ordermill.setup import auditor_url, listeners
-from ordermill.stage import Stage, quieten_brokers, remove_data
+from ordermill.stage import Stage, remove_data
 from ordermill.state import Layout, State
 
 WARM_UP = 2_000
@@ -58,7 +59,7 @@ class Run:
 
 async def bench(run: Run, note: Note) -> dict[str, Any]:
     """Everything that a run has shown. Raises Failure when the shop does not come to rest."""
-    quieten_brokers(logging.ERROR)
+    named.quieten_brokers(logging.ERROR)
     state = State.open(run.home)
     run, log = replace(run, home=state.root), state.log("bench")
     log.unlink(missing_ok=True)

@@ -15,6 +15,14 @@ def register(app: typer.Typer) -> None:
     app.command()(up)
 
 
+Archive = Annotated[
+    str | None,
+    typer.Option(
+        envvar="ORDERMILL_ARCHIVE",
+        metavar="FOLDER|off",
+        help="Keep the database's whole log there, from now on at each start, so that any moment can be restored.",
+    ),
+]
 BrokerNodes = Annotated[
     Any,
     typer.Option(
@@ -34,14 +42,7 @@ def up(  # noqa: PLR0913  each option is a parameter
     port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="The gateway's port; 8000 or a free one when it is taken.")
     ] = None,
-    archive: Annotated[
-        str | None,
-        typer.Option(
-            envvar="ORDERMILL_ARCHIVE",
-            metavar="FOLDER|off",
-            help="Keep the database's whole log there, from now on at each start, so that any moment can be restored.",
-        ),
-    ] = None,
+    archive: Archive = None,
     broker_nodes: BrokerNodes = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Remove what the shop keeps, as `reset` does.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask what --fresh asks.")] = False,

@@ -11,6 +11,7 @@ from pathlib import Path
 from random import Random
 
 from contracts.types import Role
+from ordermill import named
 from ordermill.ours import appending
 from ordermill.prove import parcels, report
 from ordermill.prove.clerks import Clerk
@@ -25,7 +26,7 @@ from ordermill.prove.stage import Stage, a_stage
 from ordermill.prove.watch import Evidence, Watch, Window
 from ordermill.seeds import address
 from ordermill.setup import auditor_url, listeners
-from ordermill.stage import quieten_brokers, remove_data
+from ordermill.stage import remove_data
 from ordermill.state import State
 
 CLERKS = 2
@@ -56,7 +57,7 @@ async def prove(run: Run, note: Note, plan: Sequence[Fault] | None = None) -> Re
 
     The faults are those of the plan, else those that the seed draws.
     """
-    quieten_brokers(logging.CRITICAL)  # that its connections are lost is what is wanted
+    named.quieten_brokers(logging.CRITICAL)  # that its connections are lost is what is wanted
     state = State.open(run.home)
     run, log = replace(run, home=state.root), state.log("prove")
     log.unlink(missing_ok=True)

@@ -15,6 +15,7 @@ from pydantic_core import PydanticUndefined
 
 from chassis.problems import CODES
 from chassis.settings import LogSettings, ServiceSettings
+from chassis.worker import KEPT_DAYS
 from gateway.settings import Settings as GatewaySettings
 from ordermill import cli, launch
 from ordermill.audit import INVARIANTS
@@ -40,6 +41,19 @@ def test_every_path_that_is_named_is_there(document):
     }
 
     assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
+
+
+def test_how_long_parcels_are_kept_is_said_alike():
+    kept = KEPT_DAYS["production"]
+    said = {
+        path.name: set(re.findall(r"(\d+) days", line))
+        for path in (OPERATIONS, ROOT / "docs/scaling.md", ROOT / "docs/security.md")
+        for line in path.read_text().splitlines()
+        if re.search(r"\boutbox\b.*days", line, re.IGNORECASE)
+    }
+
+    assert KEPT_DAYS["local"] == 2
+    assert said == {name: {str(kept)} for name in ("operations.md", "scaling.md", "security.md")}
 
 
 def test_every_link_leads_somewhere():

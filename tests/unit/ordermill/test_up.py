@@ -22,6 +22,7 @@ from ordermill.needs import settings_of
 from ordermill.ports import HOST, find_free, is_free
 from ordermill.process import ORDERMILL
 from ordermill.services import SERVICES
+from ordermill.shop import Progress, Shop
 from ordermill.state import State
 from tests.support.eventually import eventually
 
@@ -137,6 +138,29 @@ async def test_up_in_the_background_returns_when_the_shop_is_ready_or_says_why_n
 
     assert len(shop["processes"]) == 3
     assert failed.value.code == 1
+
+
+@pytest.mark.parametrize(
+    ("named", "mend"),
+    [
+        ("postgresql://nobody/x", "Correct ORDERMILL_DATABASE_URL, or leave it out: `ordermill up` brings a server"),
+        ("", "Mend the cause and start again; `ordermill reset` begins with an empty shop"),
+    ],
+)
+async def test_a_step_that_fails_at_a_server_that_a_setting_names_is_not_mended_by_a_reset(
+    state, monkeypatch, named, mend
+):
+    monkeypatch.setenv("ORDERMILL_DATABASE_URL", named)
+    monkeypatch.setenv("ORDERMILL_BROKER_URL", "amqp://nobody/")
+
+    with pytest.raises(Failure, match="The step «s» failed: ValueError") as failed:
+        await Shop(state, Progress(0.0, print), dict)._step("s", _broken(), "ORDERMILL_DATABASE_URL")
+
+    assert failed.value.mend.startswith(mend)
+
+
+async def _broken():
+    raise ValueError
 
 
 async def test_the_topology_at_a_broker_that_is_there_already_waits_for_the_schemas(tmp_path, state):

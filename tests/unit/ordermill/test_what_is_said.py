@@ -223,6 +223,27 @@ def test_nobody_is_asked_about_a_reset_that_cannot_be(state, capsys):
     assert "Remove" not in err
 
 
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("ORDERMILL_DATABASE_URL", "nonsense-s3cret"),
+        ("ORDERMILL_DATABASE_URL", "mysql://me:s3cret@here/x"),
+        ("ORDERMILL_BROKER_URL", "s3cret"),
+        ("ORDERMILL_BROKER_URL", "amqp:///s3cret"),
+    ],
+)
+def test_a_setting_that_names_no_server_is_named_before_anything_is_started(state, capsys, monkeypatch, setting, value):
+    monkeypatch.setenv(setting, value)
+
+    code, _, err = said(capsys, "up")
+
+    assert code == Exit.STEP_FAILED
+    assert err.splitlines()[0] == f"{setting} is no address of a server."
+    assert "ql://USER" in err if "DATABASE" in setting else "amqp://USER" in err
+    assert "s3cret" not in err
+    assert "reset" not in err
+
+
 def test_a_reset_that_nobody_can_be_asked_about_says_how_to_have_it(state, capsys, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
 
