@@ -201,9 +201,20 @@ def _without_tags(html: str) -> str:
     return re.sub(r"<[^>]+>", "", html)
 
 
+class _Session(Session):
+    """aiosmtpd sets what it has deprecated, and warns of it, at each sign-in; here it is a field as any other."""
+
+    login_data: bytes | None = None
+
+
+class _Conversation(SMTP):
+    def _create_session(self) -> Session:
+        return _Session(self.loop)
+
+
 def taking(mails: Mails, password: str | None) -> SMTP:
     """One conversation with who hands mails in: with this password when there is one, else with anybody."""
-    return SMTP(
+    return _Conversation(
         Inbox(mails, password),
         data_size_limit=LARGEST_MAIL,
         enable_SMTPUTF8=True,

@@ -340,6 +340,14 @@ async def test_nobody_hands_in_a_mail_without_the_password(handing_in, mailbox, 
     assert subjects(mailbox) == []
 
 
+@pytest.mark.parametrize("handing_in", [PASSWORD], indirect=True)
+async def test_who_shows_the_password_hands_a_mail_in_and_nothing_is_logged_of_it(handing_in, mailbox, caplog):
+    await aiosmtplib.send(a_mail(), **handing_in, username="shop", password=PASSWORD)
+
+    assert len(subjects(mailbox)) == 1
+    assert caplog.messages == []
+
+
 @pytest.mark.parametrize("handing_in", [None], indirect=True)
 async def test_where_nobody_else_gets_in_none_is_asked_for_and_recipients_have_a_bound(handing_in, mailbox):
     async with aiosmtplib.SMTP(**handing_in) as sender:
