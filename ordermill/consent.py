@@ -8,11 +8,16 @@ import typer
 from ordermill.errors import Failure
 
 
+def is_anybody_here() -> bool:
+    """Whether a person is at the terminal that this process reads from."""
+    return bool(sys.stdin) and sys.stdin.isatty()
+
+
 def obtain(question: str, *, yes: bool) -> None:
     """Returns when a person, or ``--yes``, agrees. Raises Failure where nobody is at a terminal to be asked."""
     if yes:
         return
-    if not sys.stdin.isatty():
+    if not is_anybody_here():
         unanswered = f"{question} Nobody is here to be asked."
         raise Failure(unanswered, "Say that you mean it: --yes")
     typer.confirm(question, abort=True, err=True)

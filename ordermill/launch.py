@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ordermill import accounts, cluster, control, named, plan, ports, whose
+from ordermill import accounts, cluster, consent, control, named, plan, ports, whose
 from ordermill.archive import NO_ARCHIVE
 from ordermill.errors import Exit, Failure
 from ordermill.ours import PRIVATE, appending
@@ -32,6 +32,7 @@ FOLDER_LOOK_EACH = 2
 OPEN_FILES = 65_536
 NOWHERE = "off"
 COMMAND = (*ORDERMILL, "up")
+_CTRL_C = "Ctrl+C, or from another terminal with: "
 SAID_WHEN_READY = "The shop is open."
 AN_ORDER = {
     "lines": [{"sku": "MUG-RED", "quantity": 1}],
@@ -201,7 +202,7 @@ def summary(shop: dict[str, Any]) -> str:
         """      -H 'Content-Type: application/json' -H "Idempotency-Key: $(date +%s%N)" -H 'Prefer: wait=5' \\""",
         f"      -d '{order}'",
         "",
-        "  Stop it with Ctrl+C, or from another terminal with: .venv/bin/ordermill down",
+        f"  Stop it with {_CTRL_C if consent.is_anybody_here() else ''}.venv/bin/ordermill down",
     )
     return "\n".join(lines)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import signal
 import time
 from collections.abc import Callable, Iterable
 from itertools import groupby
@@ -126,8 +127,8 @@ class Supervisor:
             delay = 0.0 if running.became_ready.is_set() else _longer(delay)
             running.became_ready.clear()
             running.restarts += 1
+            self.note(_of_the_end(running, code, delay))
             running.status = "restarting"
-            self.note(f"{running.spec.name} ended{_cause(code)}, starts again in {delay:.1f} s")
             await self._come_back(running, delay)
 
     async def _come_back(self, running: Running, delay: float) -> None:
@@ -145,6 +146,8 @@ class Supervisor:
         """Make a started process ready, then end it when it does not say for long that it is alive."""
         if not await running.await_ready():
             return
+        if running.restarts:
+            self.note(f"{running.spec.name} is ready again")
         failed = 0
         while failed < LIVENESS_TRIES:
             await asyncio.sleep(LIVENESS_EACH)
@@ -171,10 +174,17 @@ def _longer(delay: float) -> float:
     return min(max(delay * 2, FIRST_DELAY), LONGEST_DELAY)
 
 
+def _of_the_end(running: Running, code: int | None, delay: float) -> str:
+    """What is noted of a process that ended by itself, or as it was asked to be started anew."""
+    if running.status in {"stopping", "stopped"}:
+        return f"{running.spec.name} is restarted"
+    return f"{running.spec.name} ended{_cause(code)}, starts again in {delay:.1f} s"
+
+
 def _cause(code: int | None) -> str:
     if code is None:
         return ""
-    return f" (signal {-code})" if code < 0 else f" (exit code {code})"
+    return f" ({signal.Signals(-code).name})" if code < 0 else f" (exit code {code})"
 
 
 async def _describe(running: Running) -> dict[str, Any]:

@@ -74,7 +74,7 @@ async def test_what_dies_comes_back_at_once(supervisor, a_process, notes):
     await eventually(lambda: running.status == "ready" and running.pid not in {None, first})
 
     assert running.restarts == 1
-    assert notes == ["sleeper ended (signal 9), starts again in 0.0 s"]
+    assert notes == ["sleeper ended (SIGKILL), starts again in 0.0 s", "sleeper is ready again"]
 
 
 async def who_answers(port):
@@ -177,7 +177,7 @@ async def test_those_that_depend_on_others_end_first(supervisor, a_process, tmp_
     assert (tmp_path / "order").read_text() == "edge worker server "
 
 
-async def test_a_restart_on_request_ends_the_process_and_waits_for_the_next_one(supervisor, a_process):
+async def test_a_restart_on_request_ends_the_process_and_waits_for_the_next_one(supervisor, a_process, notes):
     running = await supervisor.start_ready(a_process())
     first = running.pid
 
@@ -186,6 +186,7 @@ async def test_a_restart_on_request_ends_the_process_and_waits_for_the_next_one(
     assert running.status == "ready"
     assert running.pid != first
     assert running.restarts == 1
+    assert notes == ["sleeper is restarted", "sleeper is ready again"]
 
 
 async def test_an_unknown_name_is_refused_with_the_names_that_there_are(supervisor, a_process):

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import psutil
@@ -264,13 +265,19 @@ async def test_waiting_for_what_does_not_become_ready_ends_with_its_name(tmp_pat
     assert late.value.mend == "Look at: ordermill logs shop.worker"
 
 
+@pytest.mark.parametrize(("is_a_terminal", "end"), [(True, "Ctrl+C, or from another terminal with: "), (False, "")])
+def test_only_who_is_at_a_terminal_is_told_of_its_keys(monkeypatch, is_a_terminal, end):
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: is_a_terminal))
+
+    assert launch.summary({"gateway": ""}).endswith(f"\n  Stop it with {end}.venv/bin/ordermill down")
+
+
 def test_the_summary_names_what_a_person_needs():
     said = launch.summary({"gateway": "http://127.0.0.1:8000", "mailbox_link": "http://127.0.0.1:9000/?key=secret"})
 
     assert "http://127.0.0.1:8000/docs" in said
     assert "mailbox  its link, with a key, is what this prints: .venv/bin/ordermill ps\n" in said
     assert "secret" not in said  # what `up` says is kept in a log
-    assert "Stop it with Ctrl+C" in said
 
 
 def test_the_packed_layout_has_three_processes_and_the_split_one_two_a_service_and_both_an_auditor(tmp_path):
