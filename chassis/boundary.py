@@ -21,7 +21,8 @@ from chassis.telemetry import REQUEST_SECONDS, REQUESTS
 BODY_LIMIT = 64 * 1024
 _SHOWN = 200  # characters of a path: whoever sends long ones would fill the logs with them
 Headers = Mapping[bytes, bytes]
-_QUIET = {"/livez", "/readyz", "/metrics", "/health", "/internal/revocations"}  # asked again and again
+# Asked again and again.
+_QUIET = {"/livez", "/readyz", "/metrics", "/health", "/.well-known/jwks.json", "/internal/revocations"}
 _WITH_BODY = {"POST", "PUT", "PATCH"}
 _MEDIA_TYPES = {b"application/json", b"application/x-www-form-urlencoded"}
 

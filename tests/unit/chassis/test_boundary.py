@@ -241,7 +241,7 @@ async def test_requests_that_are_answered_in_one_go_are_logged_in_one_go(logged)
     assert len(calls) < 20
 
 
-@pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics", "/health", "/internal/revocations"])
+@pytest.mark.parametrize("path", ["/livez", "/health", "/metrics", "/.well-known/jwks.json", "/internal/revocations"])
 async def test_probes_are_not_logged(logged, path):
     await asked(echo, "GET", path=path)
 
