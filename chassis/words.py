@@ -23,6 +23,7 @@ _WORDS = {
     "model_attributes_type": "must be an object",
     **dict.fromkeys(("bool_type", "bool_parsing"), "must be true or false"),
     **dict.fromkeys(("int_type", "int_parsing", "int_parsing_size", "int_from_float"), "must be a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing"), "must be a number"),
     **dict.fromkeys(("uuid_type", "uuid_parsing"), "must be a UUID"),
 }
 _OURS = {"value_error", "not_wanted"}

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from ordermill.errors import Failure
-from ordermill.refusals import refusal, said, silence, stranger
+from ordermill.errors import Exit, Failure
+from ordermill.refusals import ADDRESS, Trouble, refusal, said, silence, stranger
 from ordermill.state import State
 
 if TYPE_CHECKING:
@@ -131,8 +131,10 @@ class Gateway:
 
     async def demo(self, role: Role) -> Caller:
         if not self.is_local:
-            cause = "Demo accounts are there only in a shop with the local profile."
-            raise Failure(cause, "Set ORDERMILL_TOKEN to an access token or an API key.")
+            here = "Demo accounts are there only in a shop on this machine with the local profile"
+            cause = f"{here}, and {self.http.base_url.host} is none."
+            mend = f"{ADDRESS}; or set ORDERMILL_TOKEN to an access token or an API key."
+            raise Failure(cause, mend)
         if role == "customer":
             return await self._new_customer()
         return Caller(self.http, account=Account(demo_address(role), State.open().demo_password(role)))
@@ -157,7 +159,12 @@ async def reach(url: str | None) -> AsyncIterator[Gateway]:
     limits, elsewhere = httpx2.Limits(max_connections=None), base.host not in LOOPBACK
     # A proxy is told passwords: one that the environment names is there for other machines, not for this one.
     async with httpx2.AsyncClient(base_url=base, timeout=PATIENCE, limits=limits, trust_env=elsewhere) as http:
-        yield Gateway(http, is_local=_is_local(http.base_url.host))
+        try:
+            yield Gateway(http, is_local=_is_local(http.base_url.host))
+        except Trouble as trouble:
+            if url and trouble.code is Exit.NOT_RUNNING:
+                trouble.mend = ADDRESS  # of a shop that this checkout may know nothing of
+            raise
 
 
 def _base(address: str) -> "httpx2.URL":

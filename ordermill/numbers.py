@@ -16,7 +16,7 @@ _READ_AS = str.maketrans("OIL", "011")  # by Crockford's rules, who leaves these
 async def id_of(caller: "Caller", named: str) -> str:
     """The id of an order that is named by it, or by its number where it is one of the newest thousand.
 
-    A number is the random end of an id: no index that is there finds one, and one more would be written with each order.
+    A number is the random end of an id: no index finds one, and one that did would be written with each order.
     Raises Failure when none of those looked at has this number.
     """
     number = named.upper().translate(_READ_AS)

@@ -22,6 +22,7 @@ ORDER = (
 _VALUES = {bool: " ", str: "TEXT", int: "N", float: "N", Path: "PATH"}
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 _SKU = re.compile(r"[A-Z0-9][A-Z0-9-]{0,63}")
+_UNITS_OF_A_LINE = 999  # as in contracts.types, the import of which takes long (a test compares them)
 
 Url = Annotated[str | None, typer.Option("--url", envvar="ORDERMILL_URL", help="Another gateway than this checkout's.")]
 Limit = Annotated[int, typer.Option("--limit", "-n", min=1, help="How many at most.")]
@@ -73,11 +74,15 @@ BrokerNodes = Annotated[
 
 def line(text: str) -> dict[str, str | int]:
     """A line of an order: `MUG-RED:2`, or `MUG-RED` for one of it."""
-    sku, _, quantity = text.partition(":")
-    if not _SKU.fullmatch(sku) or not re.fullmatch(r"[1-9]\d{0,2}|", quantity):
+    sku, _, amount = text.partition(":")
+    if not _SKU.fullmatch(sku) or not re.fullmatch(r"[0-9]{0,18}", amount):
         message = f"{text!r} is no line; write SKU:QUANTITY, for example MUG-RED:2."
         raise typer.BadParameter(message)
-    return {"sku": sku, "quantity": int(quantity or 1)}
+    quantity = int(amount or 1)
+    if not 1 <= quantity <= _UNITS_OF_A_LINE:
+        message = f"{quantity} is no quantity; of a line 1 to {_UNITS_OF_A_LINE} are ordered."
+        raise typer.BadParameter(message)
+    return {"sku": sku, "quantity": quantity}
 
 
 def moment(text: str) -> datetime:
@@ -125,6 +130,9 @@ class Program(TyperGroup):
             return super().invoke(ctx)
         except BrokenPipeError:
             raise ReaderLeft from None
+        except typer.BadParameter as refused:
+            refused.message = _in_our_words(refused)
+            raise
 
     def list_commands(self, ctx: Any) -> list[str]:
         """In the order in which one comes to need them."""
@@ -139,6 +147,16 @@ class Program(TyperGroup):
             ask = each.get_params
             each.get_params = lambda ctx, ask=ask: _named(ask(ctx))
         return command
+
+
+def _in_our_words(refused: typer.BadParameter) -> str:
+    """Typer has pydantic read values, and passes on what that says to whoever writes a program."""
+    from pydantic import ValidationError
+
+    from chassis.words import wanted
+
+    cause = refused.__cause__
+    return wanted(cause.errors()[0]) if isinstance(cause, ValidationError) else refused.message
 
 
 def _nothing(ctx: Any) -> None:

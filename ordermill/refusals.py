@@ -9,9 +9,10 @@ from ordermill.errors import Exit, Failure
 if TYPE_CHECKING:
     import httpx2
 
+ADDRESS = "Check the address: --url, or ORDERMILL_URL"
 _MENDS = {
     "token_invalid": "Set ORDERMILL_TOKEN to an access token or an API key; on this machine leave it out.",
-    "credentials_wrong": "Make the demo accounts with: ordermill seed",
+    "credentials_wrong": "Make the demo accounts with: ordermill seed, or wait until `up` has, which it ends with.",
     "forbidden": "Set ORDERMILL_TOKEN to a token of staff or an admin; on this machine leave it out.",
     "not_found": "Find what there is with: ordermill orders list, or ordermill stock list",
     "price_changed": "Ask again without the total that you expected.",
@@ -61,7 +62,7 @@ def refusal(answer: "httpx2.Response") -> Trouble:
 def stranger(answer: "httpx2.Response") -> Trouble:
     """The trouble of an answer that no gateway of ours gives."""
     cause = f"{answer.request.url} answers {answer.status_code}, not as a gateway of ours does."
-    return Trouble(cause, "Check the address: --url, or ORDERMILL_URL", Exit.FAILED)
+    return Trouble(cause, ADDRESS, Exit.FAILED)
 
 
 class Said(dict[str, Any]):
@@ -88,7 +89,8 @@ def said(answer: "httpx2.Response") -> Said:
 
 def _cause(told: Mapping[str, Any]) -> str:
     faults = [f"{fault['pointer']}: {fault['detail']}" for fault in told.get("errors", ())]
-    cause = f"{told['title']}: {'; '.join(faults) or told.get('detail') or told['code']}"
+    detail = "; ".join(faults) or told.get("detail") or told["code"]
+    cause = told["title"] if detail.rstrip(".") == told["title"] else f"{told['title']}: {detail}"
     return f"{cause} ({told['request_id']})" if told["code"] == "internal_error" else cause
 
 
@@ -97,5 +99,5 @@ def silence(url: str, error: "httpx2.TransportError", *, late: bool) -> Trouble:
     if late:
         cause, mend = f"{url} does not answer in time.", "See what is not ready with: ordermill ps"
         return Trouble(cause, mend, Exit.TIMED_OUT, retryable=True)
-    cause, mend = f"{url} does not answer: {error}.", "Start the shop with: make up"
+    cause, mend = f"{url} does not answer: {str(error).rstrip('.')}.", "Start the shop with: make up"
     return Trouble(cause, mend, Exit.NOT_RUNNING, retryable=True)

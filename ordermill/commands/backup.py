@@ -93,4 +93,5 @@ def _tell(line: str) -> None:
 def _show(about: dict[str, Any], form: Form) -> None:
     if form is Form.JSON:
         return output.as_json(about)
-    return output.as_table(("what", "value"), [{"what": what, "value": value} for what, value in about.items()])
+    rows = [{"what": what, "value": "none" if value is None else value} for what, value in about.items()]
+    return output.as_table(("what", "value"), rows)

@@ -33,7 +33,8 @@ Chosen = Annotated[Scenario, typer.Option(help="What is done to the shop.")]
 Orders = Annotated[int | None, typer.Option(min=10, help="Orders a phase; 20000, of a backlog 100000.")]
 Clients = Annotated[int, typer.Option(min=1, max=240, help="Each orders again as soon as it is answered.")]
 Rate = Annotated[
-    Any, typer.Option("--rate", parser=rate, metavar="N|half", help="Orders a second, whatever is answered.")
+    Any,
+    typer.Option("--rate", parser=rate, metavar="N|half", help="Orders a second; 0: as many as are answered."),
 ]
 Skus = Annotated[int, typer.Option(min=2, help="How many products are on sale.")]
 Customers = Annotated[int, typer.Option(min=1, help="How many accounts order.")]
@@ -43,7 +44,7 @@ Folder = Annotated[
     Path | None, typer.Option("--beside", metavar="FOLDER", help="Another way to take the same orders, measured too.")
 ]
 BesideOrders = Annotated[int, typer.Option(min=10, help="How many orders take that way.")]
-Patience = Annotated[Any, typer.Option(parser=seconds, metavar="TIME", help="For how long nothing may move.")]
+Patience = Annotated[Any, typer.Option(parser=seconds, metavar="TIME", help="For how long nothing may move: 60s, 5m.")]
 Home = Annotated[Path | None, typer.Option(help="Where the measured shop keeps its state.")]
 
 
@@ -60,7 +61,7 @@ def bench(  # noqa: PLR0913  each option is a parameter
     broker_nodes: BrokerNodes = "1",
     beside: Folder = None,
     beside_orders: BesideOrders = 2_000,
-    patience: Patience = "60",
+    patience: Patience = "60s",
     home: Home = None,
     form: Output = Form.TABLE,
 ) -> None:

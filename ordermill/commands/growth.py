@@ -46,7 +46,7 @@ def growth(  # noqa: PLR0913  each option is a parameter
     at_most: AtMost = LARGEST,
     orders: Orders = 20_000,
     clients: Clients = 64,
-    patience: Patience = "60",
+    patience: Patience = "60s",
     home: Home = None,
     into: Into = None,
     form: Output = Form.TABLE,

@@ -24,9 +24,7 @@ UNPAID = """it waits for its payment, for half an hour
 UNKNOWN = """the payment provider knows no token {token}, and declines it
 → See those that it knows with: ordermill payments tokens
 """
-OrderId = Annotated[
-    str, typer.Argument(metavar="ORDER", help="Its id, ord_…, or the number of one of the newest 1,000.")
-]
+OrderId = Annotated[str, typer.Argument(metavar="ORDER", help="Its id, ord_…, or the number of a recent one.")]
 
 ORDERS: Columns = {
     "id": "id", "number": "number", "status": "status", "payment": "payment_status",

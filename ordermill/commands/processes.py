@@ -26,7 +26,7 @@ def ps(form: Output = Form.TABLE) -> None:
     _show(asyncio.run(control.ask(State.open(), "ps")), form)
 
 
-def wait(timeout: Annotated[float, typer.Option(help="Seconds.")] = 120.0) -> None:
+def wait(timeout: Annotated[float, typer.Option(help="Seconds, then it ends with 7.")] = 120.0) -> None:
     """Wait until every process is ready; exit code 7 when that takes too long."""
     from ordermill.launch import wait_ready
 

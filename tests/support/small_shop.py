@@ -52,6 +52,7 @@ class SmallShop:
         self.lists: dict[str, list[Item]] = {"/payments/test-tokens": [{"token": token} for token in COURSES]}
         self.stock: Counter[str] = Counter()
         self.broken: list[str] = []
+        self.detail = "They are not those of an account."
         self.after_order = lambda: None
 
     def expire(self) -> None:
@@ -72,7 +73,7 @@ class SmallShop:
 
     def login(self, _request: Request, body: Item) -> Response:
         if self.accounts.get(body["email"], ("", ""))[0] != body["password"]:
-            raise Problem("credentials_wrong", "They are not those of an account.")
+            raise Problem("credentials_wrong", self.detail)
         return self._tokens(body["email"])
 
     def refresh(self, _request: Request, body: Item) -> Response:

@@ -1,5 +1,6 @@
 """What is wanted, in words: of the input they say nothing."""
 
+from datetime import date
 from typing import Annotated
 
 import pytest
@@ -23,6 +24,7 @@ class Asked(BaseModel, extra="forbid"):
     tags: Annotated[list[str], Field(min_length=2, max_length=2)] = ["a", "b"]
     lines: Annotated[list[str], Field(min_length=1)] = ["a"]
     at: float = 0.0
+    on: date = date(2026, 1, 31)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +49,8 @@ class Asked(BaseModel, extra="forbid"):
         ({"tags": "a"}, "must be a list"),
         ({"lines": []}, "must not be empty"),
         ({"colour": "red"}, "is unknown"),
-        ({"at": "noon"}, "is not what it must be"),
+        ({"at": "noon"}, "must be a number"),
+        ({"on": "noon"}, "is not what it must be"),
     ],
 )
 def test_what_is_wanted_is_said(given, said):

@@ -15,6 +15,7 @@ import typer
 from ordermill import aside, cli, control, host, output, plan
 from ordermill.backup import Backup
 from ordermill.called import as_called, called
+from ordermill.commands import backup
 from ordermill.errors import Exit, Failure
 from ordermill.state import GATEWAY_PORT, State, checkout
 
@@ -154,6 +155,33 @@ def test_help_has_the_commands_in_the_order_of_the_document(capsys):
     rows = re.findall(r"^\| `([a-z]+)", commands, re.MULTILINE)
     assert shown == list(dict.fromkeys(rows))
     assert "2 wrong usage, 3 not running" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (["orders", "list", "-o", "yaml"], "'yaml' is not one of 'table', 'json'."),
+        (["orders", "list", "-n", "0"], "must be 1 or more"),
+        (["wait", "--timeout", "soon"], "must be a number"),
+        (["up", "--port", "x"], "must be a whole number"),
+        (["bench", "--rate", "x"], "'x' is no rate; write orders a second"),
+    ],
+)
+def test_what_an_option_wants_is_said_in_our_words(capsys, words, wanted):
+    code, _, err = said(capsys, *words)
+
+    assert code == 2
+    assert wanted in " ".join(err.replace("│", " ").split())
+    assert not re.search(r"Value error|Input should", err)
+
+
+def test_what_a_restore_has_none_of_is_said(capsys):
+    backup._show({"last_transaction_at": None, "timeline": 2}, output.Form.TABLE)
+    backup._show({"last_transaction_at": None}, output.Form.JSON)
+
+    table, _, data = capsys.readouterr().out.partition("{")
+    assert [line.split() for line in table.splitlines()[1:]] == [["last_transaction_at", "none"], ["timeline", "2"]]
+    assert json.loads("{" + data) == {"last_transaction_at": None}
 
 
 def test_help_names_no_type_of_python(capsys):

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from chassis.problems import Problem
+from contracts.types import UNITS
 from ordermill.errors import Exit
 from tests.support.small_shop import AT, an_order, euros
 
@@ -88,12 +89,21 @@ def test_a_refusal_names_the_places_that_are_wrong_and_the_mend(shop, ordermill)
     assert changed.err == "The price has changed: price_changed\n→ Ask again without the total that you expected.\n"
 
 
-@pytest.mark.parametrize("line", ["MUG-RED:0", "MUG-RED:1000", "mug:1", "MUG-RED:x", ":2"])
+@pytest.mark.parametrize("line", ["mug:1", "MUG-RED:x", "MUG-RED:-1", "MUG-RED:²", ":2"])
 def test_what_is_no_line_is_refused_before_anybody_is_asked(shop, ordermill, line):
     said = ordermill("orders", "create", "--sku", line)
 
     assert said.code == 2
     assert "no line" in said.err
+    assert not shop.asked
+
+
+@pytest.mark.parametrize("quantity", ["0", str(UNITS + 1), "100000"])
+def test_an_amount_that_no_line_may_have_is_said_to_be_the_reason(shop, ordermill, quantity):
+    said = ordermill("orders", "create", "--sku", f"MUG-RED:{quantity}")
+
+    assert said.code == 2
+    assert f"{quantity} is no quantity; of a line 1 to {UNITS} are ordered." in " ".join(said.err.replace("│", " ").split())
     assert not shop.asked
 
 

@@ -8,6 +8,7 @@ from functools import partial
 import httpx2
 import pytest
 
+from chassis.problems import CODES
 from contracts.types import Role
 from ordermill import client, refusals, seeds
 from ordermill.errors import Exit, Failure
@@ -42,11 +43,11 @@ def test_demo_accounts_are_only_in_a_local_shop(shop, ordermill, monkeypatch):
     monkeypatch.delenv("ORDERMILL_PROFILE")
     elsewhere = ordermill("token", "--url", "https://shop.example")
 
-    assert production == elsewhere
+    assert elsewhere == production._replace(err=production.err.replace("127.0.0.1", "shop.example"))
     assert production.code == Exit.FAILED
     assert production.err == (
-        "Demo accounts are there only in a shop with the local profile.\n"
-        "→ Set ORDERMILL_TOKEN to an access token or an API key.\n"
+        "Demo accounts are there only in a shop on this machine with the local profile, and 127.0.0.1 is none.\n"
+        "→ Check the address: --url, or ORDERMILL_URL; or set ORDERMILL_TOKEN to an access token or an API key.\n"
     )
     assert not shop.asked
 
@@ -97,7 +98,27 @@ def test_a_gateway_that_does_not_answer_is_named(ordermill):
 
     assert said.code == Exit.NOT_RUNNING
     assert said.err.startswith("http://127.0.0.1:1/api/v1/ does not answer: ")
+    assert said.err.endswith("→ Check the address: --url, or ORDERMILL_URL\n")
+
+
+def test_the_shop_of_this_checkout_is_to_be_started_where_it_does_not_answer(state, ordermill, monkeypatch):
+    (state.root / "ports.json").write_text(json.dumps({"gateway": 1}))
+    with state.lock():
+        said = ordermill("payments", "tokens")
+
+    assert said.code == Exit.NOT_RUNNING
     assert said.err.endswith("→ Start the shop with: make up\n")
+
+
+async def test_who_is_no_gateway_and_hangs_up_is_told_of_in_one_sentence():
+    async def hang_up(_reader, writer):
+        writer.close()
+
+    async with talking(hang_up) as url, client.reach(url) as gateway:
+        with pytest.raises(refusals.Trouble) as trouble:
+            await gateway.nobody().get("/products")
+
+    assert not trouble.value.message.endswith("..")
 
 
 async def test_a_gateway_that_is_silent_is_given_up(monkeypatch):
@@ -136,13 +157,22 @@ def test_a_given_token_is_used_instead_of_a_demo_account(shop, ordermill, monkey
     assert shop.asked["POST /auth/refresh"] == 0
 
 
+def test_a_cause_that_is_its_own_detail_is_said_once(shop, ordermill):
+    del shop.accounts["staff@ordermill.example"]
+    shop.detail = f"{CODES['credentials_wrong'][1]}."
+
+    said = ordermill("stock", "list")
+
+    assert said.err.startswith("E-mail address or password is wrong\n→ ")
+
+
 def test_a_demo_account_that_is_missing_is_made_by_seed(shop, ordermill):
     del shop.accounts["staff@ordermill.example"]
 
     said = ordermill("stock", "list")
 
     assert said.code == Exit.FAILED
-    assert said.err.endswith("→ Make the demo accounts with: ordermill seed\n")
+    assert "→ Make the demo accounts with: ordermill seed, or wait until `up` has" in said.err
 
 
 async def test_an_expired_token_is_refreshed_once_for_all_who_share_it(shop):
