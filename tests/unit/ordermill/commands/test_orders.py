@@ -103,7 +103,9 @@ def test_an_amount_that_no_line_may_have_is_said_to_be_the_reason(shop, ordermil
     said = ordermill("orders", "create", "--sku", f"MUG-RED:{quantity}")
 
     assert said.code == 2
-    assert f"{quantity} is no quantity; of a line 1 to {UNITS} are ordered." in " ".join(said.err.replace("│", " ").split())
+    assert f"{quantity} is no quantity; of a line 1 to {UNITS} are ordered." in " ".join(
+        said.err.replace("│", " ").split()
+    )
     assert not shop.asked
 
 
