@@ -132,7 +132,17 @@ def _shown(default: Any) -> str:
             return str(default)
 
 
-def test_the_readme_shows_what_up_prints():
+def test_every_log_that_ps_does_not_name_is_explained():
+    sources = "".join(path.read_text() for path in (ROOT / "ordermill").rglob("*.py"))
+    unlisted = set(re.findall(r"""\.log\("([a-z]+)"\)""", sources)) - {"postgres", "mailbox"}
+    [row] = [" ".join(row) for row in documents.rows(OPERATIONS, "what") if "what each process writes" in row[0]]
+
+    assert unlisted >= {"up", "nursery", "restore"}
+    assert [name for name in unlisted if f"`{name}.log`" not in row] == []
+
+
+def test_the_readme_shows_what_up_prints(monkeypatch):
+    monkeypatch.setattr("ordermill.consent.is_anybody_here", lambda: True)
     shop = {"gateway": "http://127.0.0.1:8000"}
 
     assert launch.summary(shop).strip() in README.read_text()
