@@ -1,7 +1,8 @@
 """A process that has imported everything once and forks itself into our processes: a start costs 50 ms instead of 3 s.
 
 It listens on a Unix socket for one request a connection: a JSON line with a command line, an environment and a log; it
-answers with the process's id. Linux only; elsewhere, and while it is away, processes are started the long way.
+answers with the process's id, and once that has ended with its exit code. Linux only; elsewhere, and while it is away,
+processes are started the long way.
 """
 
 import asyncio
@@ -37,15 +38,17 @@ WARM = (
     "gateway.main",
 )
 PATIENCE = 5.0
+CODE_WITHIN = 1.0  # seconds from the end of a process; only a nursery that is frozen takes longer
 LONGEST_REQUEST = 1 << 20
 
 
 class Forked:
     """A process that the nursery has forked, seen through its pidfd: we are not its parent."""
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int, connection: socket.socket | None = None) -> None:
         self.pid = pid
         self.returncode: int | None = None
+        self._connection = connection
         self._ended = asyncio.get_running_loop().create_future()
         try:
             self._handle = os.pidfd_open(pid)
@@ -54,9 +57,10 @@ class Forked:
         else:
             asyncio.get_running_loop().add_reader(self._handle, self._close)
 
-    async def wait(self) -> None:
-        """Return when it has ended; what it ended with only its real parent knows."""
+    async def wait(self) -> int | None:
+        """Return when it has ended: with its exit code, as far as its real parent tells it in time."""
         await asyncio.shield(self._ended)
+        return await asyncio.shield(self._code)
 
     def _close(self) -> None:
         asyncio.get_running_loop().remove_reader(self._handle)
@@ -65,6 +69,7 @@ class Forked:
 
     def _end(self) -> None:
         self.returncode = 0
+        self._code = asyncio.ensure_future(asyncio.to_thread(_code, self._connection))
         self._ended.set_result(None)
 
 
@@ -80,24 +85,44 @@ class Request(NamedTuple):
 async def fork(nursery: Path, request: Request) -> Forked | None:
     """A new process; None when the nursery is away."""
     with contextlib.suppress(OSError):
-        pid = await asyncio.to_thread(_ask, nursery, request)
-        return Forked(pid) if pid else None
+        pid, connection = await asyncio.to_thread(_ask, nursery, request)
+        return Forked(pid, connection) if pid else None
     return None
 
 
-def _ask(nursery: Path, request: Request) -> int:
-    """The new process's id; 0 when none came."""
+def _ask(nursery: Path, request: Request) -> tuple[int, socket.socket]:
+    """The new process's id, 0 when none came, and where its exit code comes."""
     arguments, env, log, listener = request
     line = json.dumps({"arguments": list(arguments), "env": dict(env), "log": str(log)}).encode() + b"\n"
-    with socket.socket(socket.AF_UNIX) as connection:
+    with contextlib.ExitStack() as stack:
+        connection = stack.enter_context(socket.socket(socket.AF_UNIX))
         connection.settimeout(PATIENCE)
         connection.connect(str(nursery))
         if listener:
             socket.send_fds(connection, [line[:1]], [listener.fileno()])
             line = line[1:]
         connection.sendall(line)
-        with connection.makefile("rb") as stream:
-            return int(stream.readline() or 0)
+        if pid := int(_line(connection) or 0):
+            stack.pop_all()
+        return pid, connection
+
+
+def _line(connection: socket.socket) -> bytes:
+    """Byte by byte: what comes after it is not for now."""
+    line = b""
+    while not line.endswith(b"\n") and (byte := connection.recv(1)):
+        line += byte
+    return line
+
+
+def _code(connection: socket.socket | None) -> int | None:
+    """What a process has ended with; None where nobody says so in time."""
+    if connection is None:
+        return None
+    with connection, contextlib.suppress(OSError, ValueError):
+        connection.settimeout(CODE_WITHIN)
+        return int(_line(connection))
+    return None
 
 
 async def is_open(nursery: Path) -> bool:
@@ -115,7 +140,8 @@ def serve(path: Path) -> dict[str, Any]:
         importlib.import_module(name)
     gc.collect()
     gc.freeze()
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # The kernel collects those that have ended.
+    asked: dict[int, socket.socket] = {}
+    signal.signal(signal.SIGCHLD, lambda *_: _collect(asked))
     path.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
@@ -123,18 +149,33 @@ def serve(path: Path) -> dict[str, Any]:
         listener.listen()
         while True:
             connection, _ = listener.accept()
-            with connection:
-                if _is_the_child():
+            if _is_the_child(connection, asked):
+                with connection:
                     return _read(connection) or os._exit(0)  # at once: nothing was begun
 
 
-def _is_the_child() -> bool:
+def _collect(asked: dict[int, socket.socket]) -> None:
+    """Tells whoever has asked for a process what it ended with."""
+    with contextlib.suppress(ChildProcessError):
+        while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+            with asked.pop(ended[0]) as connection, contextlib.suppress(OSError):
+                connection.sendall(f"{os.waitstatus_to_exitcode(ended[1])}\n".encode())
+
+
+def _is_the_child(connection: socket.socket, asked: dict[int, socket.socket]) -> bool:
     """In the new process. It reads its request itself: what the nursery had read, all that come later would inherit."""
     from ordermill.process import die_with_parent
 
     begin = die_with_parent(signal.SIGKILL)
-    if os.fork():
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})  # until it is noted who asked for which
+    if pid := os.fork():
+        asked[pid] = connection
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
         return False
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
+    for other in asked.values():
+        other.close()
     os.setsid()
     if begin:
         begin()
@@ -167,7 +208,6 @@ def _has_left(connection: socket.socket) -> bool:
 
 def become(request: Mapping[str, Any]) -> None:
     """Be the requested process from now on: its output, its environment, its command line."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # SIGTERM is as it was: coverage may write on it.
     with Path(request["log"]).open("ab") as log:
         os.dup2(log.fileno(), 1)

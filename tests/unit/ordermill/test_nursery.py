@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+from dataclasses import replace
 
 import psutil
 import pytest
@@ -20,8 +21,13 @@ from tests.support.eventually import eventually
 
 
 @pytest.fixture
-async def supervisor():
-    supervisor = Supervisor(print)
+def notes():
+    return []
+
+
+@pytest.fixture
+async def supervisor(notes):
+    supervisor = Supervisor(notes.append)
     yield supervisor
     await supervisor.stop()
 
@@ -45,7 +51,7 @@ def a_mailbox(state):
     )
 
 
-async def test_a_process_is_forked_with_its_own_environment_and_comes_back_when_it_is_killed(supervisor, state):
+async def test_a_process_is_forked_with_its_own_environment_and_comes_back_when_it_is_killed(supervisor, state, notes):
     keeper = await supervisor.start_ready(plan.nursery(state))
     running = await supervisor.start_ready(a_mailbox(state))
     process = psutil.Process(running.pid)
@@ -57,6 +63,7 @@ async def test_a_process_is_forked_with_its_own_environment_and_comes_back_when_
     await eventually(lambda: running.restarts == 1 and running.status == "ready")
     await supervisor.stop()
 
+    assert notes[0] == "mailbox ended (SIGKILL), starts again in 0.0 s"
     assert running.pid is None
     assert not psutil.pid_exists(first)
 
@@ -103,6 +110,26 @@ async def test_a_forked_process_serves_on_the_socket_that_outlived_the_one_befor
     await eventually(lambda: running.restarts == 1 and running.status == "ready")
 
 
+async def test_what_a_process_gives_up_with_is_known_also_where_it_was_forked(supervisor, state, notes):
+    await supervisor.start_ready(plan.nursery(state))
+    for number in (1, 2):
+        await supervisor.start(replace(a_mailbox(state), name=f"m{number}", argv=(*ORDERMILL, "mailbox", "--no-such")))
+
+    await eventually(lambda: {"m1", "m2"} <= {note.split()[0] for note in notes if "ended (exit code 2)" in note})
+
+
+async def test_of_a_process_whose_nursery_says_nothing_only_that_it_ended_is_known(supervisor, state, notes):
+    keeper = await supervisor.start_ready(plan.nursery(state))
+    running = await supervisor.start_ready(a_mailbox(state))
+
+    os.kill(keeper.pid, signal.SIGSTOP)
+    os.kill(running.pid, signal.SIGKILL)
+    await eventually(lambda: notes)
+    os.kill(keeper.pid, signal.SIGCONT)
+
+    assert notes[0] == "mailbox ended, starts again in 0.0 s"
+
+
 async def test_for_somebody_who_did_not_wait_nothing_is_begun(supervisor, state):
     keeper = await supervisor.start_ready(plan.nursery(state))
     os.kill(keeper.pid, signal.SIGSTOP)
@@ -128,8 +155,7 @@ async def test_a_process_that_has_ended_before_we_look_has_ended():
 
     forked = nursery.Forked(gone)
 
-    await forked.wait()
-
+    assert await forked.wait() is None
     assert forked.returncode is not None
 
 
