@@ -184,7 +184,8 @@ def _of_the_end(running: Running, code: int | None, delay: float) -> str:
 def _cause(code: int | None) -> str:
     if code is None:
         return ""
-    return f" ({signal.Signals(-code).name})" if code < 0 else f" (exit code {code})"
+    name = next((each.name for each in signal.Signals if each == -code), f"signal {-code}")
+    return f" ({name})" if code < 0 else f" (exit code {code})"
 
 
 async def _describe(running: Running) -> dict[str, Any]:
