@@ -1,6 +1,6 @@
 """auth_service, put together."""
 
-from auth_service import erasing, exporting, forgetting, handlers, line, own, rotating, routes, store, tables
+from auth_service import erasing, exporting, forgetting, handlers, own, passwords, rotating, routes, store, tables
 from auth_service.domain import api_key, attempt, identity, lately, session, user
 from auth_service.settings import Settings
 from chassis.app import Loop, Service
@@ -15,7 +15,7 @@ service = Service(
     internal=routes.internal,
     unversioned=routes.unversioned,
     refusals={
-        line.TooManySignIn: "unavailable",
+        passwords.TooManySignIn: "unavailable",
         exporting.ExportUnavailable: "unavailable",
         attempt.TooManyTries: "rate_limited",
         lately.TooOften: "rate_limited",

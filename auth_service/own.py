@@ -57,7 +57,8 @@ class SigningKeys:
 class Own:
     """``refreshing`` holds the digests of the refresh tokens whose rotation is under way in this process.
 
-    ``exports`` bounds those that are told at once, of one user to one; their pages are asked for by ``export_turn``.
+    ``exports`` bounds those that are told at once, of one user to one, of one place to
+    half; their pages are asked for by ``export_turn``.
     """
 
     def __init__(self, parts: Parts) -> None:

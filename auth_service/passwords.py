@@ -5,7 +5,7 @@ import asyncio
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
-from auth_service.line import Line
+from chassis.line import Line
 
 _HASHES = PasswordHash((Argon2Hasher(time_cost=2, memory_cost=19 * 1024, parallelism=1),))
 # The hash of no password, with the same costs: comparing with it takes as long as with a real one.
@@ -15,17 +15,21 @@ _NOBODYS = f"$argon2id$v=19$m=19456,t=2,p=1${'A' * 22}${'A' * 43}"
 _IN_LINE = 40  # behind those who are served, at some 50 ms each
 
 
+class TooManySignIn(Exception):
+    """Too many sign in or register at once. Try again."""
+
+
 class Passwords:
     """Makes and compares hashes, at most ``threads`` at once; a few more wait for their turn, others are refused.
 
     ``place`` is where a request comes from, as ``throttling.site`` calls it.
 
     Raises:
-        auth_service.line.TooManySignIn: when the line is full, and of those who are in it as many come from this place.
+        TooManySignIn: when the line is full, and of those who are in it as many come from this place.
     """
 
     def __init__(self, threads: int = 2) -> None:
-        self._line = Line(threads, _IN_LINE)
+        self._line = Line(threads, _IN_LINE, TooManySignIn)
 
     async def hash(self, password: str, place: bytes = b"") -> str:
         async with self._line.turn(place):

@@ -10,11 +10,12 @@ from auth_service.domain.attempt import TakeBack, TryRegister, TrySignIn
 from auth_service.domain.identity import TokenUsed
 from auth_service.domain.security_event import NoteRefusal
 from auth_service.domain.user import AccountDisabled, CredentialsWrong
-from auth_service.line import TooManySignIn
 from auth_service.own import Own
+from auth_service.passwords import TooManySignIn
 from auth_service.settings import Settings
+from chassis.forwarded import origin
 from chassis.http import Answer, Edge
-from chassis.places import NETWORK, place_of
+from chassis.places import NETWORK, SITE
 
 
 def account_of(email: str) -> bytes:
@@ -31,15 +32,14 @@ def registering(edge: Edge) -> TryRegister:
 
 
 def site(edge: Edge) -> bytes:
-    """Who takes turns in the line for passwords: of IPv6 whoever has a /48, with 65,536 places in it, is one."""
-    return where(edge, "waits from ", prefix=48)
+    """Who takes turns in the line for passwords: of IPv6 whoever has a /48 is one."""
+    return where(edge, "waits from ", prefix=SITE)
 
 
 def where(edge: Edge, what: str = "", prefix: int = NETWORK) -> bytes:
     """A keyed digest stands for the place: there are so few addresses that a plain one would name them."""
-    host = "past the gateway" if "past_gateway" in edge.scope else (edge.scope.get("client") or ("", 0))[0]
     key = edge.parts.settings.service_token.get_secret_value().encode()
-    return digest(key, f"{what}{place_of(host, prefix)}".encode(), "sha256")
+    return digest(key, f"{what}{origin(edge.scope, prefix)}".encode(), "sha256")
 
 
 @asynccontextmanager
@@ -66,7 +66,7 @@ async def counted(edge: Edge, tried: TrySignIn | TryRegister) -> AsyncIterator[N
 
     Raises:
         auth_service.domain.attempt.TooManyTries: when it comes too early; then nothing is done.
-        auth_service.line.TooManySignIn: when too many wait for their turn. It has not counted then.
+        auth_service.passwords.TooManySignIn: when too many wait for their turn. It has not counted then.
     """
     await edge.parts.pipeline.submit(tried, render=lambda _reply: Answer(None))
     try:

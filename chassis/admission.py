@@ -6,7 +6,7 @@ their own, so that a thousand customers who look on keep nobody from ordering.
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -28,7 +28,8 @@ class Admission:
         at_work: requests that are worked on at once, more than a batch holds. At 1 ms each it is also how many ms an
             answer takes at most.
         waiting: requests that wait for news at once; each looks at the database once a second.
-        of_one: of those that wait for news, how many are one user's: nobody has all of them.
+        of_one: of those that wait for news, how many are one user's. From one place, whoever they are, no
+            more than are left for others: half of them, from two places a third each. So nobody has all.
         connections: that are open at once; on one more only probes are answered.
         unread: bytes of answers that wait for clients who do not read them.
         onlookers: how many wait for news now.
@@ -45,7 +46,8 @@ class Admission:
     is_ending: bool = False
     lag: float = 0.0
     _endless: set[asyncio.Timeout] = field(default_factory=set)
-    _by_user: Counter[object] = field(default_factory=Counter)
+    _by_user: Counter[Hashable] = field(default_factory=Counter)
+    _by_place: Counter[Hashable] = field(default_factory=Counter)
     _looking: Counter[int] = field(default_factory=Counter)
     _stalled: dict[Any, None] = field(default_factory=dict)
 
@@ -76,20 +78,22 @@ class Admission:
             _one_less(self._looking, number)
 
     @contextmanager
-    def looking_on_as(self, user: object) -> Iterator[None]:
-        """As ``looking_on``, of somebody whose name is known.
+    def looking_on_as(self, user: Hashable, place: Hashable) -> Iterator[None]:
+        """As ``looking_on``, of somebody whose name is known, and where they are.
 
         Raises:
-            Crowded: when too many do, or this user does so too often.
+            Crowded: when too many do, or too many of this user's or from this place.
         """
-        if self._by_user[user] >= self.of_one:
+        if self._by_user[user] >= self.of_one or self._by_place[place] >= self.waiting - self.onlookers:
             raise Crowded
         with self.looking_on():
             self._by_user[user] += 1
+            self._by_place[place] += 1
             try:
                 yield
             finally:
                 _one_less(self._by_user, user)
+                _one_less(self._by_place, place)
 
     def stalls(self, connection: Any) -> None:
         """Its client does not read; where there is no room for what all of them leave, the first of them is cut off."""

@@ -6,7 +6,19 @@ from loguru import logger
 from pydantic import SecretStr
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from chassis.places import NETWORK, SITE, place_of
+
 KEY = b"x-gateway-key"
+
+
+def origin(scope: Scope, prefix: int = NETWORK) -> str:
+    """The place that a request counts for: its client's, or of all who have not come through the gateway one."""
+    return place_of("past the gateway" if "past_gateway" in scope else (scope.get("client") or ("", 0))[0], prefix)
+
+
+def site_of(scope: Scope) -> str:
+    """Who takes turns, or has a share: the same, but of IPv6 whoever has a /48."""
+    return origin(scope, SITE)
 
 
 class Forwarded:

@@ -14,6 +14,7 @@ from starlette.types import Scope
 
 from chassis import context
 from chassis.database import Transaction
+from chassis.forwarded import site_of
 from chassis.idempotency import Answer, Claim, fingerprint
 from chassis.paging import Listing, Page, Paging, TimelessPaging, listing, listing_json
 from chassis.parameters import refuse_unknown
@@ -165,6 +166,11 @@ class _Edge:
     def headers(self) -> Headers:
         """The request's headers."""
         return Headers(scope=self.scope)
+
+    @property
+    def site(self) -> str:
+        """Where it comes from, as those count who take turns or have a share."""
+        return site_of(self.scope)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Transaction]:

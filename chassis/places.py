@@ -3,6 +3,7 @@
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
 NETWORK = 64
+SITE = 48  # with 65,536 networks in it, that one customer may have: where places take turns or have shares, it is one
 _TRANSLATED = IPv6Network("64:ff9b::/96")  # an address of IPv4 behind it, which a translator speaks for (RFC 6052)
 _IPV4 = 0xFFFFFFFF
 

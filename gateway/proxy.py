@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from starlette.types import Receive, Scope, Send
 
 from chassis.admission import HERE, Crowded
+from chassis.forwarded import site_of
 from chassis.problems import Problem
 from gateway.answer import Answer, Broken, Lost
 from gateway.connections import Connection, Unreached
@@ -231,7 +232,7 @@ def _looking_on(scope: Scope) -> AbstractContextManager[object, bool | None]:
     """A place among those who wait for news, and among those of its user: one, also for a stream with ``Prefer``."""
     if "looks_on" in scope:
         return nullcontext()
-    return HERE.looking_on_as(scope["asker"]) if "asker" in scope else HERE.looking_on()
+    return HERE.looking_on_as(scope["asker"], site_of(scope)) if "asker" in scope else HERE.looking_on()
 
 
 def _problem(failure: Exception) -> Problem:

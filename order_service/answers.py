@@ -1,8 +1,9 @@
-"""An order as JSON, written in one go: what ``schemas.Order`` tells, without making a model of it for each answer.
+"""An order and a quote as JSON, written in one go: what ``schemas`` tell, without making models for each answer.
 
 ``tests/unit/order_service/test_answers.py`` holds the two equal, byte by byte.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +14,7 @@ from chassis.ids import typeid
 from chassis.times import written
 from contracts.types import order_number
 from order_service.domain.order import Line, Order
+from order_service.domain.pricing import Priced
 from order_service.schemas import OrderShipment
 
 
@@ -53,6 +55,13 @@ def order_json(order: Order) -> bytes:
         "trace_id": order.trace_id,
     }
     return to_json(told | _times(order))
+
+
+def quote_json(priced: Priced, available: Mapping[str, int | None]) -> bytes:
+    """Prices, and what is available of each line's sku: None where nobody could say."""
+    currency = priced.currency
+    lines = [_line(line, currency) | {"available": available.get(line.sku)} for line in priced.lines]
+    return to_json({"currency": currency, "lines": lines, "total": priced.total})
 
 
 def _times(order: Order) -> dict[str, str | None]:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from re import compile as pattern
 from typing import Annotated
 from uuid import UUID
@@ -13,6 +13,7 @@ from fastapi import Header
 from chassis.admission import HERE, Crowded
 from chassis.app import Parts
 from chassis.database import OUTAGE
+from chassis.http import Edge
 from chassis.tokens import Caller
 from order_service.domain.history import HistoryEntry
 from order_service.domain.order import Order
@@ -39,14 +40,23 @@ def seconds(prefer: str | None) -> int:
     return min(int(match[1]), LONGEST_WAIT) if match else 0
 
 
-async def settled(parts: Parts, order_id: UUID, seconds: float, user_id: UUID) -> Order | None:
+def looking_on(edge: Edge) -> AbstractContextManager[None]:
+    """A place among those who wait for news, among those of its user, and among those from where they are.
+
+    Raises:
+        chassis.admission.Crowded: when too many do.
+    """
+    return HERE.looking_on_as(edge.scope["caller"].user_id, edge.site)
+
+
+async def settled(edge: Edge, order_id: UUID, seconds: float) -> Order | None:
     """The order, as soon as the shop has nothing to decide about it by itself, else after so many seconds.
 
-    None when the database is away, or too many wait already, or too often this user: they are told what is known.
+    None when the database is away, or too many wait already: they are told what is known.
     """
     try:
-        with HERE.looking_on_as(user_id):
-            return await _settled(parts, order_id, time.monotonic() + seconds)
+        with looking_on(edge):
+            return await _settled(edge.parts, order_id, time.monotonic() + seconds)
     except (*OUTAGE, Crowded):
         return None
 

@@ -1,23 +1,13 @@
 """order_service, put together."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
-from chassis.app import Hot, Loop, Parts, Service
-from order_service import deadlines, erasing, handlers, replica, routes, schemas, store, tables
-from order_service.availability import Availability
+from chassis.app import Hot, Loop, Service
+from order_service import deadlines, erasing, handlers, own, replica, routes, schemas, store, tables
 from order_service.domain.cancellation import NotForTheShop, OrderNotCancellable
 from order_service.domain.life import OrderNotPayable
 from order_service.domain.order import OrderNotFound
 from order_service.domain.pricing import CurrencyMismatch, PriceChanged, SkuUnknown
 from order_service.domain.refunds import RefundExceedsPaid
 from order_service.settings import Settings
-
-
-@asynccontextmanager
-async def _availability(parts: Parts) -> AsyncIterator[Availability]:
-    yield Availability(parts.peers["inventory_service"])
-
 
 service = Service(
     name="order_service",
@@ -36,12 +26,13 @@ service = Service(
         SkuUnknown: "sku_unknown",
         CurrencyMismatch: "currency_mismatch",
         PriceChanged: "price_changed",
+        own.TooManyQuotes: "unavailable",
     },
     loops=(
         Loop("deadlines", deadlines.step, every=1.0, woken=False),
         Loop("erasing", erasing.step, every=1.0, woken=False),
         Loop("replica", replica.measure, every=10.0, woken=False),
     ),
-    own=_availability,
+    own=own.open_own,
     hot=Hot("/orders", schemas.OrderCreate, routes.create_order),
 )

@@ -8,7 +8,6 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Header, Query, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from chassis.admission import HERE
 from chassis.context import about_order
 from chassis.http import (
     Answer,
@@ -60,8 +59,7 @@ async def _after_waiting(edge: Edge, answer: Answer, reference: str, seconds: in
     """The answer with the state that the order reached within these seconds. Whatever fails here, the order stands."""
     if not seconds:
         return respond(answer)
-    user_id = edge.scope["caller"].user_id
-    if (order := await following.settled(edge.parts, parse_typeid("ord", reference), seconds, user_id)) is None:
+    if (order := await following.settled(edge, parse_typeid("ord", reference), seconds)) is None:
         return respond(answer)
     reached = answers.shown(order)
     applied = {**answer.headers, **reached.headers, "Preference-Applied": f"wait={seconds}"}
@@ -71,16 +69,19 @@ async def _after_waiting(edge: Edge, answer: Answer, reference: str, seconds: in
 @router.post(
     "/quotes",
     operation_id="createQuote",
+    response_model=schemas.Quote,
     responses=problems("validation_failed", "sku_unknown", "currency_mismatch", "unavailable"),
 )
-async def create_quote(body: schemas.QuoteCreate, edge: Edge) -> schemas.Quote:
+async def create_quote(body: schemas.QuoteCreate, edge: Edge) -> Response:
     """Ask what an order would cost, and what is available now: nothing is held. Needs no token."""
-    lines = schemas.numbered(body.lines)
-    skus = sorted({line.sku for line in lines})
-    async with edge.read() as tx:
-        known = {product.sku: product for product in await store.find_products(tx, skus)}
-    priced = price(lines, {sku: known.get(sku) for sku in skus})
-    return schemas.Quote.of(priced, await edge.parts.own.of(skus))
+    async with edge.parts.own.quotes.turn(edge.site):
+        lines = schemas.numbered(body.lines)
+        skus = sorted({line.sku for line in lines})
+        async with edge.read() as tx:
+            known = {product.sku: product for product in await store.find_products(tx, skus)}
+        priced = price(lines, {sku: known.get(sku) for sku in skus})
+        available = await edge.parts.own.availability.of(skus)
+    return respond(Answer(answers.quote_json(priced, available)))
 
 
 @router.post(
@@ -217,7 +218,7 @@ async def list_order_events(
 
 
 async def _followed(order_id: OrderNamed, caller: Customer, edge: Edge) -> AsyncIterator[Order]:
-    with HERE.looking_on_as(caller.user_id):
+    with following.looking_on(edge):
         async with edge.read() as tx:
             order = found(await store.find_order(tx, order_id, _owner(caller)))
         yield order

@@ -1,6 +1,5 @@
 """What clients of order_service send and see."""
 
-from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Literal
 from uuid import UUID
@@ -25,7 +24,7 @@ from contracts.types import (
     UserId,
     order_number,
 )
-from order_service.domain import life, order, pricing, refunds
+from order_service.domain import life, order, refunds
 from order_service.domain.status import FulfilmentStatus, OrderStatus, PaymentStatus, RefundStatus
 
 Text = Annotated[str, Field(min_length=1, max_length=200), ONE_LINE]
@@ -142,14 +141,6 @@ class Quote(View):
     currency: Currency
     lines: list[QuoteLine]
     total: Money
-
-    @classmethod
-    def of(cls, priced: pricing.Priced, available: Mapping[str, int | None]) -> "Quote":
-        lines = [
-            QuoteLine(**dict(OrderLine.of(line, priced.currency)), available=available.get(line.sku))
-            for line in priced.lines
-        ]
-        return cls(currency=priced.currency, lines=lines, total=priced.total)
 
 
 class ShippingAddress(View):

@@ -14,6 +14,7 @@ from auth_service.exporting import gathered, written
 from auth_service.own import Own
 from auth_service.routes.sessions import session_view
 from auth_service.schemas import ApiKeyView, ExportView, OwnView, UserView
+from auth_service.throttling import site
 from chassis.http import Admin, Answer, Caller, Customer, Edge, Page, found
 from chassis.ids import UserRef
 from chassis.problems import problems
@@ -26,13 +27,13 @@ _SESSIONS_AT_ONCE = 500
 
 
 async def _told(caller: Customer, edge: Edge) -> AsyncIterator[None]:
-    """Until its end an export is one of a few, and the only one of whoever asks.
+    """Until its end an export is one of a few, the only one of whoever asks, and one of half of them from a place.
 
     Raises:
         chassis.admission.Crowded: when it would be one too many.
     """
     own: Own = edge.parts.own
-    with own.exports.looking_on_as(caller.user_id):
+    with own.exports.looking_on_as(caller.user_id, site(edge)):
         yield
 
 

@@ -2,12 +2,15 @@
 
 import json
 import time
+from contextlib import ExitStack
 
 import httpx2
 import pytest
 from jose import jwt
 
 from auth_service.exporting import ExportUnavailable, gathered, written
+from auth_service.throttling import site
+from chassis.http import edge_of
 from chassis.ids import new_id, parse_typeid, typeid
 
 
@@ -140,7 +143,7 @@ async def test_of_one_user_one_export_is_told_at_once_and_of_all_a_few(shop, nei
     ann, bob = await shop.customer(), await shop.customer("bob@shop.test")
     path, exports = "/api/v1/auth/me/export", shop.parts.own.exports
 
-    with exports.looking_on_as(parse_typeid("usr", ann.user["id"])):
+    with exports.looking_on_as(parse_typeid("usr", ann.user["id"]), "elsewhere"):
         refused = await shop.http.get(path, headers=ann.headers)
         assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
         assert (await shop.http.get(path, headers=bob.headers)).status_code == 200
@@ -149,6 +152,21 @@ async def test_of_one_user_one_export_is_told_at_once_and_of_all_a_few(shop, nei
 
     assert (await shop.http.get(path, headers=ann.headers)).status_code == 200
     assert exports.onlookers == 0
+
+
+async def test_many_users_of_one_place_leave_exports_to_others(shop, neighbours):
+    ann, path, exports = await shop.customer(), "/api/v1/auth/me/export", shop.parts.own.exports
+    here = site(edge_of({"client": ("127.0.0.1", 123)}, shop.parts))
+
+    with ExitStack() as told:
+        for user in range(4):
+            told.enter_context(exports.looking_on_as(user, here))
+        refused = await shop.http.get(path, headers=ann.headers)
+        elsewhere = httpx2.ASGITransport(shop.edge, client=("203.0.113.7", 5))
+        async with httpx2.AsyncClient(transport=elsewhere, base_url=shop.http.base_url) as http:
+            answered = await http.get(path, headers=ann.headers)
+
+    assert (refused.status_code, refused.json()["code"], answered.status_code) == (503, "unavailable", 200)
 
 
 async def test_nobody_gets_what_is_kept_of_somebody_else(shop, neighbours):

@@ -7,7 +7,8 @@ import pytest
 
 from auth_service import forgetting
 from auth_service.domain import attempt
-from auth_service.line import Line
+from auth_service.passwords import TooManySignIn
+from chassis.line import Line
 from tests.support.auth_service import PASSWORD
 
 
@@ -86,7 +87,7 @@ async def test_whoever_holds_a_token_cannot_guess_the_password_by_changing_it(sh
 
 async def test_whoever_finds_the_line_full_has_not_guessed(shop, monkeypatch):
     await shop.register()
-    monkeypatch.setattr(shop.parts.own.passwords, "_line", Line(2, 0))
+    monkeypatch.setattr(shop.parts.own.passwords, "_line", Line(2, 0, TooManySignIn))
 
     answers = await asyncio.gather(*(guess(shop) for _ in range(10)))
 

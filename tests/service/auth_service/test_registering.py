@@ -6,8 +6,9 @@ import httpx2
 import pytest
 
 from auth_service.domain import attempt
-from auth_service.line import Line
+from auth_service.passwords import TooManySignIn
 from auth_service.settings import Settings
+from chassis.line import Line
 from tests.support.auth_service import PASSWORD
 
 
@@ -60,7 +61,7 @@ async def test_another_process_knows_of_the_registrations(shop, another_shop):
 
 
 async def test_what_cannot_be_read_and_who_finds_the_line_full_have_not_tried(shop, monkeypatch):
-    monkeypatch.setattr(shop.parts.own.passwords, "_line", Line(0, 0))
+    monkeypatch.setattr(shop.parts.own.passwords, "_line", Line(0, 0, TooManySignIn))
 
     answers = [await register(shop, email) for email in ("no address", *["bob@shop.test"] * 4)]
 

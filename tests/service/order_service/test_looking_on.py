@@ -6,7 +6,7 @@ import pytest
 
 from chassis.admission import Admission
 from chassis.ids import typeid
-from order_service import following, routes
+from order_service import following
 from tests.service.order_service.conftest import BODY
 from tests.support.eventually import eventually
 
@@ -15,14 +15,13 @@ from tests.support.eventually import eventually
 def here(monkeypatch):
     """Room for one."""
     admission = Admission(waiting=1)
-    monkeypatch.setattr(routes, "HERE", admission)
     monkeypatch.setattr(following, "HERE", admission)
     return admission
 
 
 async def test_when_the_process_ends_who_waits_is_told_what_is_known_and_a_stream_ends(orders, here):
     path = f"/orders/{typeid('ord', await orders.place())}/stream"
-    here.waiting = 2
+    here.waiting = 4
     streaming = asyncio.create_task(orders.call("GET", path, status=200))
     waiting = asyncio.create_task(orders.call("POST", "/orders", json=BODY, status=201, Prefer="wait=20"))
     await eventually(lambda: here.onlookers == 2)
@@ -36,7 +35,7 @@ async def test_when_the_process_ends_who_waits_is_told_what_is_known_and_a_strea
 
 
 async def test_one_customer_who_waits_leaves_room_for_others(orders, here):
-    here.waiting, here.of_one = 2, 1
+    here.waiting, here.of_one = 9, 1
     waiting = asyncio.create_task(orders.call("POST", "/orders", json=BODY, status=201, Prefer="wait=20"))
     await eventually(lambda: here.onlookers == 1)
 
@@ -45,6 +44,20 @@ async def test_one_customer_who_waits_leaves_room_for_others(orders, here):
 
     assert "Preference-Applied" not in placed.headers
     assert "Preference-Applied" in (await waiting).headers
+
+
+async def test_many_customers_of_one_place_leave_room_for_others(orders, here):
+    path = f"/orders/{typeid('ord', await orders.place())}/stream"
+    here.waiting = 4
+
+    with here.looking_on_as("bob", "127.0.0.1"), here.looking_on_as("cid", "127.0.0.1"):
+        placed = await orders.call("POST", "/orders", json=BODY, status=201, Prefer="wait=1")
+        await orders.call("GET", path, status=503)
+    with here.looking_on_as("bob", "203.0.113.7"), here.looking_on_as("cid", "203.0.113.7"):
+        elsewhere = await orders.call("POST", "/orders", json=BODY, status=201, Prefer="wait=1")
+
+    assert "Preference-Applied" not in placed.headers
+    assert elsewhere.headers["Preference-Applied"] == "wait=1"
 
 
 async def test_beyond_the_bound_nobody_is_made_to_wait_and_a_stream_is_refused(orders, here):

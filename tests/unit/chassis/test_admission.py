@@ -1,6 +1,7 @@
 """One request too many is refused at once and politely; what waits for news, probes and the end are no load."""
 
 import asyncio
+import contextlib
 import json
 import socket
 
@@ -559,22 +560,39 @@ async def test_whoever_does_not_read_is_counted_until_they_do(edge):
 def test_one_user_has_not_all_the_room_of_those_who_look_on():
     admission = Admission(waiting=3, of_one=1)
 
-    with admission.looking_on_as("ann"):
-        with pytest.raises(Crowded), admission.looking_on_as("ann"):
+    with admission.looking_on_as("ann", "here"):
+        with pytest.raises(Crowded), admission.looking_on_as("ann", "here"):
             pass
-        with admission.looking_on_as("bob"):
+        with admission.looking_on_as("bob", "there"):
             assert admission.onlookers == 2
 
-    with admission.looking_on_as("ann"):
+    with admission.looking_on_as("ann", "here"):
         pass
-    assert (admission.onlookers, admission._by_user) == (0, {})
+    assert (admission.onlookers, admission._by_user, admission._by_place) == (0, {}, {})
+
+
+@pytest.mark.parametrize(("places", "looking"), [("a" * 12, "a" * 6), ("a" * 7 + "b" * 7 + "c" * 9, "aaaaaabbbcc")])
+def test_of_one_place_whoever_they_are_no_more_look_on_than_places_are_left_for_others(places, looking):
+    admission = Admission(waiting=12)
+    with contextlib.ExitStack() as stack:
+        found = ""
+        for user, place in enumerate(places):
+            with contextlib.suppress(Crowded):
+                stack.enter_context(admission.looking_on_as(user, place))
+                found += place
+        assert found == looking
+        assert admission.onlookers == len(looking)
+
+    assert (admission.onlookers, admission._by_user, admission._by_place) == (0, {}, {})
+    with admission.looking_on_as("ann", "a"):
+        pass
 
 
 def test_of_one_user_who_looks_on_twice_once_may_end():
-    admission = Admission(waiting=3, of_one=2)
+    admission = Admission(waiting=9, of_one=2)
 
-    with admission.looking_on_as("ann"):
-        with admission.looking_on_as("ann"):
+    with admission.looking_on_as("ann", "here"):
+        with admission.looking_on_as("ann", "here"):
             pass
         assert admission._by_user == {"ann": 1}
 

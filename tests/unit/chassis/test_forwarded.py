@@ -4,7 +4,7 @@ import pytest
 from loguru import logger
 from pydantic import SecretStr
 
-from chassis.forwarded import Forwarded
+from chassis.forwarded import Forwarded, origin, site_of
 from gateway.forwarding import request_headers
 
 KEY = SecretStr("of the gateway")
@@ -65,3 +65,12 @@ async def test_what_the_gateway_does_not_know_stays_as_it_is():
 
 async def test_what_is_no_request_passes():
     assert (await seen([], kind="lifespan"))["type"] == "lifespan"
+
+
+def test_a_request_counts_for_its_clients_place_and_past_the_gateway_for_one_that_is_nobodys():
+    places = {origin({"client": (f"2001:db8:1:{network}::9", 0)}) for network in (1, 2)}
+    past = {site_of({"client": (address, 0), "past_gateway": True}) for address in ("127.0.0.1", "2001:db8::1")}
+
+    assert places == {"2001:db8:1:1::/64", "2001:db8:1:2::/64"}
+    assert site_of({"client": ("2001:db8:1:2::9", 0)}) == "2001:db8:1::/48"
+    assert (len(past), origin({"client": ("127.0.0.1", 0)}) in past, origin({"client": None})) == (1, False, "")

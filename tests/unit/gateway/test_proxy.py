@@ -386,10 +386,22 @@ async def test_one_user_does_not_have_all_the_places_of_those_who_prefer_to_wait
     here.waiting, here.of_one = 9, 1
 
     async with served(who_waits(here)) as url, a_door_to(url, whose) as client:
-        with here.looking_on_as(uuid5(NAMESPACE_OID, "ann")):
+        with here.looking_on_as(uuid5(NAMESPACE_OID, "ann"), "elsewhere"):
             asked = [await prefer(client, name) for name in ("ann", "bob")]
 
     assert asked == [[1, None], [2, "wait=5"]]
+
+
+async def test_many_users_of_one_address_do_not_have_all_the_places_either(here, whose):
+    here.waiting = 4
+
+    async with served(who_waits(here)) as url, a_door_to(url, whose) as client:
+        with here.looking_on_as("bob", "127.0.0.1"), here.looking_on_as("cid", "127.0.0.1"):
+            same = await prefer(client, "ann")
+        with here.looking_on_as("bob", "203.0.113.7"), here.looking_on_as("cid", "203.0.113.7"):
+            other = await prefer(client, "ann")
+
+    assert (same, other) == ([2, None], [3, "wait=5"])
 
 
 async def test_a_stranger_who_prefers_to_wait_is_at_work_like_everybody(here, whose):

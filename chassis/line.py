@@ -3,29 +3,28 @@
 import asyncio
 from asyncio import Future
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager, suppress
 
 
-class TooManySignIn(Exception):
-    """Too many sign in or register at once. Try again."""
-
-
 class Line:
-    """At most ``at_once`` are served, and ``length`` wait."""
+    """At most ``at_once`` are served, and ``length`` wait; ``full`` makes what is raised to whoever may not."""
 
-    def __init__(self, at_once: int, length: int) -> None:
+    def __init__(self, at_once: int, length: int, full: Callable[[], Exception]) -> None:
         self._free = at_once
         self._length = length
-        self._waiting: dict[bytes, deque[Future[None]]] = {}  # by place, in the order in which places have their turns
+        self._full = full
+        self._waiting: dict[
+            Hashable, deque[Future[None]]
+        ] = {}  # by place, in the order in which places have their turns
 
     @asynccontextmanager
-    async def turn(self, place: bytes) -> AsyncIterator[None]:
+    async def turn(self, place: Hashable) -> AsyncIterator[None]:
         """Around what is served.
 
         Raises:
-            TooManySignIn: when the line is full, and this place has as many in it as any; or as soon as somebody comes
-                from a place with fewer.
+            Exception: ``full``'s, when the line is full, and this place has as many in it as any; or as soon as
+                somebody comes from a place with fewer.
         """
         await self._come(place)
         try:
@@ -33,7 +32,7 @@ class Line:
         finally:
             self._leave()
 
-    async def _come(self, place: bytes) -> None:
+    async def _come(self, place: Hashable) -> None:
         if self._free:
             self._free -= 1
             return
@@ -48,15 +47,15 @@ class Line:
             self._forget(place, turn)
             raise
 
-    def _make_room(self, place: bytes) -> None:
+    def _make_room(self, place: Hashable) -> None:
         if sum(map(len, self._waiting.values())) < self._length:
             return
         most = max(self._waiting, key=lambda each: len(self._waiting[each]), default=place)
         if len(self._waiting.get(most, ())) <= len(self._waiting.get(place, ())) + 1:
-            raise TooManySignIn
+            raise self._full()
         last = self._waiting[most][-1]
         self._forget(most, last)
-        last.set_exception(TooManySignIn())
+        last.set_exception(self._full())
 
     def _leave(self) -> None:
         while self._waiting:
@@ -70,7 +69,7 @@ class Line:
                 return
         self._free += 1
 
-    def _forget(self, place: bytes, turn: Future[None]) -> None:
+    def _forget(self, place: Hashable, turn: Future[None]) -> None:
         line = self._waiting.get(place, deque())
         with suppress(ValueError):
             line.remove(turn)
