@@ -66,7 +66,6 @@ async def up(
     progress = Progress(time.monotonic(), tell)
     with state.lock():
         named.refuse_nonsense()
-        named.quieten_brokers(logging.CRITICAL)
         if archive:
             state.keep_archive(_archive(archive))
         cluster.settle(state, broker_nodes, progress)
@@ -75,6 +74,7 @@ async def up(
         for name, taken in state.moved.items():
             progress(f"port {taken} of {name} is taken: it is {state.port(name)} now")
         state.keep_layout()
+        named.quieten_brokers(logging.CRITICAL)
         with ports.held(plan.held_ports(state)):
             await _run(shop_of(state, progress) if shop_of else Shop(state, progress, load_setup))
     gc.freeze()  # Looking for garbage in all that the services imported would hold up the end by a second.
