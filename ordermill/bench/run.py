@@ -59,10 +59,10 @@ class Run:
 
 async def bench(run: Run, note: Note) -> dict[str, Any]:
     """Everything that a run has shown. Raises Failure when the shop does not come to rest."""
-    named.quieten_brokers(logging.ERROR)
     state = State.open(run.home)
     run, log = replace(run, home=state.root), state.log("bench")
     log.unlink(missing_ok=True)
+    named.quieten_brokers(logging.ERROR)
 
     def write(line: str) -> None:
         with appending(log) as lines:

@@ -57,10 +57,10 @@ async def prove(run: Run, note: Note, plan: Sequence[Fault] | None = None) -> Re
 
     The faults are those of the plan, else those that the seed draws.
     """
-    named.quieten_brokers(logging.CRITICAL)  # that its connections are lost is what is wanted
     state = State.open(run.home)
     run, log = replace(run, home=state.root), state.log("prove")
     log.unlink(missing_ok=True)
+    named.quieten_brokers(logging.CRITICAL)  # that its connections are lost is what is wanted
 
     def write(line: str) -> None:
         with appending(log) as lines:
