@@ -1,4 +1,4 @@
-"""How much of a sku is available, asked from inventory_service at most twice a second; None when it does not answer."""
+"""How much of a sku is available, as inventory_service told it within half a second; None when it does not answer."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
