@@ -58,10 +58,10 @@ test: .venv/installed-dev
 	$(BIN)/coverage report --fail-under 100 --include 'contracts/*,*/domain/*'
 
 # Whole shops wait more than they work, and proofs only work: the ones get what processors the others leave.
-proofs:
+proofs: .venv/installed-dev
 	nice $(BIN)/python -m pytest -n 3 $(SIDE_BY_SIDE) $(PROOFS)
 
-shops:
+shops: .venv/installed-dev
 	$(BIN)/python -m pytest -n 2 $(SIDE_BY_SIDE) tests/system $(foreach one,$(ALONE) $(LONG),--ignore $(one))
 
 test-long: export ORDERMILL_LONG = 1

@@ -27,9 +27,9 @@ class Admission:
     Attributes:
         at_work: requests that are worked on at once, more than a batch holds. At 1 ms each it is also how many ms an
             answer takes at most.
-        waiting: requests that wait for news at once; each looks at the database once a second.
-        of_one: of those that wait for news, how many are one user's. From one place, whoever they are, no
-            more than are left for others: half of them, from two places a third each. So nobody has all.
+        waiting: requests that wait for news at once; each looks at the database once a second. From one place no more
+            than are left for others: half of them, from two places a third each.
+        of_one: of those that wait for news, how many are one user's.
         connections: that are open at once; on one more only probes are answered.
         unread: bytes of answers that wait for clients who do not read them.
         onlookers: how many wait for news now.

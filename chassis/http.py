@@ -14,6 +14,7 @@ from starlette.types import Scope
 
 from chassis import context
 from chassis.database import Transaction
+from chassis.etags import etag, is_seen
 from chassis.forwarded import site_of
 from chassis.idempotency import Answer, Claim, fingerprint
 from chassis.paging import Listing, Page, Paging, TimelessPaging, listing, listing_json
@@ -60,11 +61,6 @@ class View(BaseModel):
     """What clients see. Times are RFC 3339 in UTC with milliseconds."""
 
     model_config = ConfigDict(frozen=True, from_attributes=True)
-
-
-def etag(version: int) -> str:
-    """The ETag of a version: ``"3"``."""
-    return f'"{version}"'
 
 
 def found(thing: Found | None) -> Found:
@@ -181,8 +177,7 @@ class _Edge:
     def tagged(self, view: BaseModel, version: int) -> Response:
         """The view with its version's ETag; 304 without a body when the client has that version (If-None-Match)."""
         tag = etag(version)
-        seen = {each.strip().removeprefix("W/") for each in self.headers.get("if-none-match", "").split(",")}
-        if seen & {tag, "*"}:
+        if is_seen(tag, self.headers.get("if-none-match", "")):
             return Response(status_code=304, headers={"ETag": tag})
         return respond(Answer(view, headers={"ETag": tag}))
 

@@ -14,17 +14,15 @@ class Line:
         self._free = at_once
         self._length = length
         self._full = full
-        self._waiting: dict[
-            Hashable, deque[Future[None]]
-        ] = {}  # by place, in the order in which places have their turns
+        self._waiting = dict[Hashable, deque[Future[None]]]()  # by place, in the order in which places have their turns
 
     @asynccontextmanager
     async def turn(self, place: Hashable) -> AsyncIterator[None]:
         """Around what is served.
 
         Raises:
-            Exception: ``full``'s, when the line is full, and this place has as many in it as any; or as soon as
-                somebody comes from a place with fewer.
+            Exception: ``full``'s, when the line is full, and this place has as many in it as any, or would have; or as
+                soon as somebody comes from a place with fewer.
         """
         await self._come(place)
         try:

@@ -219,7 +219,7 @@ async def migrate(url: str, service: str, metadata: MetaData, action: str, **opt
     Alembic's context is process-global, so the caller must not run two at once. No difference, no ``revision``.
 
     Raises:
-        TimeoutError: when the shop at work stands in the way for two minutes.
+        TimeoutError: when it is not done within two minutes, however often it was tried.
     """
     engine = create_async_engine("postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(url))
 

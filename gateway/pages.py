@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
+from chassis.etags import is_seen
 from chassis.problems import CODES, RETRYABLE, Problem
 
 ASSETS = Path(str(files("fastapi_offline"))) / "static"
@@ -111,7 +112,7 @@ async def _asset(request: Request) -> Response:
         raise Problem(missing, "There is no such file.")
     content, tag = _read(name)
     headers = {"ETag": tag, "Cache-Control": "no-cache"}
-    if request.headers.get("if-none-match") == tag:
+    if is_seen(tag, request.headers.get("if-none-match", "")):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
     headers["Content-Length"] = str(len(content))
     return StreamingResponse(_pieces(content), media_type=_TYPES[name], headers=headers)

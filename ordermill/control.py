@@ -30,15 +30,15 @@ async def serving(state: State, commands: dict[str, Command]) -> AsyncIterator[N
             await writer.drain()
         writer.close()
 
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(str(path))
-    path.chmod(0o600)  # before anybody can connect
-    server = await asyncio.start_unix_server(converse, sock=listener)
-    try:
-        yield
-    finally:
-        server.close()
-        path.unlink(missing_ok=True)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        path.chmod(0o600)  # before anybody can connect
+        server = await asyncio.start_unix_server(converse, sock=listener)
+        try:
+            yield
+        finally:
+            server.close()
+            path.unlink(missing_ok=True)
 
 
 async def _answer(commands: dict[str, Command], question: Answer) -> Answer:

@@ -18,6 +18,7 @@ from ordermill.told import variables
 Finding = dict[str, Any]
 OLDEST_PYTHON = (3, 11)
 LEAST_DISK = 1 << 30
+PATIENCE = 5.0
 LEAST_MEMORY = 1 << 30
 
 
@@ -104,10 +105,10 @@ def _running(state: State) -> Finding:
 def _as_it_runs(state: State) -> str:
     """What does not keep the shop from starting, but it from working."""
     try:
-        told = asyncio.run(control.ask(state, "ps"))
-    except Failure:
+        told = asyncio.run(asyncio.wait_for(control.ask(state, "ps"), PATIENCE))
+    except (Failure, OSError):
         return "running, and does not say how it is"
-    others = (f"{each['name']} is {each['status']}" for each in told["processes"] if each["status"] != "ready")
+    others = (f"{each['name']} is {each['status']}" for each in told.get("processes", ()) if each["status"] != "ready")
     return ", ".join(("running", *others))
 
 

@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import resource
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,18 +15,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ordermill import accounts, cluster, consent, control, named, plan, ports, whose
+from ordermill import accounts, cluster, consent, control, logs, named, plan, ports, whose
 from ordermill.archive import NO_ARCHIVE
 from ordermill.errors import Exit, Failure
-from ordermill.ours import PRIVATE, appending
+from ordermill.ours import appending
 from ordermill.output import shown
-from ordermill.process import ORDERMILL
+from ordermill.process import ORDERMILL, python_path
 from ordermill.shop import Progress, Setup, Shop
-from ordermill.state import State, checkout
+from ordermill.state import State
 from ordermill.supervisor import all_ready
 
-KEPT_LOG = 50 * 1024 * 1024
-LOG_LOOK_EACH = 5
 FOLDER_LOOK_EACH = 2
 OPEN_FILES = 65_536
 NOWHERE = "off"
@@ -91,7 +88,7 @@ async def _run(shop: Shop) -> None:
     ended = asyncio.Event()
     _on_signals(shop, ended)
     async with control.serving(shop.state, _commands(shop, ended)):
-        housekeeping = asyncio.gather(cut_logs(shop.state), _end_without_folder(shop, ended))
+        housekeeping = asyncio.gather(logs.cut_logs(shop.state), _end_without_folder(shop, ended))
         try:
             await _start_unless(ended, shop)
             await ended.wait()
@@ -160,25 +157,6 @@ async def _end_without_folder(shop: Shop, ended: asyncio.Event) -> None:
     ended.set()
 
 
-async def cut_logs(state: State) -> None:
-    """Keep each log below its bound: the processes append, so cutting the file is all it takes."""
-    while True:
-        for log in (state.root / "log").glob("*.log"):
-            if log.stat().st_size > KEPT_LOG:
-                await asyncio.to_thread(_cut, log)
-        await asyncio.sleep(LOG_LOOK_EACH)
-
-
-def _cut(log: Path) -> None:
-    """In pieces, whatever has been written meanwhile."""
-    kept = log.with_suffix(".log.1")
-    kept.touch(PRIVATE)
-    with log.open("rb") as whole, kept.open("wb") as end:
-        whole.seek(-KEPT_LOG, os.SEEK_END)
-        shutil.copyfileobj(whole, end)
-        os.truncate(log, 0)
-
-
 def forget(state: State) -> None:
     """Remove what the shop keeps between runs: data, mails, logs and secrets."""
     for name in ("postgres", "sockets", "rabbitmq", "mailbox"):
@@ -213,11 +191,10 @@ def detached(state: State, port: int | None, *options: str) -> None:
         log = state.log("up")
         log.unlink(missing_ok=True)
     argv = [*COMMAND, "--layout", state.layout, *(["--port", str(port)] if port else []), *options]
-    path = os.pathsep.join(filter(None, (str(checkout()), os.environ.get("PYTHONPATH"))))
     with appending(log) as output:
         child = subprocess.Popen(  # noqa: S603  the program and its words are ours
             argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
-            env={**os.environ, "PYTHONPATH": path, "ORDERMILL_HOME": str(state.root)},
+            env={**os.environ, "PYTHONPATH": python_path(), "ORDERMILL_HOME": str(state.root)},
         )  # fmt: skip
     _follow_until_ready(log, child)
 

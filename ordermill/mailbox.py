@@ -25,6 +25,7 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from chassis.wire import Wire
 from ordermill.mails import Mails, Page, read_mail
 from ordermill.ports import HOST, listen
 from ordermill.serving import Server
@@ -235,6 +236,8 @@ async def serve(  # noqa: PLR0913  each is told by the command
     mails = Mails(folder)
     config = uvicorn.Config(
         application(mails, key),
+        http=Wire,
+        ws="none",
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=2,

@@ -24,10 +24,9 @@ def refuse_nonsense() -> None:
             raise Failure(cause, f"Write it like {example}, or leave it out: {_OWN}", Exit.STEP_FAILED)
 
 
-def mend(*settings: str) -> str | None:
-    """How a step at servers that these settings name is mended; none where `up` has brought all of them itself."""
-    named = [setting for setting in settings if variables().get(setting)]
-    return f"Correct {' and '.join(named)}, or leave it out: {_OWN}" if named else None
+def mend(setting: str) -> str | None:
+    """How a step at the server that a setting names is mended; none where `up` has brought it itself."""
+    return f"Correct {setting}, or leave it out: {_OWN}" if variables().get(setting) else None
 
 
 def quieten_brokers(level: int) -> None:

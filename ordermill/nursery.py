@@ -40,6 +40,7 @@ WARM = (
 PATIENCE = 5.0
 CODE_WITHIN = 1.0  # seconds from the end of a process; only a nursery that is frozen takes longer
 LONGEST_REQUEST = 1 << 20
+_ENDED = b"ended "  # before an exit code: a bare number is a process
 
 
 class Forked:
@@ -60,7 +61,9 @@ class Forked:
     async def wait(self) -> int | None:
         """Return when it has ended: with its exit code, as far as its real parent tells it in time."""
         await asyncio.shield(self._ended)
-        return await asyncio.shield(self._code)
+        if (code := await asyncio.shield(self._code)) is not None:
+            self.returncode = code
+        return code
 
     def _close(self) -> None:
         asyncio.get_running_loop().remove_reader(self._handle)
@@ -84,10 +87,21 @@ class Request(NamedTuple):
 
 async def fork(nursery: Path, request: Request) -> Forked | None:
     """A new process; None when the nursery is away."""
-    with contextlib.suppress(OSError):
-        pid, connection = await asyncio.to_thread(_ask, nursery, request)
-        return Forked(pid, connection) if pid else None
-    return None
+    asking = asyncio.ensure_future(asyncio.to_thread(_ask, nursery, request))
+    try:
+        pid, connection = await asyncio.shield(asking)
+    except OSError:
+        return None
+    except asyncio.CancelledError:
+        asking.add_done_callback(_let_go)
+        raise
+    return Forked(pid, connection) if pid else None
+
+
+def _let_go(asking: "asyncio.Future[tuple[int, socket.socket]]") -> None:
+    """Of what nobody waits for any more."""
+    if not asking.cancelled() and not asking.exception():
+        asking.result()[1].close()
 
 
 def _ask(nursery: Path, request: Request) -> tuple[int, socket.socket]:
@@ -102,7 +116,9 @@ def _ask(nursery: Path, request: Request) -> tuple[int, socket.socket]:
             socket.send_fds(connection, [line[:1]], [listener.fileno()])
             line = line[1:]
         connection.sendall(line)
-        if pid := int(_line(connection) or 0):
+        told = _line(connection).strip()
+        pid = int(told) if told.isdigit() else 0
+        if pid:
             stack.pop_all()
         return pid, connection
 
@@ -121,7 +137,7 @@ def _code(connection: socket.socket | None) -> int | None:
         return None
     with connection, contextlib.suppress(OSError, ValueError):
         connection.settimeout(CODE_WITHIN)
-        return int(_line(connection))
+        return int(_line(connection).removeprefix(_ENDED))
     return None
 
 
@@ -159,7 +175,7 @@ def _collect(asked: dict[int, socket.socket]) -> None:
     with contextlib.suppress(ChildProcessError):
         while (ended := os.waitpid(-1, os.WNOHANG))[0]:
             with asked.pop(ended[0]) as connection, contextlib.suppress(OSError):
-                connection.sendall(f"{os.waitstatus_to_exitcode(ended[1])}\n".encode())
+                connection.sendall(_ENDED + f"{os.waitstatus_to_exitcode(ended[1])}\n".encode())
 
 
 def _is_the_child(connection: socket.socket, asked: dict[int, socket.socket]) -> bool:
@@ -168,7 +184,13 @@ def _is_the_child(connection: socket.socket, asked: dict[int, socket.socket]) ->
 
     begin = die_with_parent(signal.SIGKILL)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})  # until it is noted who asked for which
-    if pid := os.fork():
+    try:
+        pid = os.fork()
+    except OSError:  # there is no room for one more: whoever asks starts it the long way, and we stay for the others
+        connection.close()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
+        return False
+    if pid:
         asked[pid] = connection
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
         return False

@@ -10,9 +10,9 @@ from ordermill.needs import settings_of
 from ordermill.nursery import is_open
 from ordermill.ports import HOST, is_free, is_holdable
 from ordermill.probes import answers_ok
-from ordermill.process import ORDERMILL, Spec, argv_of
+from ordermill.process import ORDERMILL, Spec, argv_of, python_path
 from ordermill.services import AUDITOR, GATEWAY, PROVIDER, SERVICES
-from ordermill.state import GATEWAY_PORT, State, broker_names, checkout
+from ordermill.state import GATEWAY_PORT, State, broker_names
 from ordermill.told import variables
 
 FORKS = sys.platform == "linux"
@@ -112,9 +112,8 @@ def _auditor(state: State, told: Mapping[str, str]) -> Spec:
 
 def _environment(told: Mapping[str, str]) -> dict[str, str]:
     """Of a process of ours: its settings beside what `up` has, but for the owner's addresses of the servers."""
-    path = os.pathsep.join(filter(None, (str(checkout()), os.environ.get("PYTHONPATH"))))
     inherited = {name: value for name, value in os.environ.items() if name not in OWNERS}
-    return {**inherited, **told, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
+    return {**inherited, **told, "PYTHONPATH": python_path(), "PYTHONUNBUFFERED": "1"}
 
 
 def _rank(name: str) -> int:

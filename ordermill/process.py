@@ -28,6 +28,11 @@ def argv_of(module: str) -> tuple[str, ...]:
     return sys.executable, "-P", "-m", module
 
 
+def python_path() -> str:
+    """PYTHONPATH of what we start: where our own code is, whatever folder we were called in, and what there was."""
+    return os.pathsep.join(filter(None, (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH"))))
+
+
 ORDERMILL = argv_of("ordermill")
 
 
@@ -89,6 +94,7 @@ class Running:
         self.child: Child | None = None
         self.started_at = 0.0
         self.became_ready = asyncio.Event()
+        self.has_been_ready = False
         self.trouble = ""
         self._listener: socket.socket | None = None
 
@@ -138,6 +144,7 @@ class Running:
         while child and child.returncode is None:
             if await self.spec.ready() and await self._finish_start():
                 self.status = "ready"
+                self.has_been_ready = True
                 self.became_ready.set()
                 return True
             await asyncio.sleep(POLL_EACH)
@@ -155,15 +162,18 @@ class Running:
 
     async def stop(self) -> None:
         """Ask it to end; after the grace, end it and all that it started."""
-        if not self.child:
+        child = self.child
+        if not child:
             return
         self.status = "stopping"
         self.signal(self.spec.stop_signal)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.child.wait(), self.spec.grace)
-        self.kill_group()
-        await self.child.wait()
-        self.status = "stopped"
+            await asyncio.wait_for(child.wait(), self.spec.grace)
+        if self.child is child:  # and not the next one: whoever waited as well may have started it
+            self.kill_group()
+            await child.wait()
+        if self.child is child:
+            self.status = "stopped"
 
     def close(self) -> None:
         """Listen no more: who waited is refused."""

@@ -144,9 +144,10 @@ class Supervisor:
 
     async def _care(self, running: Running) -> None:
         """Make a started process ready, then end it when it does not say for long that it is alive."""
+        has_been = running.has_been_ready
         if not await running.await_ready():
             return
-        if running.restarts:
+        if has_been:
             self.note(f"{running.spec.name} is ready again")
         failed = 0
         while failed < LIVENESS_TRIES:

@@ -28,7 +28,7 @@ from ordermill.bench.orders import Shelf
 from ordermill.bench.people import Customers
 from ordermill.errors import Exit, Failure
 from ordermill.ours import appending, write
-from ordermill.process import die_with_parent
+from ordermill.process import die_with_parent, python_path
 from ordermill.stage import Stage
 from ordermill.state import checkout
 
@@ -144,10 +144,9 @@ async def _serving(folder: Path, stage: Stage, url: str, shelves: Sequence[Shelf
 def _told(stage: Stage, url: str, shelves: Sequence[Shelf]) -> dict[str, str]:
     state, products = stage.state, stage.state.root / f"{NAME}.json"
     write(products, {shelf.sku: {"price": shelf.price, "stock": shelf.stock} for shelf in shelves})
-    path = os.pathsep.join(filter(None, (str(checkout()), os.environ.get("PYTHONPATH"))))
     return {
         **os.environ,
-        "PYTHONPATH": path,
+        "PYTHONPATH": python_path(),
         "USUAL_DATABASE_URL": url,
         "USUAL_BROKER_URL": f"{nodes(state.broker_url)[0]}{NAME}",
         "USUAL_JWKS_URL": f"{state.url('gateway')}/.well-known/jwks.json",

@@ -43,12 +43,13 @@ async def relay(shop_database):
 
 async def waiting_for(http, seconds, **given):
     """A parcel in the outbox, due for so long."""
-    row = {"id": uuid4(), "published": None, **given}
+    row = {"id": uuid4(), "published": None, "attempts": 0, "made": 60, **given}
     async with http.parts.database.transaction() as tx:
         await tx.sql(
-            """INSERT INTO inventory_service.outbox (id, topic, events, count, not_before, published_at)
-               VALUES ($1, 'stock.low', '[]', 0, now() - $2 * interval '1 s', $3)""",
-            row["id"], seconds, row["published"],
+            """INSERT INTO inventory_service.outbox
+               (id, topic, events, count, not_before, published_at, attempts, created_at) VALUES
+               ($1, 'stock.low', '[]', 0, now() - $2 * interval '1 s', $3, $4, now() - $5 * interval '1 s')""",
+            row["id"], seconds, row["published"], row["attempts"], row["made"],
         )  # fmt: skip
 
 
@@ -66,7 +67,7 @@ async def test_a_service_for_which_no_worker_is_at_work_takes_orders_and_is_degr
     ready, healthy = await http.get("/readyz"), (await http.get("/health")).json()
 
     assert ready.status_code == 200
-    assert (healthy["status"], healthy["reasons"]) == ("degraded", {"worker": "none is at work"})
+    assert (healthy["status"], healthy["reasons"]) == ("degraded", {"worker": "none is at work with the broker"})
 
 
 @pytest.mark.parametrize(
@@ -79,6 +80,13 @@ async def test_a_service_whose_events_wait_too_long_to_be_sent_is_degraded(http,
     healthy = (await http.get("/health")).json()
 
     assert (healthy["status"], set(healthy.get("reasons", ()))) == (status, late)
+
+
+@pytest.mark.parametrize(("made", "late"), [(60, {"outbox"}), (1, set())])
+async def test_a_service_whose_events_the_broker_refuses_for_long_is_degraded(http, relay, made, late):
+    await waiting_for(http, -300, attempts=7, made=made)
+
+    assert set((await http.get("/health")).json().get("reasons", ())) == late
 
 
 async def test_a_process_is_alive_and_says_its_version(http):

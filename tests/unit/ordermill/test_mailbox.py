@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import sys
+from contextlib import suppress
 from email.message import EmailMessage
 
 import aiosmtplib
@@ -308,14 +309,28 @@ async def test_the_process_keeps_mails_and_ports_when_it_is_killed_and_ends_in_g
         await eventually(lambda: running.restarts == 1 and running.status == "ready")
         async with httpx2.AsyncClient(base_url=f"http://{HOST}:{http}", headers=OPEN) as client:
             mails = (await client.get("/messages")).json()
+        refused = await _answered(http, b"GET / HTTP/1.1\r\nX: " + b"a" * 200_000)
         sender = aiosmtplib.SMTP(hostname=HOST, port=smtp)
         await sender.connect()
         await asyncio.wait_for(supervisor.stop(), 60)
         sender.close()
 
+    assert refused.startswith(b"HTTP/1.1 4")
     assert running.child.returncode == 0
     assert [mail["subject"] for mail in mails] == ["Your order"]
     assert json.loads((tmp_path / "mails" / "mails.jsonl").read_text())["to"] == ["ada@example.com"]
+
+
+async def _answered(port, head):
+    """All that is answered to a head that does not end."""
+    reader, writer = await asyncio.open_connection(HOST, port)
+    with suppress(ConnectionError):
+        writer.write(head)
+        await writer.drain()
+    async with asyncio.timeout(30):
+        answer = await reader.read()
+    writer.close()
+    return answer
 
 
 @pytest.fixture

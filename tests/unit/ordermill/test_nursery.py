@@ -145,6 +145,31 @@ async def test_for_somebody_who_did_not_wait_nothing_is_begun(supervisor, state)
     assert not state.log("twin").exists()
 
 
+@pytest.mark.parametrize("request_line", [b"[]", b'{"env": {}}', b"no JSON"])
+async def test_a_request_that_is_none_is_answered_with_no_process(supervisor, state, request_line):
+    keeper = await supervisor.start_ready(plan.nursery(state))
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(plan.nursery_socket(state)))
+        connection.sendall(request_line + b"\n")
+        answered = await asyncio.to_thread(connection.recv, 100)
+
+    assert not answered.strip().isdigit() or request_line.startswith(b"{")
+    assert psutil.pid_exists(keeper.pid)
+
+
+async def test_where_there_is_no_room_for_a_process_the_nursery_stays(monkeypatch):
+    def full():
+        raise BlockingIOError
+
+    asks, answers = socket.socketpair()
+    monkeypatch.setattr(os, "fork", full)
+    asked = {}
+    assert not nursery._is_the_child(answers, asked)
+    assert asked == {}
+    assert asks.recv(1) == b""
+    asks.close()
+
+
 async def test_without_a_nursery_nothing_is_forked(tmp_path):
     assert await nursery.fork(tmp_path / "nobody", nursery.Request(["ps"], {}, tmp_path / "log")) is None
     assert not await nursery.is_open(tmp_path / "nobody")

@@ -189,6 +189,20 @@ async def test_a_restart_on_request_ends_the_process_and_waits_for_the_next_one(
     assert notes == ["sleeper is restarted", "sleeper is ready again"]
 
 
+async def test_who_is_restarted_and_does_not_come_back_is_not_called_stopped(supervisor, a_process, notes, tmp_path):
+    mark = str(tmp_path / "mark")
+    once = f"import os, sys; sys.exit(3) if os.path.exists({mark!r}) else open({mark!r}, 'w').close()"
+    running = await supervisor.start_ready(a_process(code=f"{once}\n{SLEEPS}"))
+    await eventually((tmp_path / "mark").exists)
+
+    asking = asyncio.create_task(supervisor.restart("sleeper"))
+    await eventually(lambda: any("exit code 3" in note for note in notes))
+    asking.cancel()
+
+    assert notes[0] == "sleeper is restarted"
+    assert running.status != "stopped"
+
+
 async def test_an_unknown_name_is_refused_with_the_names_that_there_are(supervisor, a_process):
     await supervisor.start_ready(a_process())
     await supervisor.start_ready(a_process("hidden", listed=False))

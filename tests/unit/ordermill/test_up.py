@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from ordermill import accounts, cli, control, launch, plan, setup
+from ordermill import accounts, cli, control, launch, logs, plan, setup
 from ordermill.errors import Exit, Failure
 from ordermill.needs import settings_of
 from ordermill.ports import HOST, find_free, is_free
@@ -181,16 +181,29 @@ async def test_a_shop_whose_folder_is_removed_ends_by_itself(tmp_path, state):
 
 
 async def test_a_log_is_cut_before_it_fills_the_disk(state, monkeypatch):
-    monkeypatch.setattr(launch, "KEPT_LOG", 10)
+    monkeypatch.setattr(logs, "KEPT", 10)
     state.log("shop.api").write_text("0123456789abc")
 
-    cutting = asyncio.create_task(launch.cut_logs(state))
+    cutting = asyncio.create_task(logs.cut_logs(state))
     await eventually(lambda: state.log("shop.api").read_text() == "")
     cutting.cancel()
 
     kept = state.root / "log" / "shop.api.log.1"
     assert kept.read_text() == "3456789abc"
     assert kept.stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_log_that_cannot_be_kept_is_cut_all_the_same(state, monkeypatch):
+    monkeypatch.setattr(logs, "KEPT", 10)
+    monkeypatch.setattr(logs, "LOOK_EACH", 0.01)
+    (state.root / "log" / "shop.api.log.1").mkdir()
+    state.log("shop.api").write_text("0123456789abc")
+
+    cutting = asyncio.create_task(logs.cut_logs(state))
+    await eventually(lambda: state.log("shop.api").read_text() == "")
+    state.log("shop.worker").write_text("0123456789abc")
+    await eventually(lambda: state.log("shop.worker").read_text() == "")
+    cutting.cancel()
 
 
 async def test_a_process_that_is_killed_is_back_and_counted(tmp_path, state):
@@ -365,6 +378,16 @@ def test_every_setting_is_told_to_somebody(tmp_path):
     told = setup.environment(State.open(tmp_path, layout="split"))
 
     assert settings_of((*SERVICES, "provider", "gateway", "auditor"), told) == told
+
+
+def test_what_is_started_finds_our_code_and_nothing_in_the_current_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    installed = State.open(tmp_path / "s")
+
+    specs = [plan.nursery(installed), plan.mailbox(installed, {}), *plan.edges_and_workers(installed, {})]
+
+    assert {spec.env["PYTHONPATH"] for spec in specs} == {str(Path(plan.__file__).parents[1])}
 
 
 def test_a_command_runs_nothing_that_lies_in_the_current_folder(tmp_path):
