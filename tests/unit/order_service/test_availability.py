@@ -1,5 +1,6 @@
 """inventory_service may be slow, wrong or away: a quote is given all the same."""
 
+import asyncio
 import json
 
 import httpx2
@@ -38,6 +39,17 @@ async def test_what_is_available_is_asked_at_once():
 async def test_nobody_knows_when_inventory_does_not_answer_well():
     for answer in (httpx2.ConnectError("down"), httpx2.Response(503), httpx2.Response(200, text="?"), OSError()):
         assert await availability(Inventory(answer)).of([MUG]) == {MUG: None}
+
+
+async def test_who_answers_a_byte_at_a_time_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr("order_service.availability.WITHIN", 0.05)
+
+    async def bytes_for_ever():
+        while True:
+            yield b" "
+            await asyncio.sleep(0.01)
+
+    assert await availability(Inventory(httpx2.Response(200, content=bytes_for_ever()))).of([MUG]) == {MUG: None}
 
 
 async def test_after_some_failures_nobody_is_asked_for_a_while():
