@@ -53,7 +53,8 @@ class Line:
             raise self._full()
         last = self._waiting[most][-1]
         self._forget(most, last)
-        last.set_exception(self._full())
+        if not last.done():  # one that has just been given up is still in the line, and no longer waited for
+            last.set_exception(self._full())
 
     def _leave(self) -> None:
         while self._waiting:

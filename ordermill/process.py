@@ -30,7 +30,8 @@ def argv_of(module: str) -> tuple[str, ...]:
 
 def python_path() -> str:
     """PYTHONPATH of what we start: where our own code is, whatever folder we were called in, and what there was."""
-    return os.pathsep.join(filter(None, (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH"))))
+    named = os.environ.get("PYTHONPATH", "").split(os.pathsep)  # an empty name is the current folder
+    return os.pathsep.join((str(Path(__file__).parents[1]), *filter(None, named)))
 
 
 ORDERMILL = argv_of("ordermill")

@@ -65,6 +65,16 @@ async def test_where_the_line_is_full_whoever_came_last_from_the_place_with_most
     assert desk.order == "aabca"
 
 
+async def test_a_newcomer_meets_no_failure_where_whoever_would_give_way_leaves_just_then(desk):
+    await desk.come(*"aaaaa")
+    _, last = desk.asked[-1]
+    desk.asked.append(("b", asyncio.ensure_future(desk._serve("b"))))
+    last.cancel()
+
+    assert await desk.ends() == "a"
+    assert sorted(desk.served) == sorted("aaaab")
+
+
 async def test_whose_place_has_as_many_as_any_gives_way_themselves(desk):
     await desk.come(*"aaabbabc")
 

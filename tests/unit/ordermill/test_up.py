@@ -382,12 +382,12 @@ def test_every_setting_is_told_to_somebody(tmp_path):
 
 def test_what_is_started_finds_our_code_and_nothing_in_the_current_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("PYTHONPATH", raising=False)
+    monkeypatch.setenv("PYTHONPATH", f"{os.pathsep}/theirs{os.pathsep}")
     installed = State.open(tmp_path / "s")
 
     specs = [plan.nursery(installed), plan.mailbox(installed, {}), *plan.edges_and_workers(installed, {})]
 
-    assert {spec.env["PYTHONPATH"] for spec in specs} == {str(Path(plan.__file__).parents[1])}
+    assert {spec.env["PYTHONPATH"] for spec in specs} == {f"{Path(plan.__file__).parents[1]}{os.pathsep}/theirs"}
 
 
 def test_a_command_runs_nothing_that_lies_in_the_current_folder(tmp_path):
