@@ -13,22 +13,18 @@ from chassis import heartbeat
 from chassis.admission import HERE
 from chassis.app import Parts
 from chassis.migrations import head
-from chassis.relay import lock_of
+from chassis.relay import HELD, lock_of
 from chassis.telemetry import LAG, LOOPS
 
 LATE = 2.0
 WAITS = 10.0
 # PostgreSQL ends the session of a relay that says nothing for 10 s (`Relay.run`): its lock is then nobody's.
-_RELAYED = """
-    SELECT EXISTS (
-        SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-        WHERE l.locktype = 'advisory' AND l.granted AND (l.classid, l.objid, l.objsubid) = (0, $1::oid, 1)
-          AND a.datname = current_database()
-    ), (
+_RELAYED = f"""
+    SELECT EXISTS ({HELD}), (
         SELECT extract(epoch FROM now() - CASE WHEN attempts > 0 THEN created_at ELSE not_before END)::float8
-        FROM {service}.outbox WHERE published_at IS NULL ORDER BY id LIMIT 1
+        FROM {{service}}.outbox WHERE published_at IS NULL ORDER BY id LIMIT 1
     )
-"""
+"""  # noqa: S608 -- a constant and the name of a service
 PROJECT = Path(__file__).parents[1] / "pyproject.toml"
 
 

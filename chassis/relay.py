@@ -25,14 +25,13 @@ PARCELS = 200
 CONFIRM_TIMEOUT = 8.0  # shorter than idle_session_timeout, which guards the lock
 POLL = 1.0
 TAKE = "SELECT pg_try_advisory_lock($1)"
-# Whoever can connect can hold any lock. One that is held in another role's name keeps nobody from telling.
-TAKEN_BY_A_STRANGER = """
-    SELECT EXISTS (
-        SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-        WHERE l.locktype = 'advisory' AND l.granted AND (l.classid, l.objid, l.objsubid) = (0, $1::oid, 1)
-          AND a.datname = current_database() AND a.usename <> current_user
-    )
+HELD = """
+    SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+    WHERE l.locktype = 'advisory' AND l.granted AND (l.classid, l.objid, l.objsubid) = (0, $1::oid, 1)
+      AND a.datname = current_database()
 """
+# Whoever can connect can hold any lock. One that is held in another role's name keeps nobody from telling.
+TAKEN_BY_A_STRANGER = f"SELECT EXISTS ({HELD} AND a.usename <> current_user)"
 
 
 def lock_of(service: str) -> int:

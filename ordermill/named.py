@@ -8,6 +8,7 @@ from ordermill.told import variables
 
 DATABASE = "ORDERMILL_DATABASE_URL"
 BROKER = "ORDERMILL_BROKER_URL"
+SETTINGS = (DATABASE, BROKER)
 _OWN = "`ordermill up` brings a server of its own."
 _FORMS = {
     DATABASE: (r"postgres(ql)?://.+", "postgresql://USER:PASSWORD@HOST/DATABASE"),

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ordermill import named
 from ordermill.errors import Failure
 from ordermill.needs import settings_of
 from ordermill.nursery import is_open
@@ -16,7 +17,6 @@ from ordermill.state import GATEWAY_PORT, State, broker_names
 from ordermill.told import variables
 
 FORKS = sys.platform == "linux"
-OWNERS = ("ORDERMILL_DATABASE_URL", "ORDERMILL_BROKER_URL")
 # Two halves of the work of an order: one process of Python would leave a second processor idle.
 PACKED = {
     "shop.worker": ("order_service", "inventory_service"),
@@ -52,7 +52,7 @@ def held_ports(state: State) -> list[int]:
 
     The gateway's port is what people know, and kept even where connections of another program are not forgotten yet.
     """
-    ours = () if variables().get("ORDERMILL_BROKER_URL") else broker_names(state.broker_nodes)
+    ours = () if variables().get(named.BROKER) else broker_names(state.broker_nodes)
     gateway = state.port(GATEWAY)
     return [*(state.port(name) for name in [*ours, *_own_ports(state)]), *filter(is_holdable, [gateway])]
 
@@ -112,7 +112,7 @@ def _auditor(state: State, told: Mapping[str, str]) -> Spec:
 
 def _environment(told: Mapping[str, str]) -> dict[str, str]:
     """Of a process of ours: its settings beside what `up` has, but for the owner's addresses of the servers."""
-    inherited = {name: value for name, value in os.environ.items() if name not in OWNERS}
+    inherited = {name: value for name, value in os.environ.items() if name not in named.SETTINGS}
     return {**inherited, **told, "PYTHONPATH": python_path(), "PYTHONUNBUFFERED": "1"}
 
 

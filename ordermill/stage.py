@@ -7,7 +7,7 @@ from pathlib import Path
 
 import asyncpg
 
-from ordermill import accounts, control, launch, plan, rabbitmq
+from ordermill import accounts, control, launch, named, plan, rabbitmq
 from ordermill.erlang import ensure_installation
 from ordermill.errors import Exit, Failure
 from ordermill.ports import find_free, held, start_of
@@ -131,6 +131,6 @@ def remove_data(home: Path) -> None:
 
 
 def _refuse_foreign_servers(why: str) -> None:
-    given = [name for name in ("ORDERMILL_DATABASE_URL", "ORDERMILL_BROKER_URL") if variables().get(name)]
+    given = [name for name in named.SETTINGS if variables().get(name)]
     if given:
         raise Failure(why, f"Leave out {' and '.join(given)}.")

@@ -98,7 +98,7 @@ async def _judged(
     try:
         with _unreadable():
             async with tx.savepoint():
-                rows = await _ask(tx, sql, given or await _given(tx, question, named(sql)))
+                rows = await _ask(tx, sql, await _given(tx, question, named(sql)) if given is None else given)
     except Unreadable as failure:
         said = str(failure)
         return Verdict(invariant, [{"cannot be asked": said}], time.perf_counter() - started, 1, said)
