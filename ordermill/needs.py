@@ -2,28 +2,33 @@
 
 from collections.abc import Mapping, Sequence
 
-from ordermill.services import PROVIDER, SERVICES
+from ordermill.services import AUDITOR, GATEWAY, PROVIDER, SERVICES
 
 _OF_SERVICES = ("ORDERMILL_SERVICE_TOKEN", "ORDERMILL_GATEWAY_KEY")
-_OF_PAYMENT = ("ORDERMILL_WEBHOOK_SECRET", "ORDERMILL_PROVIDER_KEY", "ORDERMILL_PROVIDER_DATABASE_URL")
-_SECRETS = {
+_OF_THE_PROVIDER = ("ORDERMILL_WEBHOOK_SECRET", "ORDERMILL_PROVIDER_KEY", "ORDERMILL_PROVIDER_DATABASE_URL")
+_SHARED = {
     **dict.fromkeys(SERVICES, _OF_SERVICES),
-    PROVIDER: ("ORDERMILL_WEBHOOK_SECRET",),
-    "payment_service": (*_OF_SERVICES, *_OF_PAYMENT),
+    "payment_service": (*_OF_SERVICES, *_OF_THE_PROVIDER),
     "notification_service": (*_OF_SERVICES, "ORDERMILL_SMTP_URL"),
+    PROVIDER: _OF_THE_PROVIDER,
+    GATEWAY: ("ORDERMILL_GATEWAY_KEY",),
+    AUDITOR: (),
 }
-_NO_SECRET = {f"ORDERMILL_{name}" for name in ("PROFILE", "LOG_FORMAT", "PEERS", "PROVIDER_URL", "WEBHOOK_URL")}
+_SECRETS = {
+    hosted: {f"ORDERMILL_{hosted.upper()}_{server}_URL" for server in ("DATABASE", "BROKER")}.union(shared)
+    for hosted, shared in _SHARED.items()
+}
+ALL_SECRETS = frozenset(name for names in _SECRETS.values() for name in names)
 
 
 def secrets_of(hosted: str, told: Mapping[str, str]) -> dict[str, str]:
     """Its own addresses at the servers, and what it shares with those that it speaks with."""
-    own, shared = f"ORDERMILL_{hosted.upper()}_", _SECRETS.get(hosted, ())
-    return {name: value for name, value in told.items() if name.startswith(own) or name in shared}
+    return {name: value for name, value in told.items() if name in _SECRETS[hosted]}
 
 
 def settings_of(hosted: Sequence[str], told: Mapping[str, str]) -> dict[str, str]:
     """What a process that hosts all of these is told."""
-    settings = {name: value for name, value in told.items() if name in _NO_SECRET}
+    settings = {name: value for name, value in told.items() if name not in ALL_SECRETS}
     for each in hosted:
         settings |= secrets_of(each, told)
     return settings

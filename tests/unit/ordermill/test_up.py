@@ -18,10 +18,12 @@ import psutil
 import pytest
 
 from ordermill import accounts, cli, control, launch, logs, plan, setup
+from ordermill.bench import stage as bench
 from ordermill.errors import Exit, Failure
-from ordermill.needs import settings_of
+from ordermill.needs import ALL_SECRETS, settings_of
 from ordermill.ports import HOST, find_free, is_free
 from ordermill.process import ORDERMILL
+from ordermill.prove import stage as prove
 from ordermill.services import SERVICES
 from ordermill.shop import Progress, Shop
 from ordermill.state import State
@@ -378,6 +380,23 @@ def test_every_setting_is_told_to_somebody(tmp_path):
     told = setup.environment(State.open(tmp_path, layout="split"))
 
     assert settings_of((*SERVICES, "provider", "gateway", "auditor"), told) == told
+
+
+def test_what_a_shop_is_told_in_secret_is_known_as_such(tmp_path):
+    state = State.open(tmp_path)
+    in_secret = setup.secret_settings(state, state.database_url, state.broker_url)
+
+    assert in_secret.keys() <= ALL_SECRETS
+    assert not settings_of((), in_secret)
+
+
+@pytest.mark.parametrize("changed", [bench.settings(scenario) for scenario in bench.Scenario] + [prove.BRISK])
+def test_what_a_measured_shop_is_told_differently_is_told_to_every_process(tmp_path, changed):
+    state = State.open(tmp_path, layout="split")
+
+    specs = plan.edges_and_workers(state, {**setup.environment(state), **changed})
+
+    assert all(spec.env.items() >= changed.items() for spec in specs)
 
 
 def test_what_is_started_finds_our_code_and_nothing_in_the_current_folder(tmp_path, monkeypatch):
