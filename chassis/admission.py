@@ -7,13 +7,16 @@ their own, so that a thousand customers who look on keep nobody from ordering.
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
-asking: ContextVar[int] = ContextVar("asking", default=0)
-"""The number of the connection whose request is worked on. No more than that: what outlives a request keeps nothing."""
+from chassis.permits import Permit, Permits
+from chassis.turns import Turns
+
+asking: ContextVar[Permit | None] = ContextVar("asking", default=None)
+"""The permit of the request that is worked on. No more than that: what outlives a request keeps nothing of it."""
 
 
 class Crowded(Exception):
@@ -25,8 +28,9 @@ class Admission:
     """The bounds of one process, and how far they are used.
 
     Attributes:
-        at_work: requests that are worked on at once, more than a batch holds. At 1 ms each it is also how many ms an
-            answer takes at most.
+        work: the requests that are worked on.
+        turns: in which they are begun.
+        place: where a request comes from, where that is not the connection's other end.
         waiting: requests that wait for news at once; each looks at the database once a second. From one place no more
             than are left for others: half of them, from two places a third each.
         of_one: of those that wait for news, how many are one user's.
@@ -37,7 +41,9 @@ class Admission:
         lag: seconds by which the event loop came late lately.
     """
 
-    at_work: int = 256
+    work: Permits = field(default_factory=Permits)
+    turns: Turns = field(default_factory=Turns)
+    place: Callable[[Any], Hashable] | None = None
     waiting: int = 500
     of_one: int = 50
     connections: int = 2_000
@@ -48,17 +54,7 @@ class Admission:
     _endless: set[asyncio.Timeout] = field(default_factory=set)
     _by_user: Counter[Hashable] = field(default_factory=Counter)
     _by_place: Counter[Hashable] = field(default_factory=Counter)
-    _looking: Counter[int] = field(default_factory=Counter)
     _stalled: dict[Any, None] = field(default_factory=dict)
-
-    def is_full(self, requests: int) -> bool:
-        """Whether one request more is one too many, with so many here.
-
-        Whose client does not read its answer is no work, and keeps nobody from asking; whoever looks on is none either,
-        and counts once.
-        """
-        left = requests - self.onlookers - self.at_work
-        return left >= 0 and left >= sum(each.is_answering and not self._looking[each.number] for each in self._stalled)
 
     @contextmanager
     def looking_on(self) -> Iterator[None]:
@@ -69,13 +65,13 @@ class Admission:
         """
         if self.onlookers >= self.waiting:
             raise Crowded
+        permit = asking.get()
         self.onlookers += 1
-        self._looking[number := asking.get()] += 1
         try:
-            yield
+            with permit.resting() if permit else nullcontext():
+                yield
         finally:
             self.onlookers -= 1
-            _one_less(self._looking, number)
 
     @contextmanager
     def looking_on_as(self, user: Hashable, place: Hashable) -> Iterator[None]:

@@ -24,6 +24,7 @@ from chassis.idempotency import KeyInUse, KeyReused
 from chassis.items import Unavailable
 from chassis.openapi import DocumentedAPI
 from chassis.problems import Problem, not_json, of_refusal, of_status, of_validation
+from chassis.remembered import Remembered
 from chassis.tasks import forever
 from chassis.tokens import REFUSALS
 
@@ -131,6 +132,7 @@ def _answering_request(problem_of: Callable[[Request, Any], Problem]) -> _Answer
 
 def _probes(parts: Parts) -> APIRouter:
     router = APIRouter()
+    checks, backlog = Remembered(partial(health.api_checks, parts)), Remembered(partial(health.backlog, parts))
 
     @router.get("/livez")
     async def alive() -> Response:
@@ -138,12 +140,11 @@ def _probes(parts: Parts) -> APIRouter:
 
     @router.get("/readyz")
     async def ready() -> Response:
-        return await health.ready(await health.api_checks(parts))
+        return await health.ready(await checks())
 
     @router.get("/health")
     async def healthy() -> Response:
-        checks = await health.api_checks(parts) | await health.backlog(parts)
-        return await health.report(parts.service.name, checks)
+        return await health.report(parts.service.name, await checks() | await backlog())
 
     @router.get("/metrics")
     async def metrics() -> Response:

@@ -42,14 +42,21 @@ class Forwarded:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes one request on, from where it comes."""
         if scope["type"] == "http":
-            said = dict(scope["headers"])
-            if (shown := said.get(KEY)) is not None:
-                scope["headers"] = [pair for pair in scope["headers"] if pair[0] != KEY]
-            if shown and self._key and compare_digest(shown, self._key):
-                _believe(scope, said)
-            else:
-                scope["past_gateway"] = True
+            scope = self._located(scope)
         await self._app(scope, receive, send)
+
+    def place(self, scope: Scope) -> str:
+        """Where a request comes from, as ``site_of`` says of those that were passed on."""
+        return site_of(self._located(scope))
+
+    def _located(self, scope: Scope) -> Scope:
+        said = dict(scope["headers"])
+        located = {**scope, "headers": [pair for pair in scope["headers"] if pair[0] != KEY]}
+        if self._key and compare_digest(said.get(KEY, b""), self._key):
+            _believe(located, said)
+        else:
+            located["past_gateway"] = True
+        return located
 
 
 def _believe(scope: Scope, said: dict[bytes, bytes]) -> None:

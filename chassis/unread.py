@@ -1,15 +1,14 @@
 """Clients who do not read what they asked for: they have as long as for asking, and leave where others come."""
 
-import itertools
 from asyncio import TimerHandle, Transport
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from chassis.admission import HERE
+from chassis.permits import Permit
 
 PATIENCE = 30.0
 BEHIND = 128 * 1024  # bytes: what may stand behind what is written of an answer that is not whole
-_numbers = itertools.count(1)
 
 
 class Unread(HttpToolsProtocol):
@@ -18,15 +17,15 @@ class Unread(HttpToolsProtocol):
     admission = HERE
     patience = PATIENCE
     cycle: RequestResponseCycle | None  # type: ignore[assignment]
-    number = 0
     _current: RequestResponseCycle | None = None  # the one that was started last; others may wait behind it
+    _permit: Permit | None = None  # of the request that was started last, unless that is a probe
     _stalled: TimerHandle | None = None
+    _resting: Permit | None = None
     _gives_way = False
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """From now on its client reads, or is known not to."""
         super().connection_made(transport)
-        self.number = next(_numbers)
         transport.set_write_buffer_limits(high=0)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -67,7 +66,9 @@ class Unread(HttpToolsProtocol):
         """The client does not read what it asked for; it is given as long as for asking, and asks nothing meanwhile."""
         super().pause_writing()
         self.flow.pause_reading()
-        self._stalled = self._stalled or self.loop.call_later(self.patience, self.transport.abort)
+        if self._stalled is None:
+            self._stalled = self.loop.call_later(self.patience, self.transport.abort)
+            self._rest()
         self.admission.stalls(self)
 
     def resume_writing(self) -> None:
@@ -81,3 +82,15 @@ class Unread(HttpToolsProtocol):
             self.admission.reads(self)
             self._stalled.cancel()
             self._stalled = None
+            self._rest_no_more()
+
+    def _rest(self) -> None:
+        """Whose client does not read its answer is no work, and keeps nobody from asking."""
+        if self.is_answering and self._permit is not None:
+            self._resting = self._permit
+            self._resting.rest()
+
+    def _rest_no_more(self) -> None:
+        if self._resting is not None:
+            self._resting.go_on()
+            self._resting = None

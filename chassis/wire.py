@@ -3,7 +3,9 @@
 What is one request too many is refused in problem details, as everything else is.
 """
 
-from asyncio import TimerHandle, Transport, current_task
+from asyncio import TimerHandle, Transport
+from collections.abc import Hashable
+from functools import partial
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
@@ -11,6 +13,8 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from chassis.admission import asking, makes_room
 from chassis.bounded import Bounded
 from chassis.corked import Corked
+from chassis.permits import Permit
+from chassis.places import SITE, place_of
 from chassis.refusing import PROBES, at_a_glance, refusal
 from chassis.telemetry import REFUSED
 
@@ -26,12 +30,15 @@ class Wire(Bounded):
     _refused: RequestResponseCycle | None = None
     _unstarted: Any = None
     _corked: Corked | None = None
+    _place: Hashable = None
     _is_surplus = _ends = _waits = False
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """From now on a request has to come."""
         super().connection_made(transport)
         self._is_surplus = len(self.connections) > self.admission.connections and not makes_room(self, self.connections)
+        if self.admission.place is None:
+            self._place = place_of(self.client[0], SITE) if self.client else ""
         self._expect()
 
     @property
@@ -51,7 +58,7 @@ class Wire(Bounded):
 
     def data_received(self, data: bytes) -> None:
         """Parses what came, unless it is one request too many."""
-        if self.admission.is_full(len(self.tasks)) and self._refuses_at_a_glance(data):
+        if self.admission.work.is_full(self._place) and self._refuses_at_a_glance(data):
             return
         super().data_received(data)
         if self._begun or not self._between:  # what came whole, as nearly all does, needs no time
@@ -62,7 +69,7 @@ class Wire(Bounded):
         super().on_body(body)
         if (app := self._unstarted) is not None and self.cycle is not None and len(self.cycle.body) > UNREAD_LIMIT:
             self._unstarted = None
-            super()._start_asgi_task(self.cycle, app)
+            self._start(self.cycle, app)
 
     def on_message_complete(self) -> None:
         """The request is whole; what comes now is the head of the next one."""
@@ -76,9 +83,8 @@ class Wire(Bounded):
 
     def on_response_complete(self) -> None:
         """An answer has left; a request that began behind it has its whole time from now."""
-        # uvicorn does it a turn later, and the answered would count among those at work until then.
-        if (task := current_task()) is not None:
-            self.tasks.discard(task)
+        if self._permit is not None:
+            self._permit.give_back()
         if self._corked is not None:
             self._corked.let_go()
         self._go_on()
@@ -90,22 +96,37 @@ class Wire(Bounded):
         """Works on a request, or refuses it once its body has passed by: until then its client does not listen."""
         if self._ends and cycle is self.cycle:
             cycle.keep_alive = False
-        is_welcome = not self._is_surplus and not self.admission.is_full(len(self.tasks))
+        is_welcome = not self._is_surplus and not self.admission.work.is_full(self._whence(cycle))
         if is_welcome and self._waits_for(cycle):
             self._unstarted = app
-        elif is_welcome or cycle.scope["raw_path"] in PROBES:
-            if cycle.waiting_for_100_continue:  # its body may come, or not, whatever is answered (RFC 9110, 10.1.1)
-                cycle.keep_alive = False
-            self._current = cycle
-            self._corked = Corked(self.transport, self.loop, self._end)
-            cycle.transport = self._corked  # type: ignore[assignment]
-            asking.set(self.number)
-            super()._start_asgi_task(cycle, app)
+        elif is_welcome or _is_probe(cycle):
+            self._start(cycle, app)
         elif cycle.more_body and not cycle.waiting_for_100_continue:
             cycle.response_complete = True  # so that uvicorn keeps nothing of its body
             self._refused = cycle
         else:
             self.loop.call_soon(self._refuse, cycle)
+
+    def _whence(self, cycle: RequestResponseCycle) -> Hashable:
+        return self._place if self.admission.place is None else self.admission.place(cycle.scope)
+
+    def _start(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """From now on a request is work, begun once its place has its turn; probes are nobody's, and have one place."""
+        if cycle.waiting_for_100_continue:  # its body may come, or not, whatever is answered (RFC 9110, 10.1.1)
+            cycle.keep_alive = False
+        self._corked = Corked(self.transport, self.loop, self._end)
+        cycle.transport = self._corked  # type: ignore[assignment]
+        self._current = cycle
+        self._permit = None if _is_probe(cycle) else self.admission.work.take(self._whence(cycle))
+        place = self._permit.place if self._permit else PROBES
+        self.admission.turns.take(place, partial(self._begin, cycle, app, self._permit))
+
+    def _begin(self, cycle: RequestResponseCycle, app: Any, permit: Permit | None) -> None:
+        if cycle.disconnected and permit is not None:  # its client has left: nothing of it has happened
+            permit.give_back()
+            return
+        asking.set(permit)
+        super()._start_asgi_task(cycle, app if permit is None else partial(_permitted, permit, app))
 
     def _waits_for(self, cycle: RequestResponseCycle) -> bool:
         """Whether a request is not whole but may become so: until then it is nobody's work, however many begin one."""
@@ -201,3 +222,16 @@ class Wire(Bounded):
             self._expect()
         else:
             self.transport.close()
+
+
+def _is_probe(cycle: RequestResponseCycle) -> bool:
+    """What is always answered, and is nobody's work: it costs next to nothing."""
+    return cycle.scope["raw_path"] in PROBES
+
+
+async def _permitted(permit: Permit, app: Any, *asgi: Any) -> None:
+    """Also of what was cut short the permit is given back, once nothing is done for it any more."""
+    try:
+        await app(*asgi)
+    finally:
+        permit.give_back()

@@ -17,11 +17,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from chassis import context, health
 from chassis.boundary import Boundary
 from chassis.problems import Problem, of_status
+from chassis.remembered import Remembered
 from gateway import pages
 from gateway.documents import Documents
 from gateway.guard import Guard
 from gateway.headers import ENCRYPTED_ONLY, dressed, passed_on, refuse
-from gateway.health import Remembered, readiness, report
+from gateway.health import readiness, report
 from gateway.routing import TABLE, Routes
 
 Lifespan = Callable[[], AbstractAsyncContextManager[Any]]

@@ -1,37 +1,16 @@
 """What the services say of themselves, gathered for whoever watches the gateway."""
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import httpx2
 
 from chassis.health import release
 
 PATIENCE = 1.5
-FRESH_FOR = 0.5
 Services = Mapping[str, httpx2.AsyncClient]
-Told = TypeVar("Told")
-
-
-class Remembered(Generic[Told]):
-    """What the services say, for half a second: whoever asks the gateway without end asks them twice a second."""
-
-    def __init__(self, gather: Callable[[], Awaitable[Told]]) -> None:
-        self._gather = gather
-        self._until = float("-inf")
-        self._asking = asyncio.Lock()
-        self._told: Told
-
-    async def __call__(self) -> Told:
-        """What was gathered last, or now."""
-        async with self._asking:
-            if time.monotonic() >= self._until:
-                self._told = await self._gather()
-                self._until = time.monotonic() + FRESH_FOR
-        return self._told
 
 
 async def readiness(services: Services) -> dict[str, str | None]:

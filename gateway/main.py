@@ -6,7 +6,6 @@ from typing import Any
 
 import httpx2
 from starlette.types import ASGIApp
-from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from chassis.api_keys import ApiKeys
 from chassis.boundary import Boundary
@@ -15,6 +14,7 @@ from gateway.app import Lifespan, absent, gateway, way
 from gateway.cors import Cors
 from gateway.guard import Guard
 from gateway.limits import Limits, Quota
+from gateway.proxies import BehindProxies
 from gateway.proxy import Proxy
 from gateway.settings import Settings
 
@@ -69,7 +69,7 @@ def _behind(door: ASGIApp, settings: Settings) -> ASGIApp:
     if settings.cors_origins:
         door = Cors(door, settings.cors_origins)
     if settings.trusted_proxies:
-        door = ProxyHeadersMiddleware(door, list(settings.trusted_proxies))  # type: ignore[arg-type,assignment]
+        door = BehindProxies(door, settings.trusted_proxies)  # type: ignore[assignment]
     return door
 
 

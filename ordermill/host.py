@@ -19,6 +19,7 @@ from chassis.admission import HERE
 from chassis.api import api
 from chassis.app import Parts, parts_of
 from chassis.forwarded import Forwarded
+from chassis.remembered import Remembered
 from chassis.settings import LogSettings, ServiceSettings
 from chassis.tasks import side_by_side
 from chassis.wire import Wire
@@ -30,7 +31,7 @@ from ordermill.services import AUDITOR, PROVIDER, SERVICES, load
 from ordermill.serving import Server
 
 GRACE = 5  # seconds for answers that are under way; then those who asked are told to ask again
-PROVIDED = 1_000
+PROVIDED = 2_000
 
 
 class Hosted:
@@ -113,7 +114,9 @@ def _auditor() -> ASGIApp:
     return Starlette(routes=_probes(AUDITOR, auditor.checks), lifespan=auditor.running)
 
 
-def _probes(name: str, checks: Any) -> list[Route]:
+def _probes(name: str, find_out: Any) -> list[Route]:
+    checks = Remembered(find_out)
+
     async def alive(_request: Request) -> Response:
         return health.alive()
 
@@ -149,10 +152,12 @@ def run(names: Sequence[str], role: str, port: int, host: str = "127.0.0.1") -> 
     """Serves until SIGTERM: accepted work is finished, then the process ends, within 10 s in any case."""
     logs = LogSettings()
     if names == [PROVIDER]:
-        HERE.at_work = PROVIDED  # its callers are ours, bound themselves, and some cards let them wait
+        HERE.work.most = PROVIDED  # its callers are ours, bound themselves, and some cards let them wait
     logging.set_up(called(names, role), level=logs.log_level, form=logs.log_format)
+    app = application(list(names), role)
+    HERE.place = getattr(app, "place", None)  # of one before which others stand, who tell it where a request comes from
     config = uvicorn.Config(
-        application(list(names), role),
+        app,
         host=host,
         port=port,
         loop="uvloop",

@@ -30,7 +30,7 @@ from ordermill.state import Layout, State
 WARM_UP = 2_000
 CHUNKS = 10
 CANCELLED = 7  # each how manieth accepted order, where orders are mixed
-LIMITS = "no rate is limited; 256 requests at once a process, as in production"
+LIMITS = "no rate is limited; 256 requests at once of one address, as in production"
 
 
 @dataclass(frozen=True)

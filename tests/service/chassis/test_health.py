@@ -10,7 +10,7 @@ import asyncpg
 import httpx2
 import pytest
 
-from chassis import health, heartbeat
+from chassis import health, heartbeat, remembered
 from chassis.admission import Admission
 from chassis.api import api
 from chassis.app import parts_of
@@ -160,11 +160,16 @@ async def test_a_process_that_ends_or_comes_late_is_not_ready(monkeypatch, state
     assert health.alive().status_code == 200
 
 
-async def test_metrics_show_which_loop_has_not_come_round():
+async def test_metrics_show_which_loop_has_not_come_round_and_are_counted_together_twice_a_second(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(health.time, "monotonic", lambda: now[0])
     with heartbeat.beating("relay"):
         shown = health.metrics().body.decode()
+    same = health.metrics().body.decode()
+    now[0] += remembered.FRESH_FOR
 
     assert 'ordermill_loop_seconds{loop="relay"}' in shown
+    assert same == shown
     assert 'loop="relay"' not in health.metrics().body.decode()
 
 

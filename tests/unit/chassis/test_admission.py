@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from chassis import wire
 from chassis.admission import Admission, Crowded
+from chassis.permits import Permits
 from chassis.refusing import at_a_glance
 from chassis.unread import BEHIND
 from chassis.wire import Wire
@@ -28,7 +29,7 @@ class Edge:
     """A server with room for one request and three connections, and what it was asked."""
 
     def __init__(self):
-        self.admission = Admission(at_work=1, waiting=1, connections=3)
+        self.admission = Admission(Permits(1), waiting=1, connections=3)
         self.asked = asyncio.Event()
         self.may_answer = asyncio.Event()
         self.server: uvicorn.Server
@@ -72,8 +73,8 @@ class Edge:
     async def tell_little(self, request: Request):
         return Response(b"y" * 60_000)
 
-    async def connect(self):
-        reader, writer = await asyncio.open_connection(*self.address)
+    async def connect(self, **options):
+        reader, writer = await asyncio.open_connection(*self.address, **options)
         self.writers.append(writer)
         return reader, writer
 
@@ -86,7 +87,7 @@ class Edge:
 
     async def crowded(self):
         """As many connections as there may be, each with a request at work."""
-        self.admission.at_work = 9
+        self.admission.work.most = 9
         for _ in range(3):
             await self.busy()
             self.asked.clear()
@@ -221,9 +222,9 @@ async def test_a_client_that_will_not_go_on_is_refused_and_let_go(edge, more):
 
 
 async def test_requests_that_queue_behind_a_refused_one_are_refused_in_their_order(edge):
-    edge.admission.at_work = 2
+    edge.admission.work.most = 3
     reader, writer = await edge.busy()
-    edge.admission.at_work = 0
+    edge.admission.work.most = 0
 
     writer.write(b"".join(b"GET /orders?%d HTTP/1.1\r\nx-request-id: r%d\r\n\r\n" % (n, n) for n in range(1500)))
     edge.may_answer.set()
@@ -242,6 +243,52 @@ async def test_a_probe_is_answered_whatever_the_load(edge, target):
     writer.write(b"GET %s HTTP/1.1\r\n\r\n" % target)
 
     assert (await read(reader))[0] == 200
+
+
+async def test_of_one_place_half_is_worked_on_and_whoever_comes_from_another_finds_room(edge):
+    edge.admission.work.most = 3
+    for _ in range(2):
+        await edge.busy()
+        edge.asked.clear()
+
+    statuses = []
+    for place in ("127.0.0.1", "127.0.0.2"):
+        reader, writer = await edge.connect(local_addr=(place, 0))
+        writer.write(GET)
+        statuses.append((await read(reader))[0])
+
+    assert statuses == [503, 200]
+
+
+async def test_where_others_say_from_where_a_request_comes_that_is_its_place(edge):
+    edge.admission.work.most = 3
+    edge.admission.place = lambda scope: dict(scope["headers"])[b"host"]
+    await edge.busy()
+    edge.asked.clear()
+    await edge.busy()  # both from x
+    reader, writer = await edge.connect()
+
+    statuses = []
+    for request in (GET, GET.replace(b"x", b"y")):
+        writer.write(request)
+        statuses.append((await read(reader))[0])
+
+    assert statuses == [503, 200]
+
+
+async def test_of_who_leaves_before_its_turn_nothing_is_begun(edge):
+    edge.admission.work.most = 9
+    await edge.connect()
+    while edge.admission.turns.left:
+        edge.admission.turns.take("others", lambda: None)
+
+    [wire] = edge.server.server_state.connections
+    wire.data_received(LATER)
+    wire.connection_lost(None)
+    await asyncio.sleep(0)
+
+    assert edge.admission.work.count == 0
+    assert not edge.asked.is_set()
 
 
 async def test_who_waits_for_news_is_in_nobodys_way(edge):
@@ -280,7 +327,7 @@ async def test_one_connection_too_many_ends_at_once(edge, monkeypatch):
 
 @pytest.mark.parametrize("begun", [b"", b"GET /ord", POST + b"content-length: 5\r\n\r\nab"])
 async def test_who_holds_connections_and_says_nothing_whole_gives_way(edge, begun):
-    edge.admission.at_work = 2
+    edge.admission.work.most = 3
     kept, keeper = await edge.connect()
     keeper.write(GET)
     assert (await read(kept))[0] == 200
@@ -400,7 +447,7 @@ async def test_who_does_not_read_gives_way_to_who_asks(edge, monkeypatch, more):
 async def test_who_does_not_read_is_no_work(edge, monkeypatch):
     monkeypatch.setattr(edge.protocol, "patience", 60.0)
     slow = await who_does_not_read(edge, of=b"/pieces")
-    assert len(edge.server.server_state.tasks) == edge.admission.at_work
+    assert len(edge.server.server_state.tasks) == edge.admission.work.most
     reader, writer = await edge.connect()
 
     writer.write(GET)
@@ -424,7 +471,7 @@ async def test_a_stream_that_is_not_read_is_no_work_once(edge, monkeypatch):
 
     await asyncio.to_thread(edge.sockets[0].close)
     await eventually(lambda: edge.admission.onlookers == 0)
-    assert edge.admission._looking == {}
+    await eventually(lambda: edge.admission.work.count == 1)
 
 
 @pytest.mark.parametrize("at_once", [True, False])
@@ -469,7 +516,7 @@ async def test_who_reads_slowly_goes_last(edge, monkeypatch):
 
 async def test_at_the_end_what_is_here_or_on_its_way_is_answered(edge, monkeypatch):
     monkeypatch.setattr(wire, "LINGER", 0.5)
-    edge.admission.at_work = 10
+    edge.admission.work.most = 10
     used, idle = await edge.connect(), await edge.connect()
     used[1].write(POST + b"content-length: 1\r\n\r\na")
     assert (await read(used[0]))[0] == 200

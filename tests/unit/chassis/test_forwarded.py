@@ -63,6 +63,15 @@ async def test_what_the_gateway_does_not_know_stays_as_it_is():
     assert (scope["client"], scope["scheme"]) == (("172.18.0.7", 5), "http")
 
 
+async def test_a_place_is_known_before_a_request_is_passed_on():
+    edge = Forwarded(None, KEY)
+    through = [*CLAIM, (b"x-gateway-key", KEY.get_secret_value().encode())]
+    scopes = [{"client": ("172.18.0.7", 5), "headers": headers} for headers in (through, CLAIM, [])]
+
+    assert [edge.place(scope) for scope in scopes] == ["10.0.0.3", "past the gateway", "past the gateway"]
+    assert scopes[0]["headers"] == through
+
+
 async def test_what_is_no_request_passes():
     assert (await seen([], kind="lifespan"))["type"] == "lifespan"
 

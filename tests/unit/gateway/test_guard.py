@@ -237,6 +237,23 @@ async def test_an_address_that_a_trusted_proxy_names_is_the_clients(keys):
     assert "strict-transport-security" not in answers[0].headers
 
 
+@pytest.mark.parametrize(
+    ("client", "said", "place"),
+    [
+        (("127.0.0.1", 5), [b"6.6.6.6, 10.0.0.1", b"127.0.0.9"], "10.0.0.1"),
+        (("127.0.0.1", 5), [b"2001:db8:1:2::9"], "2001:db8:1::/48"),
+        (("127.0.0.1", 5), [], "127.0.0.1"),
+        (("127.0.0.1", 5), [b""], "127.0.0.1"),
+        (("10.0.0.3", 5), [b"6.6.6.6"], "10.0.0.3"),
+        (None, [b"6.6.6.6"], ""),
+    ],
+)
+def test_behind_proxies_a_place_is_known_before_a_request_is_passed_on(keys, client, said, place):
+    door = a_door(keys, trusted_proxies=("127.0.0.0/8",))
+
+    assert door.place({"client": client, "headers": [(b"x-forwarded-for", each) for each in said]}) == place
+
+
 async def test_a_user_that_asks_too_often_is_refused_with_whatever_token(keys):
     user = new_id()
     async with a_client(a_door(keys, principal_rate="2/day")) as client:

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 from starlette.responses import JSONResponse, PlainTextResponse
 
+from chassis import remembered
 from chassis.health import release
-from gateway import health
 from gateway.app import absent, gateway
 from tests.support.gateway import a_client, a_service
 
@@ -113,10 +113,10 @@ async def test_however_often_it_is_asked_the_services_are_asked_twice_a_second(p
         await JSONResponse({"status": "ok"})(scope, receive, send)
 
     asked, clock = [], [0.0]
-    monkeypatch.setattr(health.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(remembered.time, "monotonic", lambda: clock[0])
     async with a_gateway_of(counted) as client:
         await asyncio.gather(*(client.get(path) for _ in range(20)))
-        clock[0] = health.FRESH_FOR
+        clock[0] = remembered.FRESH_FOR
         await client.get(path)
 
     assert asked == [path, path]
