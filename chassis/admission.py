@@ -8,15 +8,11 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
-from chassis.permits import Permit, Permits
+from chassis.permits import Permits, asking
 from chassis.turns import Turns
-
-asking: ContextVar[Permit | None] = ContextVar("asking", default=None)
-"""The permit of the request that is worked on. No more than that: what outlives a request keeps nothing of it."""
 
 
 class Crowded(Exception):

@@ -3,17 +3,16 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
 from anyio import CancelScope
 from asyncpg.protocol import protocol
-from pydantic_core import from_json, to_json
 
+from chassis.pool import Pool, prepare
 from chassis.statements import Bulk, Statement, together
 
-CLOSING = 1.0
 LONGEST = 11.0  # for a transaction: more than its role allows one statement
 ANSWER = 1.0  # what a server that works has then to say that all is undone
 IDLE = 5.0  # what its role allows a transaction between two statements
@@ -127,16 +126,6 @@ class Transaction:
             raise
 
 
-async def _prepare(connection: asyncpg.Connection) -> None:
-    await connection.set_type_codec(
-        "jsonb", schema="pg_catalog", encoder=lambda value: to_json(value).decode(), decoder=from_json
-    )
-
-
-async def _as_it_is(_connection: asyncpg.Connection) -> None:
-    """A transaction leaves nothing behind on its connection; asyncpg would ask the server to make sure, each time."""
-
-
 @asynccontextmanager
 async def _begun(connection: asyncpg.Connection, transaction: Any, longest: float) -> AsyncIterator[Transaction]:
     """Commits at the end; rolls back when the body raises, or takes too long."""
@@ -191,25 +180,9 @@ class Database:
 
     def __init__(self, url: str, *, size: int = 8, longest: float = LONGEST) -> None:
         self.url = url
-        self._size = size
         self._longest = longest
-        self._pool: asyncpg.Pool | None = None
-
-    async def open(self) -> None:
-        """Connects lazily: a database that is down is no reason not to start."""
-        self._pool = asyncpg.create_pool(
-            self.url, min_size=0, max_size=self._size, max_inactive_connection_lifetime=0, timeout=5, init=_prepare,
-            reset=_as_it_is,
-        )  # fmt: skip
-        await self._pool
-
-    async def close(self) -> None:
-        """Closes the connections; those that are still in use after a second are cut."""
-        if self._pool is not None:
-            pool, self._pool = self._pool, None
-            with suppress(TimeoutError):
-                async with asyncio.timeout(CLOSING):
-                    await pool.close()
+        self._pool = Pool(url, size)
+        self.open, self.close = self._pool.open, self._pool.close
 
     @asynccontextmanager
     async def transaction(self, *, read_only: bool = False, snapshot: bool = False) -> AsyncIterator[Transaction]:
@@ -223,10 +196,7 @@ class Database:
             OUTAGE: one of these when the database cannot be reached or went away; the commit's fate is unknown then.
                 ``TooLong`` is one, for whoever need not tell them apart.
         """
-        if self._pool is None:
-            message = "the database is closed"
-            raise asyncpg.InterfaceError(message)
-        async with self._pool.acquire(timeout=5) as connection:
+        async with self._pool.connection() as connection:
             # A server that is frozen, or whose machine is gone, enforces no limit: then the connection is cut here.
             cut = asyncio.get_running_loop().call_later(self._longest + ANSWER, connection.terminate)
             try:
@@ -241,5 +211,5 @@ class Database:
     async def connect(self) -> asyncpg.Connection:
         """A connection of its own, outside the pool, for LISTEN and advisory locks; a command ends within 20 s."""
         connection: asyncpg.Connection = await asyncpg.connect(self.url, timeout=5, command_timeout=LONGEST + ANSWER)
-        await _prepare(connection)
+        await prepare(connection)
         return connection

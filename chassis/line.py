@@ -5,12 +5,13 @@ from asyncio import Future
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager, suppress
+from math import inf
 
 
 class Line:
     """At most ``at_once`` are served, and ``length`` wait; ``full`` makes what is raised to whoever may not."""
 
-    def __init__(self, at_once: int, length: int, full: Callable[[], Exception]) -> None:
+    def __init__(self, at_once: int, length: float = inf, full: Callable[[], Exception] = TimeoutError) -> None:
         self._free = at_once
         self._length = length
         self._full = full

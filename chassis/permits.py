@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 
@@ -72,3 +73,7 @@ class Permit:
         if not self._is_back:
             self._is_back = True
             self.rest()
+
+
+asking: ContextVar[Permit | None] = ContextVar("asking", default=None)
+"""The permit of the request that is worked on. No more than that: what outlives a request keeps nothing of it."""

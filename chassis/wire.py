@@ -10,10 +10,10 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from chassis.admission import asking, makes_room
+from chassis.admission import makes_room
 from chassis.bounded import Bounded
 from chassis.corked import Corked
-from chassis.permits import Permit
+from chassis.permits import Permit, asking
 from chassis.places import SITE, place_of
 from chassis.refusing import PROBES, at_a_glance, refusal
 from chassis.telemetry import REFUSED

@@ -63,7 +63,7 @@ async def test_a_worker_consumes_relays_retries_and_ends(broker, parts, sees, ro
         await sees("SELECT balance FROM $S.accounts", (6,))
 
     assert await worker.checks() == {"consumer": "does not consume", "relay": "does not relay"}
-    assert parts.database._pool is None
+    assert parts.database._pool._pool is None
     assert await broker.waiting() == 0
 
 

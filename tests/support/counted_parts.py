@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 import httpx2
 
-from chassis import database
+from chassis import database, pool
 from chassis.app import Parts, opened, parts_of
 from chassis.tokens import Verifier
 from ordermill.launch import AN_ORDER
@@ -52,14 +52,15 @@ async def a_counted_shop(database_url: str, lines: Callable[[], int]) -> AsyncIt
 
 def _count_statements(stack: AsyncExitStack, shop: CountedShop) -> None:
     """Every connection of the shop tells what is sent over it."""
-    prepare = database._prepare
+    prepare = pool.prepare
 
     async def counted(connection: asyncpg.Connection) -> None:
         await prepare(connection)
         connection.add_query_logger(shop.asked)
 
-    database._prepare = counted
-    stack.callback(setattr, database, "_prepare", prepare)
+    for module in (pool, database):
+        module.prepare = counted
+        stack.callback(setattr, module, "prepare", prepare)
 
 
 def _parts(name: str, database_url: str, auth_service: httpx2.AsyncClient) -> Parts:

@@ -61,7 +61,7 @@ async def test_parts_are_opened_and_closed(service_url):
         async with parts.database.transaction() as tx:
             assert [tuple(row) for row in await tx.sql("SELECT 1")] == [(1,)]
 
-    assert parts.database._pool is None
+    assert parts.database._pool._pool is None
 
 
 async def test_a_neighbour_that_asks_before_a_service_is_open_waits_for_it(service_url):

@@ -8,11 +8,12 @@ import pytest
 from anyio import CancelScope
 from sqlalchemy import select
 
-from chassis import database as chassis_database
+from chassis import pool
 from chassis.database import OUTAGE, Database
 from chassis.idempotency import Claims
 from chassis.ids import new_id
 from chassis.inbox import Inbox
+from chassis.permits import Permits, asking
 from chassis.statements import Bulk, Statement
 from tests.support.eventually import eventually
 from tests.support.ledger import SERVICE, accounts
@@ -170,7 +171,7 @@ async def test_a_connection_that_is_cut_is_an_outage_and_the_next_transaction_ha
 
 
 async def test_at_the_end_work_may_finish_and_what_does_not_is_cut(service_url, rows, monkeypatch):
-    monkeypatch.setattr(chassis_database, "CLOSING", 0.3)
+    monkeypatch.setattr(pool, "CLOSING", 0.3)
     database, begun, may_end = Database(service_url), asyncio.Event(), asyncio.Event()
     await database.open()
 
@@ -183,7 +184,7 @@ async def test_at_the_end_work_may_finish_and_what_does_not_is_cut(service_url, 
     finishing = asyncio.ensure_future(add(1, may_end))
     hanging = asyncio.ensure_future(add(2, asyncio.Event()))
     await begun.wait()
-    await eventually(lambda: database._pool.get_size() == 2)
+    await eventually(lambda: database._pool._pool.get_size() == 2)
     asyncio.get_running_loop().call_later(0.05, may_end.set)
 
     await asyncio.wait_for(database.close(), 2)
@@ -311,3 +312,40 @@ async def test_wherever_a_transaction_is_cancelled_it_leaves_nothing_open_and_no
     assert told == []
     async with database.transaction() as tx:
         assert await tx.sql("SELECT pg_current_xact_id_if_assigned()") == [(None,)]
+
+
+async def test_requests_take_turns_by_place_and_leave_connections_to_whoever_is_none(service_url):
+    database = Database(service_url, size=3)
+    await database.open()
+    may_end, begun = asyncio.Event(), []
+
+    async def read(place):
+        asking.set(Permits().take(place))
+        async with database.transaction(read_only=True):
+            begun.append(place)
+            await may_end.wait()
+
+    tasks = [asyncio.create_task(read(place)) for place in ["many", "many", "many", "one"]]
+    await eventually(lambda: begun)
+    async with database.transaction() as tx:
+        [(answer,)] = await tx.sql("SELECT 1")
+    may_end.set()
+    await asyncio.gather(*tasks)
+    await database.close()
+
+    assert (answer, begun) == (1, ["many", "many", "one", "many"])
+
+
+async def test_a_request_waits_for_a_connection_no_longer_than_anybody(service_url, monkeypatch):
+    monkeypatch.setattr(pool, "PATIENCE", 0.05)
+    database = Database(service_url, size=1)
+    await database.open()
+    asking.set(Permits().take("here"))
+
+    async with database.transaction(read_only=True):
+        with pytest.raises(TimeoutError):
+            async with database.transaction(read_only=True):
+                pass
+    async with database.transaction() as tx:
+        assert await tx.sql("SELECT 1")
+    await database.close()

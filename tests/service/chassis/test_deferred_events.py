@@ -256,7 +256,7 @@ async def test_a_start_is_taken_back_as_soon_as_the_database_is_there_again(part
 
     parts.work.store = Away()
     retried = asyncio.ensure_future(retry_deferred(parts))
-    await eventually(lambda: parts.database._pool is None)
+    await eventually(lambda: parts.database._pool._pool is None)
     assert await left() == [(0, 1, "deferred", True)]
     await parts.database.open()
     await retried
