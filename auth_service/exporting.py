@@ -5,6 +5,7 @@ It is told page by page, as it is read: of somebody with thousands of orders no 
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from datetime import timedelta
 from functools import partial
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -19,6 +20,7 @@ from chassis.scopes import Scope
 from chassis.tokens import Caller, Role, issue
 
 PAGE = 20  # what a page of the largest orders costs holds up everybody else for a moment
+LASTS = timedelta(minutes=10)  # as long as its token is good, also for a neighbour who has a page after each page
 _LISTS = {
     "orders": ("order_service", "/api/v1/orders"),
     "payments": ("payment_service", "/api/v1/payments"),
@@ -50,8 +52,9 @@ async def gathered(parts: Parts, user_id: UUID) -> Gathered:
     own: Own = parts.own
     # What it may do is to read these lists, as any customer reads their own.
     caller = Caller(user_id, Role.CUSTOMER, new_id(), _MAY)
-    token = issue(await own.keys.signer(), caller, issuer=parts.settings.issuer, now=time.time())
-    ask = partial(_ask, own, {"Authorization": f"Bearer {token}"})
+    now = time.time()
+    token = issue(await own.keys.signer(), caller, issuer=parts.settings.issuer, now=now, lifetime=LASTS)
+    ask = partial(_ask, own, {"Authorization": f"Bearer {token}"}, now + LASTS.total_seconds())
     lists = {}
     for noun, (name, path) in _LISTS.items():
         following = partial(ask, parts.peers[name], path, limit=str(PAGE))
@@ -67,8 +70,12 @@ async def _items(page: Page, following: Callable[..., Awaitable[Page]]) -> Async
         yield to_json(page["data"])[1:-1]
 
 
-async def _ask(own: Own, headers: Mapping[str, str], service: AsyncClient, path: str, **query: str) -> Page:
+async def _ask(
+    own: Own, headers: Mapping[str, str], until: float, service: AsyncClient, path: str, **query: str
+) -> Page:
     """One page. All exports of a process take turns, so that however many there are, one page is worked on."""
+    if time.time() >= until:
+        raise ExportUnavailable
     try:
         async with own.export_turn:
             answer = await service.get(path, params=query, headers=headers)

@@ -12,6 +12,7 @@ from pydantic_core import from_json
 
 from auth_service.schemas import canonical
 from chassis.keys import ANY, ES256, Jwks, PublishedKeys
+from chassis.neighbours import TooLong
 from chassis.tokens import TokenExpired, TokenInvalid
 from contracts.text import ONE_LINE, is_unwanted
 
@@ -19,7 +20,6 @@ _ALGORITHMS = frozenset({ES256, "RS256"})
 _OLDEST = 600.0  # seconds since it was issued: it is exchanged right after the sign-in, not kept
 _CLOCKS = 60.0
 _LONGEST_NAME = 200
-_LONGEST_DOCUMENT = 1 << 20  # bytes
 _READ_WITHIN = 5.0  # both documents: one that comes drop by drop would keep all who wait for it
 _QUEUE = 16  # of those who wait for them: strangers with made-up keys take no more places of the process
 _KEYS_EVERY = 300.0  # so that a key that the issuer has withdrawn is not believed for longer
@@ -27,7 +27,7 @@ _WELL_KNOWN = "/.well-known/openid-configuration"
 
 
 class WrongIssuer(Exception):
-    """The document of the OpenID issuer is another's or too long, or names keys that are not behind https."""
+    """The document of the OpenID issuer is another's, or names keys that are not behind https."""
 
 
 class Person(BaseModel):
@@ -120,14 +120,10 @@ def _is_guarded(where: str, issuer: str) -> bool:
 
 
 async def _json(client: AsyncClient, url: str) -> Mapping[str, Any]:
-    """A document of the issuer. Raises WrongIssuer when it is longer than any that says where keys are."""
-    read = bytearray()
-    async with client.stream("GET", url) as answer:
-        answer.raise_for_status()
-        async for part in answer.aiter_bytes():
-            read += part
-            if len(read) > _LONGEST_DOCUMENT:
-                logger.error("the document of the OpenID issuer at {} has more than {} bytes", url, _LONGEST_DOCUMENT)
-                raise WrongIssuer
-    told: Mapping[str, Any] = from_json(bytes(read))
+    try:
+        answer = await client.get(url)
+    except TooLong:
+        logger.error("the document of the OpenID issuer at {} is too long", url)
+        raise
+    told: Mapping[str, Any] = from_json(answer.raise_for_status().content)
     return told

@@ -4,8 +4,6 @@ from asyncio import Lock, get_running_loop
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
-from httpx2 import AsyncClient
-
 from auth_service import store
 from auth_service.openid import OpenIdIssuer
 from auth_service.passwords import Passwords
@@ -13,6 +11,7 @@ from auth_service.settings import Settings
 from chassis.admission import Admission
 from chassis.app import Parts
 from chassis.database import OUTAGE, Database
+from chassis.neighbours import DOCUMENT, at
 from chassis.tokens import KeyPair
 
 _READ_EVERY = 30.0
@@ -77,7 +76,7 @@ async def open_own(parts: Parts) -> AsyncIterator[Own]:
     with suppress(Exception):
         await own.keys.signer()
     settings: Settings = parts.settings
-    async with AsyncClient(timeout=5, trust_env=False) as client:
+    async with at("", most=DOCUMENT) as client:
         if settings.openid_issuer:
             own.openid = OpenIdIssuer.behind(client, settings.openid_issuer, settings.openid_audience)
         yield own

@@ -8,6 +8,7 @@ from dataclasses import replace
 from re import compile as pattern
 
 import httpx2
+from pydantic import BaseModel, Field, FiniteFloat
 
 from chassis.problems import CODES, Problem
 
@@ -17,6 +18,16 @@ _KEY = pattern(rb"(?i:bearer) +(sk_[A-Za-z0-9_-]{43}) *")
 _SIZE = 10_000
 _REFUSED_FOR = 5.0
 _EARLIER = 5.0  # than it expires a token is not handed on any more: a request takes its time
+
+
+class _Given(BaseModel):
+    access_token: str = Field(max_length=4096, repr=False)
+    expires_in: FiniteFloat
+
+
+class _Refused(BaseModel):
+    code: str
+    detail: str | None = Field(default=None, max_length=1_000)
 
 
 class ApiKeys:
@@ -73,12 +84,13 @@ class ApiKeys:
     async def _answer(self, key: str) -> tuple[float, bytes | Problem]:
         try:
             answer = await self._auth_service.post("/api/v1/auth/api-keys/exchange", json={"api_key": key})
-            told = answer.json()
             if answer.is_success:
-                return told["expires_in"] - _EARLIER, told["access_token"].encode()
-            code = told["code"]
-        except (httpx2.HTTPError, OSError, ValueError, KeyError):
-            code = "unavailable"
-        if code in {"token_invalid", "account_disabled"}:
-            return _REFUSED_FOR, Problem(code, told.get("detail"))
-        return 0.0, Problem(code if code in CODES else "unavailable", "API keys cannot be checked now. Try again.")
+                given = _Given.model_validate_json(answer.content)
+                return given.expires_in - _EARLIER, given.access_token.encode()
+            told = _Refused.model_validate_json(answer.content)
+        except (httpx2.HTTPError, OSError, ValueError):
+            told = _Refused(code="unavailable")
+        if told.code in {"token_invalid", "account_disabled"}:
+            return _REFUSED_FOR, Problem(told.code, told.detail)
+        code = told.code if told.code in CODES else "unavailable"
+        return 0.0, Problem(code, "API keys cannot be checked now. Try again.")

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chassis import context, health
 from chassis.boundary import Boundary
+from chassis.neighbours import behind
 from chassis.problems import Problem, of_status
 from chassis.remembered import Remembered
 from gateway import pages
@@ -44,7 +45,7 @@ def gateway(
         lifespan: opened around the gateway's own life.
     """
     routes = Routes(table)
-    own = _own(routes, {name: way(name, app) for name, app in services.items()}, lifespan)
+    own = _own(routes, {name: behind(app, name) for name, app in services.items()}, lifespan)
     missing = {name: Boundary(absent(name), "gateway") for name in routes.services if name not in services}
     return Door(routes, {**missing, **services}, own, guard)
 
@@ -116,11 +117,6 @@ def absent(service: str) -> ASGIApp:
         await refuse(Problem("unavailable", f"{service} does not run here."), scope, receive, send)
 
     return answer
-
-
-def way(name: str, app: ASGIApp) -> httpx2.AsyncClient:
-    """A client of a service, for what the gateway itself asks."""
-    return httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url=f"http://{name}")
 
 
 def _told(ways: Mapping[str, httpx2.AsyncClient], documents: Documents) -> list[Route]:

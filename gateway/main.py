@@ -9,8 +9,9 @@ from starlette.types import ASGIApp
 
 from chassis.api_keys import ApiKeys
 from chassis.boundary import Boundary
+from chassis.neighbours import behind
 from chassis.tokens import Verifier
-from gateway.app import Lifespan, absent, gateway, way
+from gateway.app import Lifespan, absent, gateway
 from gateway.cors import Cors
 from gateway.guard import Guard
 from gateway.limits import Limits, Quota
@@ -41,7 +42,7 @@ def app(hosted: Mapping[str, ASGIApp], lifespan: Lifespan = nullcontext, setting
     if not hosted:
         _refuse_missing(set(settings.routes.values()) - proxies.keys())
     services: dict[str, ASGIApp] = {**{name: Boundary(proxy, "gateway") for name, proxy in proxies.items()}, **hosted}
-    issuer = way(ISSUER, services.get(ISSUER, absent(ISSUER)))
+    issuer = behind(services.get(ISSUER, absent(ISSUER)), ISSUER)
     guard = _guard(issuer, settings)
     life = _life(lifespan, [issuer.aclose, guard.aclose, *(proxy.aclose for proxy in proxies.values())])
     return _behind(gateway(services, table=settings.routes, guard=guard, lifespan=life), settings)

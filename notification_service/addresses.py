@@ -5,6 +5,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from httpx2 import AsyncClient, HTTPError
+from pydantic import BaseModel, ConfigDict, Field
 
 from chassis.ids import typeid
 from notification_service.channels import Undeliverable, Undelivered
@@ -20,6 +21,15 @@ class Contact(NamedTuple):
 
     address: str
     name: str | None = None
+
+
+class _Told(BaseModel):
+    """As long as an account's may be, since ten thousand are remembered."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    email: str = Field(max_length=320)
+    full_name: str | None = Field(default=None, max_length=200)
 
 
 class Addresses:
@@ -50,7 +60,7 @@ class Addresses:
 
     async def _ask(self, user_id: UUID) -> Contact:
         try:
-            answer = await self._auth_service.get(f"/internal/contacts/{typeid('usr', user_id)}", timeout=5)
+            answer = await self._auth_service.get(f"/internal/contacts/{typeid('usr', user_id)}")
         except (HTTPError, OSError):
             reason = "auth_service_unreachable"
             raise Undelivered(reason) from None
@@ -60,5 +70,5 @@ class Addresses:
         if answer.status_code != _OK:
             reason = f"auth_service_{answer.status_code}"
             raise Undelivered(reason)
-        contact = answer.json()
-        return Contact(contact["email"], contact.get("full_name"))
+        told = _Told.model_validate_json(answer.content)
+        return Contact(told.email, told.full_name)

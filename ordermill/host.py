@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from chassis import health, logging
+from chassis import health, logging, neighbours
 from chassis.admission import HERE
 from chassis.api import api
 from chassis.app import Parts, parts_of
@@ -57,7 +57,7 @@ class Hosted:
     def _connect_peers(self, settings: ServiceSettings) -> None:
         headers = {"Authorization": f"Bearer {settings.service_token.get_secret_value()}"}
         for name, url in settings.peers.items():
-            self.peers[name] = httpx2.AsyncClient(base_url=url, headers=headers, timeout=5, trust_env=False)
+            self.peers[name] = neighbours.at(url, headers, most=neighbours.PAGE)
         for name, app in self.apis.items():
             transport = httpx2.ASGITransport(app)
             self.peers[name] = httpx2.AsyncClient(transport=transport, base_url=f"http://{name}", headers=headers)

@@ -7,7 +7,6 @@ import asyncio
 import json
 import re
 from contextlib import suppress
-from functools import partial
 from hashlib import sha256
 from hmac import compare_digest
 from html import escape
@@ -16,7 +15,6 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import uvicorn
-from aiosmtpd.smtp import SMTP, Envelope, Session
 from starlette.applications import Starlette
 from starlette.datastructures import URL, Headers
 from starlette.middleware import Middleware
@@ -26,15 +24,10 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chassis.wire import Wire
-from ordermill.mails import Mails, Page, read_mail
+from ordermill.mails import Mails, Page
 from ordermill.ports import HOST, listen
 from ordermill.serving import Server
-
-LARGEST_MAIL = 1024 * 1024
-MOST_PARTS = 20
-MOST_RECIPIENTS = 100
-# What a part cannot begin without. Each line of a mail is compared with the end of every part that it is nested in.
-_PARTS = re.compile(rb"(?i)(?:^|[\r\n])(?:--|content-type:)")
+from ordermill.smtp import Conversations
 
 PROBES = ("/livez", "/readyz")
 _DRESS = {
@@ -46,39 +39,6 @@ _NO_KEY = (
     "Mails are shown to whoever has the link with the key, which `ordermill ps` prints.\n"
     "In containers it is /?key= and what `docker-compose exec mailbox cat /run/secrets/ORDERMILL_MAILBOX_KEY` prints.\n"
 )
-
-
-class Inbox:
-    """What the SMTP server does with a mail: one of a stranger's gets no further than to say who it is from."""
-
-    def __init__(self, mails: Mails, password: str | None) -> None:
-        self._mails = mails
-        self._password = password
-
-    async def handle_MAIL(  # noqa: N802  aiosmtpd's name
-        self, _server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
-    ) -> str:
-        if self._password and not session.authenticated:
-            return "530 5.7.0 Authentication required"
-        envelope.mail_from = address
-        envelope.mail_options.extend(options)
-        return "250 OK"
-
-    async def handle_RCPT(  # noqa: N802  aiosmtpd's name
-        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: object
-    ) -> str:
-        if len(envelope.rcpt_tos) >= MOST_RECIPIENTS:
-            return "452 4.5.3 Too many recipients"
-        envelope.rcpt_tos.append(address)
-        return "250 OK"
-
-    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802  aiosmtpd's name
-        content = envelope.content or b""
-        raw = content.encode() if isinstance(content, str) else content
-        if len(_PARTS.findall(raw)) > MOST_PARTS:
-            return "554 5.6.0 Too many parts"
-        self._mails.add(read_mail(raw, envelope.mail_from or "", envelope.rcpt_tos))
-        return "250 OK"
 
 
 class _OwnNames:
@@ -202,33 +162,6 @@ def _without_tags(html: str) -> str:
     return re.sub(r"<[^>]+>", "", html)
 
 
-class _Session(Session):
-    """aiosmtpd sets what it has deprecated, and warns of it, at each sign-in; here it is a field as any other."""
-
-    login_data: bytes | None = None
-
-
-class _Conversation(SMTP):
-    def _create_session(self) -> Session:
-        return _Session(self.loop)
-
-
-def taking(mails: Mails, password: str | None) -> SMTP:
-    """One conversation with who hands mails in: with this password when there is one, else with anybody."""
-    return _Conversation(
-        Inbox(mails, password),
-        data_size_limit=LARGEST_MAIL,
-        enable_SMTPUTF8=True,
-        hostname="localhost",
-        auth_require_tls=password is None,
-        auth_callback=partial(_is_ours, password) if password else None,
-    )
-
-
-def _is_ours(password: str, _mechanism: str, _login: bytes, given: bytes) -> bool:
-    return compare_digest(given, password.encode())
-
-
 async def serve(  # noqa: PLR0913  each is told by the command
     folder: Path, smtp_port: int, http_port: int, host: str = HOST, *, key: str, password: str | None
 ) -> None:
@@ -243,7 +176,7 @@ async def serve(  # noqa: PLR0913  each is told by the command
         timeout_graceful_shutdown=2,
     )
     sockets = listen(smtp_port, host), listen(http_port, host)
-    smtp = await asyncio.get_running_loop().create_server(lambda: taking(mails, password), sock=sockets[0])
+    smtp = await asyncio.get_running_loop().create_server(Conversations(mails, password), sock=sockets[0])
     try:
         await Server(config).serve([sockets[1]])
     finally:

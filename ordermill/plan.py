@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ordermill import named
 from ordermill.errors import Failure
-from ordermill.needs import settings_of
+from ordermill.needs import handed_on, settings_of
 from ordermill.nursery import is_open
 from ordermill.ports import HOST, is_free, is_holdable
 from ordermill.probes import answers_ok
@@ -70,7 +70,7 @@ def nursery(state: State) -> Spec:
         name="nursery",
         argv=(*argv_of("ordermill.nursery"), str(socket)),
         log=state.log("nursery"),
-        env=_environment({}),
+        env=_environment((), {}),
         ready=lambda: is_open(socket),
         rank=1,
         listed=False,
@@ -91,7 +91,7 @@ def mailbox(state: State, told: Mapping[str, str]) -> Spec:
         "ORDERMILL_MAILBOX_KEY": state.secret("mailbox_key"),
         "ORDERMILL_MAILBOX_PASSWORD": state.secret("mailbox_password"),
     }
-    return _ours(state, "mailbox", arguments, http, {**settings_of((), told), **own})
+    return _ours(state, "mailbox", arguments, http, _environment((), told, **own))
 
 
 def _packed(state: State, told: Mapping[str, str]) -> list[Spec]:
@@ -110,10 +110,10 @@ def _auditor(state: State, told: Mapping[str, str]) -> Spec:
     return _hosting(state, AUDITOR, (AUDITOR,), told)
 
 
-def _environment(told: Mapping[str, str]) -> dict[str, str]:
-    """Of a process of ours: its settings beside what `up` has, but for the owner's addresses of the servers."""
-    inherited = {name: value for name, value in os.environ.items() if name not in named.SETTINGS}
-    return {**inherited, **told, "PYTHONPATH": python_path(), "PYTHONUNBUFFERED": "1"}
+def _environment(hosted: Sequence[str], told: Mapping[str, str], **own: str) -> dict[str, str]:
+    """Of a process of ours that hosts all of these; `own` is nobody else's."""
+    settings = settings_of(hosted, {**handed_on(os.environ), **told})
+    return {**settings, **own, "PYTHONPATH": python_path(), "PYTHONUNBUFFERED": "1"}
 
 
 def _rank(name: str) -> int:
@@ -131,15 +131,15 @@ def _hosting(
     role = "worker" if name.endswith(".worker") else "api"
     number = state.port(port or name)
     arguments = ("run", *hosted, "--role", role, "--port", str(number))
-    return _ours(state, name, arguments, number, settings_of(hosted, told))
+    return _ours(state, name, arguments, number, _environment(hosted, told))
 
 
-def _ours(state: State, name: str, arguments: Sequence[str], port: int, told: Mapping[str, str]) -> Spec:
+def _ours(state: State, name: str, arguments: Sequence[str], port: int, env: Mapping[str, str]) -> Spec:
     return Spec(
         name=name,
         argv=(*ORDERMILL, *arguments),
         log=state.log(name),
-        env=_environment(told),
+        env=env,
         nursery=nursery_socket(state) if FORKS and arguments[0] == "run" else None,
         listens=port if arguments[0] == "run" else None,
         ready=answers_ok(port, "/readyz"),

@@ -10,6 +10,16 @@ from ordermill.services import PROVIDER, SERVICES
 # Only their owner, a superuser, can take this from PUBLIC; where we are none, PostgreSQL says so and it stays.
 _NOBODY = "REVOKE EXECUTE ON FUNCTION lo_create(oid), lo_creat(integer), lo_from_bytea(oid, bytea) FROM PUBLIC"
 
+# Where the server was made for the shop, its other databases are ours, too: who connects there fills the disk unseen.
+# They stay open on somebody else's, whose other users may need them.
+_ELSEWHERE = """
+DO $$ DECLARE other name; BEGIN
+    FOR other IN SELECT datname FROM pg_database JOIN pg_roles ON pg_roles.oid = datdba AND rolname = current_user
+        WHERE datname IN ('postgres', 'template1') AND datname <> current_database()
+    LOOP EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', other); END LOOP;
+END $$;
+"""
+
 # A service reads by key and by index. A plan that was made while its tables were empty must not read them whole
 # when they are full, and one plan a statement will do.
 _ROLE = """
@@ -71,7 +81,7 @@ async def create_roles(url: str, passwords: Mapping[str, str]) -> None:
     try:
         database = await _name_of(connection)
         room = int(await connection.fetchval("SHOW max_connections")) // 2  # that one takes them all keeps nobody out
-        await connection.execute(_NOBODY)
+        await connection.execute(_NOBODY + ";" + _ELSEWHERE)
         for role, password in passwords.items():
             statements = _ROLE if role == PROVIDER else _ROLE + _VERSION
             await connection.execute(statements.format(role=role, password=password, database=database, room=room))

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from ordermill.needs import secrets_of
 from ordermill.ours import own_folder
 from ordermill.rabbitmq import ADMINISTRATOR, configuration
-from ordermill.services import AUDITOR, GATEWAY, SERVICES
+from ordermill.services import AUDITOR, GATEWAY, PROVIDER, SERVICES
 from ordermill.setup import definitions, secret_settings
 from ordermill.state import State
 from ordermill.whose import Use
@@ -30,12 +30,14 @@ class Servers(NamedTuple):
 
 
 def shares(state: State, servers: Servers) -> dict[str, dict[str, str]]:
-    """The files of each folder; payment_service's is the provider's, too. Kept secrets stay, new ones are made."""
+    """The files of each folder. Kept secrets stay, new ones are made."""
     database_url = f"postgresql://{ADMINISTRATOR}:{state.secret('postgres')}@{servers.postgres}/ordermill"
     broker_url = f"amqp://{ADMINISTRATOR}:{state.secret('rabbitmq')}@{servers.rabbitmq}/"
     told = secret_settings(state, database_url, broker_url)
     return {
         **{name: secrets_of(name, told) for name in (*SERVICES, AUDITOR, GATEWAY)},
+        # `provider` is what a person of a cluster says of theirs (deploy/k8s/README.md).
+        "simulated_provider": secrets_of(PROVIDER, told),
         "mailbox": {"ORDERMILL_MAILBOX_KEY": state.secret("mailbox_key")},
         STEPS: {**told, "ORDERMILL_DATABASE_URL": database_url, "ORDERMILL_BROKER_URL": broker_url},
         "postgres": {"POSTGRES_PASSWORD": state.secret("postgres")},

@@ -39,17 +39,23 @@ class Use(NamedTuple):
 def made(folder: Path, mode: int, use: Use) -> Path:
     """A folder that nobody else may exchange, as it is really called, made with this mode when it is missing.
 
-    Raises Failure as `led` does, and where it cannot be made, or nothing written into it. It looks again at what it has
-    made, since somebody may have been quicker.
+    Raises Failure as `led` does, and where it cannot be made, or nothing written into it. It looks again at each that
+    it has made before it makes the next one in there, since somebody may have been quicker.
     """
     there = led(folder, use)
-    try:
-        there.mkdir(mode, parents=True, exist_ok=True)
-    except OSError as failure:
-        raise use.unusable(folder, failure) from None
-    there = led(there, use)
+    for above in filter(lambda each: _look(each) is None, reversed(there.parents)):
+        _make(above, 0o777, use)
+    _make(there, mode, use)
     refuse_closed(there, use)
     return there
+
+
+def _make(folder: Path, mode: int, use: Use) -> None:
+    try:
+        folder.mkdir(mode, exist_ok=True)
+    except OSError as failure:
+        raise use.unusable(folder, failure) from None
+    led(folder, use)
 
 
 def led(folder: Path, use: Use) -> Path:

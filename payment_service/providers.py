@@ -15,6 +15,7 @@ import httpx2
 from loguru import logger
 from pydantic import TypeAdapter
 
+from chassis import neighbours
 from chassis.database import Database
 from contracts.types import CODE_LENGTH
 from payment_service import bearer
@@ -174,7 +175,5 @@ async def opened(settings: Settings) -> AsyncIterator[InProcess | OverHttp]:
         limits = httpx2.Limits(max_connections=settings.calls_in_flight, max_keepalive_connections=IDLE)
         url, timeout = settings.provider_url, settings.provider_timeout.total_seconds()
         shown = bearer.headers(settings.provider_key)
-        async with httpx2.AsyncClient(
-            base_url=url, headers=shown, timeout=timeout, limits=limits, trust_env=False
-        ) as client:
+        async with neighbours.at(url, shown, most=neighbours.WORD, within=timeout, limits=limits) as client:
             yield OverHttp(client, settings.provider_timeout)

@@ -18,6 +18,7 @@ from loguru import logger
 from pydantic import Field
 from pydantic_core import to_json
 
+from chassis import neighbours
 from chassis.database import OUTAGE, Database
 from chassis.http import Readable
 from chassis.tasks import forever, running
@@ -145,7 +146,7 @@ def app(settings: ProviderSettings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         await database.open()
-        async with httpx2.AsyncClient(timeout=10, trust_env=False) as client:
+        async with neighbours.at("", most=neighbours.WORD, within=10) as client:
             tell = partial(_tell, simulator, client, settings.webhook_url or "")
             async with running(*([forever("telling", tell, longest_pause=0.3)] if settings.webhook_url else [])):
                 yield

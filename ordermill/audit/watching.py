@@ -36,7 +36,7 @@ class Auditor:
         self._recent = Question(frozenset({Kind.ALWAYS}), recent=settings.recent, most=settings.most)
         self._next = cycle(ALWAYS)
         self._failure: str | None = "has not audited yet"
-        self._seen: dict[tuple[str, str], int] = {}
+        self._seen: dict[tuple[str, str], tuple[int, str]] = {}
 
     @asynccontextmanager
     async def running(self, _app: object = None) -> AsyncIterator[None]:
@@ -103,8 +103,9 @@ class Auditor:
         BROKEN.labels(*key).set(verdict.count)
         SECONDS.labels(*key).set(verdict.seconds)
         AUDITED_AT.labels(*key).set_to_current_time()
-        if verdict.count != self._seen.get(key, 0):
-            self._seen[key] = verdict.count
+        found = verdict.count, verdict.unasked
+        if found != self._seen.get(key, (0, "")):
+            self._seen[key] = found
             _say(of, verdict)
 
     def _until_whole(self, now: datetime) -> timedelta:

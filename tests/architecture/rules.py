@@ -141,6 +141,17 @@ def no_client_tells_a_proxy(root: Path) -> list[str]:
     ]
 
 
+def neighbours_are_asked_within_bounds(root: Path) -> list[str]:
+    """Whoever holds a process may answer without end; only what the operator runs asks without `chassis.neighbours`."""
+    return [
+        _where(root, path, line)
+        for path in sources(root)
+        if path != root / "chassis/neighbours.py" and not path.is_relative_to(root / "ordermill")
+        for name, line in _calls(ast.parse(path.read_text()))
+        if name == "AsyncClient"
+    ]
+
+
 def _imported(node: ast.Import | ast.ImportFrom) -> str:
     return node.names[0].name if isinstance(node, ast.Import) else node.module or ""
 
@@ -185,6 +196,7 @@ RULES: tuple[Rule, ...] = (
     only_keys_imports_jose,
     no_module_is_looked_for_where_we_are,
     no_client_tells_a_proxy,
+    neighbours_are_asked_within_bounds,
     http_errors_are_made_in_the_chassis,
     nothing_is_left_undone,
 )

@@ -35,8 +35,8 @@ class Post:
     async def close(self) -> None:
         pass
 
-    async def get(self, _path: str, *, timeout: float) -> Any:  # noqa: ASYNC109 -- httpx2's own
+    async def get(self, _path: str) -> Any:
         await self.world.travel()
         if self.world.happens(self.world.faults.contact_unreachable):
             raise httpx2.ConnectError("connection refused")
-        return SimpleNamespace(status_code=200, json=lambda: {"email": "a.customer@ordermill.example"})
+        return SimpleNamespace(status_code=200, content=b'{"email": "a.customer@ordermill.example"}')

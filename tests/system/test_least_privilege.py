@@ -57,8 +57,8 @@ ONLY_ADDED = (
 
 
 @asynccontextmanager
-async def database_as(shop: RunningShop, role: str) -> AsyncIterator[asyncpg.Connection]:
-    parts = urlsplit(shop.database_url)
+async def database_as(shop: RunningShop, role: str, database: str = "ordermill") -> AsyncIterator[asyncpg.Connection]:
+    parts = urlsplit(shop.database_url)._replace(path=f"/{database}")
     user = f"{role}:{quote(shop.secret(f'{role}.database'), safe='')}"
     connection = await asyncpg.connect(parts._replace(netloc=f"{user}@{parts.netloc.rpartition('@')[2]}").geturl())
     try:
@@ -118,6 +118,14 @@ async def test_a_role_makes_nothing_grants_nothing_and_reaches_no_file_or_progra
             allowed.append(statement)
 
     assert allowed == []
+
+
+@pytest.mark.parametrize("role", [*ROLES, AUDITOR])
+@pytest.mark.parametrize("database", ["postgres", "template1", "template0"])
+async def test_a_role_connects_to_no_other_database(shop: RunningShop, role: str, database: str):
+    with pytest.raises((REFUSED, asyncpg.ObjectNotInPrerequisiteStateError), match=f'database "{database}"'):
+        async with database_as(shop, role, database):
+            pass
 
 
 @pytest.mark.parametrize("role", ROLES)

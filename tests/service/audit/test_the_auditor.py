@@ -104,6 +104,21 @@ async def test_a_promise_that_cannot_be_asked_is_shown_as_one_that_is_broken(sho
     assert "secret" not in str(logged)
 
 
+def test_a_line_is_said_where_a_broken_promise_cannot_be_asked_any_more_and_again_where_it_can(logged):
+    auditor, promise = Auditor(Settings(database_url="postgresql://x")), INVARIANTS["S1"]
+    by_one, unasked = Verdict(promise, [{}], 0.0, 1), Verdict(promise, [{}], 0.0, 1, "division by zero")
+
+    for verdict in (by_one, by_one, unasked, unasked, by_one, Verdict(promise, [], 0.0, 0)):
+        auditor._show("recent", verdict)
+
+    assert [line.removesuffix(f": {promise.promise}") for _, line in logged] == [
+        "S1 is broken by 1 rows",
+        "S1 cannot be asked",
+        "S1 is broken by 1 rows",
+        "S1 holds again",
+    ]
+
+
 @pytest.mark.parametrize("path", ["/livez", "/health", "/version"])
 async def test_it_answers_for_its_health_as_a_worker_does(day, monkeypatch, path):
     monkeypatch.setenv("ORDERMILL_AUDITOR_DATABASE_URL", as_role(day.url, "auditor"))
@@ -122,7 +137,7 @@ async def test_everything_is_audited_once_a_day(shop):
     auditor = Auditor(told)
 
     async def is_seen() -> bool:
-        return auditor._seen.get(("P5", "whole")) == 1
+        return auditor._seen.get(("P5", "whole")) == (1, "")
 
     # when
     async with auditor.running():
@@ -130,7 +145,7 @@ async def test_everything_is_audited_once_a_day(shop):
 
     # then
     # What was parked on purpose is parked: nobody told the auditor.
-    assert {key for key, count in auditor._seen.items() if count} == {("P5", "whole"), ("E8", "whole")}
+    assert {key for key, (count, _) in auditor._seen.items() if count} == {("P5", "whole"), ("E8", "whole")}
 
 
 @pytest.fixture

@@ -1,17 +1,21 @@
 """What a user gets of what is kept of them: all of it, and nothing of anybody else."""
 
 import json
+import math
 import time
 from contextlib import ExitStack
+from types import SimpleNamespace
 
 import httpx2
 import pytest
 from jose import jwt
 
+from auth_service import exporting
 from auth_service.exporting import ExportUnavailable, gathered, written
 from auth_service.throttling import site
 from chassis.http import edge_of
 from chassis.ids import new_id, parse_typeid, typeid
+from chassis.neighbours import PAGE, WITHIN, Bounded
 
 
 class Neighbours:
@@ -21,6 +25,7 @@ class Neighbours:
         self.tokens = set()
         self.pages = []
         self.away = False
+        self.last = 3
 
     async def __call__(self, request):
         self.tokens.add(request.headers["authorization"].removeprefix("Bearer "))
@@ -31,7 +36,7 @@ class Neighbours:
             return httpx2.Response(200, json={"opted_out": []})
         self.pages.append(noun)
         page = int(request.url.params.get("cursor", "1"))
-        more = noun == "orders" and page < 3
+        more = noun == "orders" and page < self.last
         told = {"data": [{"id": f"{noun} {page}"}], "has_more": more, "next_cursor": str(page + 1) if more else None}
         return httpx2.Response(200, json=told)
 
@@ -127,6 +132,36 @@ async def test_an_export_that_fails_half_way_has_no_end(shop, neighbours):
         await anext(pieces)
     with pytest.raises(StopAsyncIteration):
         await anext(pieces)
+
+
+async def test_who_always_has_a_page_more_is_asked_for_as_long_as_the_token_is_good(shop, neighbours, monkeypatch):
+    ann, now = await shop.customer(), time.time()
+    monkeypatch.setattr(exporting, "time", SimpleNamespace(time=lambda: now))
+    neighbours.last = math.inf
+    told = await gathered(shop.parts, parse_typeid("usr", ann.user["id"]))
+
+    now += 599
+    await anext(told.lists["orders"])
+    assert await anext(told.lists["orders"]) == b'{"id":"orders 2"}'
+    now += 1
+
+    with pytest.raises(ExportUnavailable):
+        await anext(told.lists["orders"])
+    assert neighbours.pages.count("orders") == 2
+
+
+async def test_a_page_that_does_not_end_is_none(shop, neighbours):
+    ann = await shop.customer()
+
+    async def endless():
+        while True:
+            yield b" " * 65_536
+
+    told = httpx2.MockTransport(lambda _request: httpx2.Response(200, content=endless()))
+    shop.parts.peers["order_service"] = httpx2.AsyncClient(transport=Bounded(told, PAGE, WITHIN), base_url="http://x")
+
+    with pytest.raises(ExportUnavailable):
+        await gathered(shop.parts, parse_typeid("usr", ann.user["id"]))
 
 
 async def test_a_list_without_items_is_an_empty_one(shop):

@@ -1,6 +1,7 @@
 """What happens to accounts is noted, in the transaction in which it happens, and shown to administrators."""
 
 import asyncio
+import re
 
 import pytest
 
@@ -20,6 +21,18 @@ async def noted(shop, admin, **query):
 
 async def told(shop, admin, **query):
     return [(event["what"], event["note"]) for event in await noted(shop, admin, **query)]
+
+
+@pytest.mark.parametrize("sent", ["till-7", "x" * 64, "x" * 65, "ann@shop.test", "two words", "a\tb", "<b>"])
+async def test_of_the_id_that_a_client_gives_a_request_a_short_word_is_kept_and_nothing_else(shop, sent):
+    ann, admin = await shop.customer(), await shop.admin()
+    signing_out = await shop.http.post("/api/v1/auth/logout", headers={**ann.headers, "X-Request-ID": sent})
+
+    [event] = await noted(shop, admin, user_id=ann.user["id"], what="signed_out")
+
+    assert event["request_id"] == signing_out.headers["X-Request-ID"]
+    assert (event["request_id"] == sent) is (sent in {"till-7", "x" * 64})
+    assert re.fullmatch(r"[A-Za-z0-9._-]{1,64}", event["request_id"])
 
 
 async def test_a_customers_life_is_noted_with_who_did_what(shop):

@@ -188,14 +188,17 @@ async def test_an_address_in_a_domain_with_umlauts_is_written_to(shop, mails, au
     assert [mail["To"] for mail in mails.mails] == ["jane@xn--bcher-kva.example"]
 
 
-async def test_a_failure_that_nobody_foresaw_delays_only_its_own_mail(shop, mails, auth):
-    auth.contacts = {name: {"no": "address"} for name in auth.contacts}
+@pytest.mark.parametrize(
+    "told", [{"no": "address"}, {"email": "a" * 321}, {"email": "a@b.test", "full_name": "a" * 201}]
+)
+async def test_a_failure_that_nobody_foresaw_delays_only_its_own_mail(shop, mails, auth, told):
+    auth.contacts = dict.fromkeys(auth.contacts, told)
     await shop.hear(order_confirmed(), stock_low())
 
     await sending.step(shop.parts)
 
     assert len(mails.mails) == 1
-    assert sorted(await shop.rows("status, reason")) == [("sent", None), ("waiting", "KeyError")]
+    assert sorted(await shop.rows("status, reason")) == [("sent", None), ("waiting", "ValidationError")]
 
 
 async def test_a_mail_waits_while_auth_service_cannot_be_reached(shop, unused_tcp_port):

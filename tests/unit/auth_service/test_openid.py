@@ -16,6 +16,7 @@ from jose import jwk, jws
 from auth_service import openid
 from auth_service.openid import OpenIdIssuer
 from chassis.keys import ANY, KeyPair, KeysUnavailable, PublishedKeys, TokenInvalid
+from chassis.neighbours import DOCUMENT, WITHIN, Bounded
 from chassis.tokens import TokenExpired
 from tests.support.eventually import eventually
 
@@ -188,6 +189,11 @@ async def test_where_its_document_is_wrong_nobody_can_say_who_somebody_is(told):
         await discovering(told).person(a_token())
 
 
+def an_issuer(document):
+    told = httpx2.MockTransport(lambda _: httpx2.Response(200, content=document))
+    return httpx2.AsyncClient(transport=Bounded(told, DOCUMENT, WITHIN))
+
+
 async def test_a_document_without_end_is_not_read_to_its_end():
     sent = []
 
@@ -196,7 +202,7 @@ async def test_a_document_without_end_is_not_read_to_its_end():
             sent.append(1)
             yield b" " * 65_536
 
-    client = httpx2.AsyncClient(transport=httpx2.MockTransport(lambda _: httpx2.Response(200, content=endless())))
+    client = an_issuer(endless())
 
     with pytest.raises(KeysUnavailable):
         await OpenIdIssuer.behind(client, ISSUER, "shop").person(a_token())
@@ -212,7 +218,7 @@ async def test_documents_that_come_drop_by_drop_keep_nobody_for_long(monkeypatch
             yield b" "
             await asyncio.sleep(0.001)
 
-    client = httpx2.AsyncClient(transport=httpx2.MockTransport(lambda _: httpx2.Response(200, content=drops())))
+    client = an_issuer(drops())
 
     async with asyncio.timeout(30):
         with pytest.raises(KeysUnavailable):

@@ -113,7 +113,14 @@ async def test_nothing_is_kept_of_a_request_whose_key_was_refused(keys, auth):
 
 @pytest.mark.parametrize(
     ("status", "told", "code"),
-    [(503, {"code": "unavailable"}, "unavailable"), (502, {}, "unavailable"), (418, {"code": "tea"}, "unavailable")],
+    [
+        (503, {"code": "unavailable"}, "unavailable"),
+        (502, {}, "unavailable"),
+        (418, {"code": "tea"}, "unavailable"),
+        (200, {"access_token": "a" * 4097, "expires_in": 45}, "unavailable"),
+        (401, {"code": "token_invalid", "detail": "d" * 1001}, "unavailable"),
+        (200, [], "unavailable"),
+    ],
 )
 async def test_where_nobody_can_say_the_next_request_asks_again(keys, auth, status, told, code):
     auth.status, auth.told = status, told

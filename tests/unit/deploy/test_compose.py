@@ -15,6 +15,7 @@ from ordermill.services import SERVICES, load
 from ordermill.shares import Servers, hand_out, shares
 from ordermill.state import State
 from ordermill.told import variables
+from payment_service.settings import ProviderSettings
 from tests.support import broker_reads, composed
 from tests.support.composed import ROOT, mounts, ours, services
 
@@ -74,7 +75,7 @@ def test_nobody_outside_reaches_a_service(name):
 
 def test_what_is_no_service_is_told_all_that_it_needs(inside):
     inside("provider")
-    provider = load("payment_service").settings()
+    provider = ProviderSettings()
     assert urlsplit(provider.provider_database_url.get_secret_value()).username == "provider"
     assert provider.webhook_url == "http://payment_service_api:8000/api/v1/payments/webhooks/simulated"
 
@@ -102,8 +103,8 @@ def test_a_process_sees_its_own_secrets_and_no_others():
     assert {name: volume for name, volume in seen.items() if volume} == {
         **{f"{service}_{role}": f"secrets_{service}" for service in SERVICES for role in ("api", "worker")},
         **{name: f"secrets_{name}" for name in ("postgres", "rabbitmq", "auditor", "gateway", "mailbox")},
+        "provider": "secrets_simulated_provider",
         **dict.fromkeys(("migrate", "topology", "seed", "cli"), "secrets_steps"),
-        "provider": "secrets_payment_service",
     }
 
 

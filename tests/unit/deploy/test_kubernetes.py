@@ -10,6 +10,7 @@ from gateway.settings import Settings as GatewaySettings
 from ordermill import cli
 from ordermill.audit.settings import Settings as AuditorSettings
 from ordermill.services import SERVICES, load
+from payment_service.settings import ProviderSettings
 from tests.support.kubernetes import OVERLAYS, rendered
 from tests.support.pods import of_kind, pods
 
@@ -77,7 +78,7 @@ def test_what_is_no_service_is_told_all_that_it_needs(inside):
     assert gateway.limited == ""
 
     inside("dev", "provider")
-    assert load("payment_service").settings().webhook_url.endswith("/api/v1/payments/webhooks/simulated")
+    assert ProviderSettings().webhook_url.endswith("/api/v1/payments/webhooks/simulated")
 
 
 def test_a_setting_that_is_missing_is_noticed(inside, secrets):

@@ -9,6 +9,7 @@ import pytest
 from gateway.settings import Settings as GatewaySettings
 from ordermill.rabbitmq import ADMINISTRATOR
 from ordermill.services import SERVICES, load
+from ordermill.shares import Servers, shares
 from ordermill.state import State
 from ordermill.told import variables
 from tests.architecture import documents
@@ -16,7 +17,7 @@ from tests.support.kubernetes import BY_HAND, K8S, OVERLAYS, contents, rendered
 from tests.support.pods import NotThere, environment, files, of_kind, pods
 
 KNOWS_EVERYTHING = {"migrate", "seed"}
-SHARED = {"provider": {"payment_service", "provider"}, "payment_service": {"payment_service", "provider"}}
+SHARED = {"payment_service": {"payment_service", "provider"}}
 
 
 def test_the_steps_know_the_owner_and_the_passwords_that_roles_are_given(inside, tmp_path):
@@ -119,6 +120,12 @@ def test_the_readme_says_what_a_person_has_to_write():
     assert {name for name, _ in told} == mounted - {"payment-service", "notification-service"} | {"backups"}
     assert {(one["name"], one["key"]) for one in stored.values()} == {one for one in told if one[0] == "backups"}
     assert [path for path, _ in documents.links(readme) if not path.exists()] == []
+
+
+def test_what_a_person_writes_is_never_written_over(tmp_path):
+    written = shares(State.open(tmp_path), Servers("postgres:1", "rabbitmq:2", tmp_path))
+
+    assert written.keys().isdisjoint({*BY_HAND, "backups"})
 
 
 def projected(pod):

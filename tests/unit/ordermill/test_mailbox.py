@@ -14,13 +14,14 @@ import httpx2
 import pytest
 from aiosmtpd.smtp import Envelope
 
-from ordermill import mails
+from ordermill import mails, smtp
 from ordermill.cli import main
-from ordermill.mailbox import Inbox, application, taking
+from ordermill.mailbox import application
 from ordermill.mails import Mails, read_mail
 from ordermill.ports import HOST, find_free, held, is_holdable
 from ordermill.probes import answers_ok
 from ordermill.process import Spec
+from ordermill.smtp import Conversations, Inbox
 from ordermill.supervisor import Supervisor
 from tests.support.eventually import eventually
 
@@ -336,7 +337,7 @@ async def _answered(port, head):
 @pytest.fixture
 async def handing_in(mailbox, request):
     """Where mails are taken, by a mailbox that asks for this password."""
-    server = await asyncio.get_running_loop().create_server(lambda: taking(mailbox, request.param), HOST, 0)
+    server = await asyncio.get_running_loop().create_server(Conversations(mailbox, request.param), HOST, 0)
     yield {"hostname": HOST, "port": server.sockets[0].getsockname()[1], "timeout": 10}
     server.close()
 
@@ -369,6 +370,68 @@ async def test_where_nobody_else_gets_in_none_is_asked_for_and_recipients_have_a
         await sender.send_message(a_mail(), recipients=[f"{number}@example.com" for number in range(101)])
 
     assert [len(json.loads(line)["to"]) for line in mailbox.page().lines] == [100]
+
+
+async def _connected(handing_in):
+    """A connection that has been greeted."""
+    reader, writer = await asyncio.open_connection(handing_in["hostname"], handing_in["port"])
+    await reader.readline()
+    return reader, writer
+
+
+async def _is_cut(reader):
+    async with asyncio.timeout(30):
+        with suppress(ConnectionError):
+            return await reader.read() == b""
+    return True
+
+
+@pytest.mark.parametrize("handing_in", [PASSWORD], indirect=True)
+async def test_of_very_many_connections_the_oldest_of_a_stranger_gives_way_and_not_the_shops(handing_in, monkeypatch):
+    monkeypatch.setattr(smtp, "MOST_CONVERSATIONS", 3)
+    async with aiosmtplib.SMTP(**handing_in, username="shop", password=PASSWORD) as shop:
+        strangers = [await _connected(handing_in) for _ in range(3)]
+
+        assert await _is_cut(strangers[0][0])
+        async with aiosmtplib.SMTP(**handing_in, username="shop", password=PASSWORD) as other:
+            assert await _is_cut(strangers[1][0])
+            strangers[2][1].write(b"NOOP\r\n")
+            assert (await strangers[2][0].readline()).startswith(b"250")
+            assert [(await each.noop()).code for each in (shop, other)] == [250, 250]
+    for _, writer in strangers:
+        writer.close()
+
+
+@pytest.mark.parametrize("handing_in", [None], indirect=True)
+async def test_where_all_are_ours_no_more_come_than_there_may_be(handing_in, monkeypatch):
+    monkeypatch.setattr(smtp, "MOST_CONVERSATIONS", 1)
+    async with aiosmtplib.SMTP(**handing_in) as first:
+        with pytest.raises(aiosmtplib.SMTPException):
+            await aiosmtplib.SMTP(**handing_in).connect()
+        assert (await first.noop()).code == 250
+
+
+@pytest.mark.parametrize("handing_in", [PASSWORD], indirect=True)
+async def test_who_does_not_sign_in_is_cut_whatever_they_say_meanwhile(handing_in, monkeypatch):
+    monkeypatch.setattr(smtp, "SIGNS_IN_WITHIN", 0.05)
+    async with aiosmtplib.SMTP(**handing_in, username="shop", password=PASSWORD) as shop:
+        reader, writer = await _connected(handing_in)
+        with suppress(ConnectionError):
+            while not reader.at_eof():
+                writer.write(b"NOOP\r\n")
+                await writer.drain()
+                await reader.readline()
+        assert (await shop.noop()).code == 250
+    writer.close()
+
+
+@pytest.mark.parametrize("handing_in", [PASSWORD, None], indirect=True)
+async def test_who_says_nothing_is_cut_after_a_while(handing_in, monkeypatch):
+    monkeypatch.setattr(smtp, "SILENT_FOR", 0.05)
+    reader, writer = await _connected(handing_in)
+
+    assert await _is_cut(reader)
+    writer.close()
 
 
 def test_mails_are_nobody_elses_to_read(tmp_path):

@@ -48,7 +48,10 @@ def test_only_payment_service_and_the_provider_know_the_key_that_one_shows_the_o
     key = told["payment_service"]["ORDERMILL_PROVIDER_KEY"]
 
     assert key == state.secret("provider_key") != told["payment_service"]["ORDERMILL_WEBHOOK_SECRET"]
-    assert {folder for folder, files in told.items() if key in "".join(files.values())} == {"payment_service", "steps"}
+    knowing = {folder for folder, files in told.items() if key in "".join(files.values())}
+    assert knowing == {"payment_service", "simulated_provider", "steps"}
+    assert set(told["simulated_provider"]) == OF_THE_PROVIDER
+    assert {urlsplit(url).username for url in told["simulated_provider"].values()} == {"provider", None}
 
 
 def test_the_gateway_knows_nothing_but_what_it_shows_the_services(tmp_path):

@@ -399,6 +399,29 @@ def test_what_a_measured_shop_is_told_differently_is_told_to_every_process(tmp_p
     assert all(spec.env.items() >= changed.items() for spec in specs)
 
 
+NEEDED = {
+    "PATH": "/bin", "HOME": "/h", "LC_ALL": "C", "TZ": "UTC", "https_proxy": "http://p", "SSL_CERT_FILE": "/c",
+    "OTEL_EXPORTER_OTLP_HEADERS": "k=v", "PGSSLROOTCERT": "/r", "ORDERMILL_PAY_BY": "PT5M", "COVERAGE_RUN": "c",
+}  # fmt: skip
+NOBODYS = ("ORDERMILL_TOKEN", "ordermill_token", "AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN", "PGPASSWORD", "SSH_AUTH_SOCK")
+OF_ONE = {
+    "gateway": "ORDERMILL_RATES_URL",
+    **dict.fromkeys(("payment_service.api", "payment_service.worker"), "ORDERMILL_PAYMENT_SERVICE_PROVIDER_KEY"),
+    **dict.fromkeys(("auth_service.api", "auth_service.worker"), "ordermill_auth_service_database_url"),
+}
+
+
+def test_a_process_has_of_the_environment_of_up_what_it_needs_and_no_secret_of_whoever_called_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "environ", {**NEEDED, **dict.fromkeys((*NOBODYS, *OF_ONE.values()), "s3cret")})
+    state = State.open(tmp_path, layout="split")
+
+    specs = [plan.nursery(state), plan.mailbox(state, {}), *plan.edges_and_workers(state, {})]
+
+    assert all(spec.env.items() >= NEEDED.items() for spec in specs)
+    secret = {spec.name: {name for name, value in spec.env.items() if value == "s3cret"} for spec in specs}
+    assert {name: names for name, names in secret.items() if names} == {name: {told} for name, told in OF_ONE.items()}
+
+
 def test_what_is_started_finds_our_code_and_nothing_in_the_current_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", f"{os.pathsep}/theirs{os.pathsep}")

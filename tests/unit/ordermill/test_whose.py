@@ -193,6 +193,28 @@ def test_whoever_was_quicker_than_we_are_has_not_made_our_folder(everybodys, mon
         whose.made(everybodys / "new", 0o700, whose.Use("Nothing is put into"))
 
 
+@pytest.mark.parametrize("is_dangling", [True, False])
+def test_nothing_is_made_behind_a_link_of_whoever_was_quicker(everybodys, tmp_path, monkeypatch, is_dangling):
+    ours, link = tmp_path / "ours", everybodys / "new"
+    made = Path.mkdir
+    if not is_dangling:
+        ours.mkdir()
+
+    def after_somebody(folder: Path, *given, **named):
+        if not link.is_symlink():
+            link.symlink_to(ours)
+            give(link, monkeypatch)
+        made(folder, *given, **named)
+
+    monkeypatch.setattr(Path, "mkdir", after_somebody)
+
+    with pytest.raises(Failure, match="Nothing is put into"):
+        whose.made(link / "deep" / "state", 0o700, whose.Use("Nothing is put into"))
+
+    assert (list(ours.iterdir()) if ours.exists() else []) == []
+    assert ours.exists() != is_dangling
+
+
 def test_where_everybody_may_exchange_a_folder_nothing_is_put_below_it_unless_it_is_sticky(everybodys):
     everybodys.chmod(0o777)
     with pytest.raises(Failure, match=f"everybody may write to {everybodys}") as told:
