@@ -2,7 +2,7 @@
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as NotBase64
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
@@ -20,8 +20,10 @@ from chassis.problems import Problem
 from chassis.statements import Statement
 from chassis.times import Moment
 
+LONG_PAGE = 256 * 1024  # bytes
 _CREATED = {"created_after", "created_before"}
 _NEXT = "The `next_cursor` of the page before, as it is; there is none when `has_more` is false."
+_LIMIT = "How many at most; of long ones a page may have fewer."
 Row = TypeVar("Row")
 Item = TypeVar("Item", bound=BaseModel)
 
@@ -78,7 +80,9 @@ def _decode(cursor: str) -> list[Any]:
 
 
 async def _page(
-    limit: Annotated[int, Query(ge=1, le=100, description="How many at most.")] = 20,
+    limit: Annotated[
+        int, Query(ge=1, le=100, description="How many at most; of long ones a page may have fewer.")
+    ] = 20,
     cursor: Annotated[str | None, Query(max_length=512, description=_NEXT)] = None,
 ) -> Page:
     return Page(limit, _decode(cursor) if cursor is not None else None)
@@ -106,10 +110,20 @@ def listing(
 def listing_json(
     page: Page, rows: Sequence[Row], written: Callable[[Row], bytes], cursor: Callable[[Row], Sequence[object]]
 ) -> bytes:
-    """The same as JSON, where ``written`` gives a row's."""
-    shown, next_cursor = _cut(page, rows, cursor)
+    """The same as JSON, where ``written`` gives a row's. Of long rows a page has fewer: it ends behind 256 KiB."""
+    data = list(_as_long_as_it_is_short(map(written, rows[: page.limit])))
+    _, next_cursor = _cut(replace(page, limit=len(data)), rows, cursor)
     more = to_json({"has_more": next_cursor is not None, "next_cursor": next_cursor})
-    return b'{"data":[%b],%b' % (b",".join(map(written, shown)), more[1:])
+    return b'{"data":[%b],%b' % (b",".join(data), more[1:])
+
+
+def _as_long_as_it_is_short(data: Iterable[bytes]) -> Iterator[bytes]:
+    size = 0
+    for each in data:
+        yield each
+        size += len(each)
+        if size >= LONG_PAGE:
+            return
 
 
 def _cut(

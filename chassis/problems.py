@@ -84,7 +84,7 @@ _DETAILS = {
     "route_not_found": "Nothing is at this path; GET /openapi.json says what there is.",
     "method_not_allowed": "This path takes {methods}.",
     "not_acceptable": "It cannot be answered in the form that Accept asks for.",
-    "body_too_large": "At most 64 KiB.",
+    "body_too_large": "At most 64 KiB, and 1,000 fields.",
     "unsupported_media_type": "Send the body as JSON, with the header Content-Type: application/json.",
     "internal_error": "The log has more of it, under this request_id.",
 }

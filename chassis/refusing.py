@@ -10,7 +10,9 @@ from chassis.problems import Problem
 
 NO_REQUEST = Problem("header_invalid", "What came is not a request of HTTP/1.1.")
 TOO_LONG = Problem("header_invalid", "At most 32 KiB of headers.")
-TOO_MANY = Problem("header_invalid", "A body comes in at most 2,048 pieces.")
+TOO_MANY_HEADERS = Problem("header_invalid", "At most 100 headers.")
+URL_TOO_LONG = Problem("header_invalid", "At most 8 KiB of path and query, and 100 fields in it.")
+TOO_MANY = Problem("header_invalid", "A body comes in at most 512 pieces.")
 NO_OTHER = Problem("header_invalid", "No other protocol is spoken here. Leave Upgrade out where there is a body.")
 LENGTH_DIGITS = 9
 _SHOWN = 200  # bytes of the path of what is no request

@@ -28,6 +28,7 @@ class Routes:
 
     def __init__(self, table: Mapping[str, str]) -> None:
         self.table = dict(table)
+        self._deepest = max(path.count("/") for path in table) + 1 if table else 0
 
     @property
     def services(self) -> list[str]:
@@ -38,11 +39,9 @@ class Routes:
         """The service of a percent-decoded path. A path that climbs (`..`) is nobody's: it would end elsewhere."""
         if _climbs(path):
             return None
-        while path:
-            if (service := self.table.get(path)) is not None:
-                return service
-            path = path.rpartition("/")[0]
-        return None
+        segments = path.split("/", self._deepest)[: self._deepest]  # no prefix has more
+        prefixes = ("/".join(segments[:count]) for count in range(len(segments), 0, -1))
+        return next((self.table[prefix] for prefix in prefixes if prefix in self.table), None)
 
 
 def _climbs(path: str) -> bool:

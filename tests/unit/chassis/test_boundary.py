@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 
 from chassis import context
-from chassis.boundary import BODY_LIMIT, Boundary
+from chassis.boundary import BODY_LIMIT, FIELDS, Boundary
 from chassis.logging import lines
 from chassis.tokens import Caller
 from contracts.types import Role
@@ -101,6 +101,14 @@ async def test_a_body_that_says_it_is_too_large_is_refused_unread():
 
     assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("sign", [b'"a":1,', b"a=1&", b"%41"])
+async def test_a_body_of_too_many_fields_is_refused(sign):
+    answers = [await asked(echo, headers=JSON, content=in_parts(sign * (FIELDS - 1), sign * more)) for more in (1, 2)]
+
+    assert [answer.status_code for answer in answers] == [200, 413]
+    assert answers[1].json()["detail"] == "At most 64 KiB, and 1,000 fields."
 
 
 async def test_a_body_in_parts_is_refused_as_soon_as_it_is_too_large():

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 from pydantic import BaseModel
+from pydantic_core import from_json
 from sqlalchemy import Column, DateTime, MetaData, Table, Text, Uuid, select
 
 from chassis.paging import List, Page, _decode, _page, listing, listing_json
@@ -47,6 +48,14 @@ def test_a_page_that_is_written_in_one_go_says_what_its_model_says(rows):
     written = listing_json(a_page(), rows, lambda row: b'{"n":%d}' % row, lambda row: (AT, ID, row))
 
     assert written.decode() == shown(rows).model_dump_json()
+
+
+def test_a_page_of_long_rows_ends_early_and_says_where():
+    page, rows = a_page(limit=5), [1, 2, 3]
+    written = from_json(listing_json(page, rows, lambda row: b'"%b"' % (b"y" * 150_000), lambda row: (AT, ID, row)))
+
+    assert (len(written["data"]), written["has_more"]) == (2, True)
+    assert _decode(written["next_cursor"])[2] == 2
 
 
 async def test_the_next_page_begins_behind_the_last_row_that_was_shown():

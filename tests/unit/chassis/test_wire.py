@@ -141,13 +141,32 @@ async def test_what_is_no_request_is_refused_with_a_problem(connect, sent, insta
     assert body["instance"] == instance
 
 
-@pytest.mark.parametrize("headers", [b"x-long: %b\r\n" % (b"y" * 1000) * 33, b"x:\r\n" * (HEAD_LIMIT // 5 + 1)])
+@pytest.mark.parametrize("headers", [b"x-long: %b\r\n" % (b"y" * 1000) * 33, b"x: %b\r\n" % (b"y" * 400) * 82])
 async def test_a_head_that_is_too_long_is_refused(connect, headers):
     reader, writer = await connect()
 
     writer.write(GET + headers + b"\r\n")
 
     await is_refused(reader, "At most 32 KiB of headers.")
+
+
+@pytest.mark.parametrize(
+    ("head", "detail"),
+    [
+        (GET + b"a:\r\n" * 100, "At most 100 headers."),
+        (GET.replace(b"/", b"/" * 8_200, 1), "At most 8 KiB of path and query, and 100 fields in it."),
+        (
+            GET.replace(b" HTTP", b"?" + b"a&" * 100 + b" HTTP", 1),
+            "At most 8 KiB of path and query, and 100 fields in it.",
+        ),
+    ],
+)
+async def test_a_head_of_too_many_parts_is_refused(connect, head, detail):
+    reader, writer = await connect()
+
+    writer.write(head + b"\r\n")
+
+    await is_refused(reader, detail)
 
 
 async def test_of_a_target_without_end_the_refusal_tells_little(connect):
@@ -316,7 +335,7 @@ async def test_a_body_in_crumbs_is_not_read_to_its_end(connect):
 
     writer.write(POST + b"transfer-encoding: chunked\r\n\r\n" + b"1\r\na\r\n" * (PIECES + 1))
 
-    await is_refused(reader, "A body comes in at most 2,048 pieces.")
+    await is_refused(reader, "A body comes in at most 512 pieces.")
 
 
 async def test_as_many_pieces_as_a_body_may_have_are_taken(connect):

@@ -66,3 +66,13 @@ def test_the_longest_prefix_wins():
 
 def test_the_services_of_a_table_are_named_once():
     assert Routes({"/a": "one", "/b": "two", "/c": "one"}).services == ["one", "two"]
+
+
+def test_of_a_path_without_end_only_so_many_segments_are_looked_at_as_prefixes_have():
+    routes = Routes({"/a/b": "deep"})
+
+    assert [routes.find("/a/b" + "/" * 30_000), routes.find("/" * 30_000), Routes({}).find("/a")] == [
+        "deep",
+        None,
+        None,
+    ]
