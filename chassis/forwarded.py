@@ -1,14 +1,9 @@
-"""Where a request comes from when it came through the gateway, which says so and shows a key that only we have."""
+"""Where a request comes from when it came through the gateway, which says so to this service alone."""
 
-from hmac import compare_digest
-
-from loguru import logger
-from pydantic import SecretStr
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from chassis.assertions import GATEWAY, NAME, Assertions
 from chassis.places import NETWORK, SITE, place_of
-
-KEY = b"x-gateway-key"
 
 
 def origin(scope: Scope, prefix: int = NETWORK) -> str:
@@ -24,28 +19,21 @@ def site_of(scope: Scope) -> str:
 class Forwarded:
     """Middleware around the edge of a service in a process of its own, which others than the gateway reach as well.
 
-    With the key the client's address and scheme are what ``X-Forwarded-For`` and ``X-Forwarded-Proto`` say, once each.
-    Whoever shows none, or another one, is a client themselves, whatever they say: else anybody who reaches the port
-    would come from as many places as they like. ``past_gateway`` in the scope says so: on one machine that is the
-    address of customers, too, whose place it must not be. Nothing behind this sees the key.
-
-    Args:
-        key: what the gateway shows; without one nobody is believed.
+    Where the gateway says that it comes, the client's address and scheme are what ``X-Forwarded-For`` and
+    ``X-Forwarded-Proto`` say, once each. Whoever says nothing, or is not the gateway, is a client themselves, whatever
+    they claim: else anybody who reaches the port would come from as many places as they like. ``past_gateway`` in the
+    scope says so: on one machine that is the address of customers, too, whose place it must not be.
     """
 
-    def __init__(self, app: ASGIApp, key: SecretStr | None) -> None:
+    def __init__(self, app: ASGIApp, assertions: Assertions) -> None:
         self._app = app
-        self._key = key.get_secret_value().encode() if key else b""
-        if not self._key:
-            logger.warning("no ORDERMILL_GATEWAY_KEY: whoever comes through the gateway comes from one place")
+        self._assertions = assertions
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes one request on, from where it comes."""
         if scope["type"] == "http":
             said = dict(scope["headers"])
-            if (shown := said.get(KEY)) is not None:
-                scope["headers"] = [pair for pair in scope["headers"] if pair[0] != KEY]
-            if shown and self._key and compare_digest(shown, self._key):
+            if self._assertions.comes(said.get(NAME, b"")) == GATEWAY:
                 _believe(scope, said)
             else:
                 scope["past_gateway"] = True
