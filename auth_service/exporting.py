@@ -22,12 +22,11 @@ from chassis.tokens import Caller, Role, issue
 PAGE = 20  # what a page of the largest orders costs holds up everybody else for a moment
 LASTS = timedelta(minutes=10)  # as long as its token is good, also for a neighbour who has a page after each page
 _LISTS = {
-    "orders": ("order_service", "/api/v1/orders"),
-    "payments": ("payment_service", "/api/v1/payments"),
-    "notifications": ("notification_service", "/api/v1/notifications"),
+    "orders": ("order_service", "/api/v1/orders", Scope.ORDERS_READ),
+    "payments": ("payment_service", "/api/v1/payments", Scope.PAYMENTS_READ),
+    "notifications": ("notification_service", "/api/v1/notifications", Scope.NOTIFICATIONS_READ),
 }
-_PREFERENCES = ("notification_service", "/api/v1/notification-preferences")
-_MAY = frozenset({Scope.ORDERS_READ.value, Scope.PAYMENTS_READ.value, Scope.NOTIFICATIONS_READ.value})
+_PREFERENCES = "/api/v1/notification-preferences"  # of the service of the last list
 
 Page = Mapping[str, Any]
 
@@ -49,18 +48,17 @@ async def gathered(parts: Parts, user_id: UUID) -> Gathered:
     Raises:
         ExportUnavailable: when one of them does not answer; from a list, when it does so later.
     """
-    own: Own = parts.own
-    # What it may do is to read these lists, as any customer reads their own.
-    caller = Caller(user_id, Role.CUSTOMER, new_id(), _MAY)
-    now = time.time()
-    token = issue(await own.keys.signer(), caller, issuer=parts.settings.issuer, now=now, lifetime=LASTS)
-    ask = partial(_ask, own, {"Authorization": f"Bearer {token}"}, now + LASTS.total_seconds())
+    signer, now = await parts.own.keys.signer(), time.time()
     lists = {}
-    for noun, (name, path) in _LISTS.items():
-        following = partial(ask, parts.peers[name], path, limit=str(PAGE))
+    for noun, (name, path, scope) in _LISTS.items():
+        # As any customer reads their own. Whoever is shown this token may ask with it for nothing that others have.
+        caller = Caller(user_id, Role.CUSTOMER, new_id(), frozenset({scope.value}))
+        token = issue(signer, caller, issuer=parts.settings.issuer, now=now, lifetime=LASTS)
+        until = now + LASTS.total_seconds()
+        ask = partial(_ask, parts.own, {"Authorization": f"Bearer {token}"}, until, parts.peers[name])
+        following = partial(ask, path, limit=str(PAGE))
         lists[noun] = _items(await following(), following)
-    service, path = _PREFERENCES
-    return Gathered(await ask(parts.peers[service], path), lists)
+    return Gathered(await ask(_PREFERENCES), lists)
 
 
 async def _items(page: Page, following: Callable[..., Awaitable[Page]]) -> AsyncIterator[bytes]:

@@ -13,6 +13,7 @@ from auth_service.domain.user import AccountDisabled, CredentialsWrong
 from auth_service.own import Own
 from auth_service.passwords import TooManySignIn
 from auth_service.settings import Settings
+from chassis.assertions import derived
 from chassis.forwarded import origin
 from chassis.http import Answer, Edge
 from chassis.places import NETWORK, SITE
@@ -38,7 +39,7 @@ def site(edge: Edge) -> bytes:
 
 def where(edge: Edge, what: str = "", prefix: int = NETWORK) -> bytes:
     """A keyed digest stands for the place: there are so few addresses that a plain one would name them."""
-    key = edge.parts.settings.service_token.get_secret_value().encode()
+    key = derived(edge.parts.settings.edge_key.get_secret_value(), "digests of places")
     return digest(key, f"{what}{origin(edge.scope, prefix)}".encode(), "sha256")
 
 

@@ -1,4 +1,4 @@
-"""API keys at the door: behind it services see short access tokens only, which auth_service gives for a key."""
+"""API keys at the door: each becomes a short access token there, which auth_service gives for it."""
 
 import asyncio
 import time

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel
 from sqlalchemy import MetaData
 
+from chassis.assertions import Assertions
 from chassis.batch import Work
 from chassis.database import Database
 from chassis.decisions import Decisions
@@ -36,6 +37,7 @@ class Parts:
     """What a running service consists of, in one process.
 
     Attributes:
+        assertions: tells who comes.
         own: what its ``Service.own`` opened.
         is_open: set once all of it is there. Only neighbours in the same process can ask earlier, and they wait.
         apart: how an event whose process has died twice is tried a third time; None parks it then.
@@ -48,6 +50,7 @@ class Parts:
     work: Work
     peers: Mapping[str, httpx2.AsyncClient]
     verifier: Verifier
+    assertions: Assertions
     watch: Watch
     own: Any = None
     is_open: Event = field(default_factory=Event)
@@ -87,7 +90,7 @@ class Service:
     """A service as its ``main`` describes it. Nothing is opened before it runs.
 
     Attributes:
-        router: routes under ``/api/v1``; ``internal`` ones need the service token, ``unversioned`` ones have no prefix.
+        router: routes under ``/api/v1``; ``internal`` ones are for neighbours, ``unversioned`` ones have no prefix.
         refusals: the code of ``chassis.problems`` for each refusal of the domain.
         own: opens what only this service needs; its value is ``Parts.own``.
         handover: how a worker's loop takes over what decisions make for it.
@@ -137,6 +140,7 @@ def parts_of(service: Service, settings: ServiceSettings, peers: Peers) -> Parts
         work=work,
         peers=peers,
         verifier=_verifier(peers, settings.issuer),
+        assertions=Assertions(service.name, settings.edge_key),
         watch=Watch(database, f"{service.name}_changed"),
     )
 

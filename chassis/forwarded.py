@@ -1,14 +1,9 @@
-"""Where a request comes from when it came through the gateway, which says so and shows a key that only we have."""
+"""Where a request comes from when it came through the gateway, which says so to this service alone."""
 
-from hmac import compare_digest
-
-from loguru import logger
-from pydantic import SecretStr
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from chassis.assertions import GATEWAY, NAME, Assertions
 from chassis.places import NETWORK, SITE, place_of
-
-KEY = b"x-gateway-key"
 
 
 def origin(scope: Scope, prefix: int = NETWORK) -> str:
@@ -24,39 +19,38 @@ def site_of(scope: Scope) -> str:
 class Forwarded:
     """Middleware around the edge of a service in a process of its own, which others than the gateway reach as well.
 
-    With the key the client's address and scheme are what ``X-Forwarded-For`` and ``X-Forwarded-Proto`` say, once each.
-    Whoever shows none, or another one, is a client themselves, whatever they say: else anybody who reaches the port
-    would come from as many places as they like. ``past_gateway`` in the scope says so: on one machine that is the
-    address of customers, too, whose place it must not be. Nothing behind this sees the key.
-
-    Args:
-        key: what the gateway shows; without one nobody is believed.
+    Where the gateway says that it comes, the client's address and scheme are what ``X-Forwarded-For`` and
+    ``X-Forwarded-Proto`` say, once each. A neighbour is a place of its own, so that no stranger is in its way. Whoever
+    says nothing is a client themselves, whatever they claim: else anybody who reaches the port would come from as many
+    places as they like. ``past_gateway`` in the scope says so: on one machine that is the address of customers, too,
+    whose place it must not be.
     """
 
-    def __init__(self, app: ASGIApp, key: SecretStr | None) -> None:
+    def __init__(self, app: ASGIApp, assertions: Assertions) -> None:
         self._app = app
-        self._key = key.get_secret_value().encode() if key else b""
-        if not self._key:
-            logger.warning("no ORDERMILL_GATEWAY_KEY: whoever comes through the gateway comes from one place")
+        self._assertions = assertions
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes one request on, from where it comes."""
         if scope["type"] == "http":
-            scope = self._located(scope)
+            self._locate(scope)
         await self._app(scope, receive, send)
 
     def place(self, scope: Scope) -> str:
         """Where a request comes from, as ``site_of`` says of those that were passed on."""
-        return site_of(self._located(scope))
+        located = {**scope}
+        self._locate(located)
+        return site_of(located)
 
-    def _located(self, scope: Scope) -> Scope:
+    def _locate(self, scope: Scope) -> None:
         said = dict(scope["headers"])
-        located = {**scope, "headers": [pair for pair in scope["headers"] if pair[0] != KEY]}
-        if self._key and compare_digest(said.get(KEY, b""), self._key):
-            _believe(located, said)
+        who = self._assertions.comes(said.get(NAME, b""))
+        if who == GATEWAY:
+            _believe(scope, said)
+        elif who is None:
+            scope["past_gateway"] = True
         else:
-            located["past_gateway"] = True
-        return located
+            scope["client"] = (who, 0)
 
 
 def _believe(scope: Scope, said: dict[bytes, bytes]) -> None:

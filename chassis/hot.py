@@ -13,7 +13,9 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chassis.app import Hot, Parts
-from chassis.http import bare_key, bearer, edge_of
+from chassis.assertions import NAME
+from chassis.authentication import shown
+from chassis.http import bare_key, edge_of
 from chassis.problems import Problem
 from chassis.scopes import needed
 
@@ -49,7 +51,8 @@ class HotRoute:
         is_plain = len(headers) == len(scope["headers"]) and headers.get(b"content-type") == b"application/json"
         if not is_plain or scope["query_string"] or came[-1]["type"] != "http.request":
             return None
-        caller = self._parts.verifier.known(bearer(_text(headers, b"authorization") or ""))
+        said = shown(self._parts, _text(headers, NAME), _text(headers, b"authorization"))
+        caller = self._parts.verifier.known(said)
         if caller is None or (caller.scopes and self._scope not in caller.scopes):
             return None
         scope["caller"] = caller

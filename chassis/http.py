@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from hmac import compare_digest
 from re import compile as pattern
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -13,6 +12,8 @@ from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from chassis import context
+from chassis.assertions import HEADER
+from chassis.authentication import asked_by, shown
 from chassis.database import Transaction
 from chassis.etags import etag, is_seen
 from chassis.forwarded import site_of
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Admin", "Answer", "Body", "Caller", "Customer", "Edge", "IdempotencyKey", "IfMatch", "IfNoneMatch", "Listing",
-    "Page", "Paging", "Readable", "ServiceCaller", "Staff", "TimelessPaging", "View", "etag", "found", "listing",
+    "Page", "Paging", "Readable", "Staff", "TimelessPaging", "View", "asked_by", "etag", "found", "listing",
     "listing_json",
 ]  # fmt: skip
 
@@ -113,18 +114,14 @@ IfNoneMatch = Annotated[str | None, Header(alias="if-none-match", description="A
 
 async def _caller(request: Request, _documented: Annotated[object, Depends(_bearer)] = None) -> Caller:
     parts: Parts = request.app.state.parts
-    caller = await parts.verifier.verify(bearer(request.headers.get("authorization", "")))
+    caller = await parts.verifier.verify(
+        shown(parts, request.headers.get(HEADER), request.headers.get("authorization"))
+    )
     request.scope["caller"] = caller
     if not caller.may(scope := needed(request.scope["route"].path, request.method)):
         code = "scope_missing"
         raise Problem(code, f"The API key needs the scope {scope}." if scope else "No API key may do this.")
     return caller
-
-
-def bearer(authorization: str) -> str:
-    """The token in a header Authorization, empty when it holds none."""
-    scheme, _, token = authorization.partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def _at_least(*roles: Role) -> Callable[[Caller], Awaitable[Caller]]:
@@ -137,18 +134,9 @@ def _at_least(*roles: Role) -> Callable[[Caller], Awaitable[Caller]]:
     return check
 
 
-async def _service(request: Request) -> None:
-    parts: Parts = request.app.state.parts
-    expected = f"Bearer {parts.settings.service_token.get_secret_value()}"
-    if not compare_digest(request.headers.get("authorization", "").encode(), expected.encode()):
-        code = "token_invalid"
-        raise Problem(code, "Only the shop's own services may ask this.")
-
-
 Customer = Annotated[Caller, Depends(_caller)]
 Staff = Annotated[Caller, Depends(_at_least(Role.STAFF, Role.ADMIN))]
 Admin = Annotated[Caller, Depends(_at_least(Role.ADMIN))]
-ServiceCaller = Annotated[None, Depends(_service)]
 
 
 class _Edge:

@@ -63,8 +63,10 @@ class ServiceSettings(Told):
     Attributes:
         database_url: the service's own schema, as its own role.
         broker_url: RabbitMQ, as the service's own user; nodes of one cluster are separated by commas.
-        service_token: what services show each other on internal routes.
-        gateway_key: what the gateway shows, so that it is believed where a request comes from.
+        edge_key: what it knows the gateway and its neighbours by.
+        peer_keys: its keys at the others that it asks (``chassis.assertions.key_of``), by name.
+        service_token: what all services showed each other in the release before; only the list of what has ended is
+            told for it, so that both releases can be at work.
         profile: ``local`` for laptops and tests, else ``production``.
         issuer: the ``iss`` of access tokens.
         peers: base URLs of the other services, by name; a missing one is hosted in this process.
@@ -74,8 +76,9 @@ class ServiceSettings(Told):
 
     database_url: SecretStr
     broker_url: SecretStr
-    service_token: SecretStr = Field(min_length=1)
-    gateway_key: SecretStr | None = Field(default=None, min_length=1)
+    edge_key: SecretStr = Field(min_length=1)
+    peer_keys: dict[str, SecretStr] = {}
+    service_token: SecretStr | None = Field(default=None, min_length=1)
     profile: Literal["local", "production"] = "production"
     issuer: str = "https://ordermill.example"
     peers: dict[str, str] = {}

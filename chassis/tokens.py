@@ -4,17 +4,17 @@ python-jose alone accepts tokens without ``exp``, or without the ``aud`` that it
 """
 
 import asyncio
-import math
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from chassis.assertions import Assertion
+from chassis.caller import Caller
 from chassis.ids import KeyRef, SessionRef, UserRef, new_id, typeid
 from chassis.keys import KeyPair, KeysUnavailable, PublishedKeys, TokenInvalid
 from chassis.revocations import ASK_AGAIN, EVERY, Revocations, RevocationsUnavailable
@@ -49,35 +49,6 @@ REFUSALS: dict[type[Exception], str] = {
     KeysUnavailable: "unavailable",
     RevocationsUnavailable: "unavailable",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks: the user behind a checked access token. A session has no scopes: it may do whatever its role may.
-
-    An API key has some, and may do within them what its owner's role may; ``session_id`` is the key's id then.
-    Whether it has ended can be known until the token expires, ``good_until`` (Unix time), and no longer.
-    """
-
-    user_id: UUID
-    role: Role
-    session_id: UUID
-    scopes: frozenset[str] = frozenset()
-    good_until: float = field(default=math.inf, compare=False)
-
-    @property
-    def is_staff(self) -> bool:
-        """Whether they work here."""
-        return self.role is not Role.CUSTOMER
-
-    def may(self, scope: str | None) -> bool:
-        """Whether the scope that a route asks for is theirs; None is what no key may have."""
-        return not self.scopes or scope in self.scopes
-
-    @property
-    def actor(self) -> str:
-        """The user's TypeID, as histories name them."""
-        return typeid("usr", self.user_id)
 
 
 def issue(
@@ -116,7 +87,9 @@ class _Claims(BaseModel):
 
 
 class Verifier:
-    """Checks access tokens against our JWKS. A token that was checked costs a look into a dictionary until it expires.
+    """Checks access tokens against our JWKS, and whether they have ended; of what the gateway asserts only that.
+
+    What was checked costs a look into a dictionary until it expires.
 
     Args:
         fetch_jwks: reads ``/.well-known/jwks.json``; asked when a token names an unknown key, at most each 5 s.
@@ -138,13 +111,13 @@ class Verifier:
         self._issuer = issuer
         self._now = now
         self._size = size
-        self._checked: OrderedDict[str, Caller] = OrderedDict()
+        self._checked: OrderedDict[str | Assertion, Caller] = OrderedDict()
         self._keys = PublishedKeys(fetch_jwks, now=now, lost=self._checked.clear)
         self._keys_due_at = 0.0
         self.revocations = Revocations(fetch_ended, self._drop) if fetch_ended else None
 
-    async def verify(self, token: str) -> Caller:
-        """The caller behind an access token.
+    async def verify(self, shown: str | Assertion) -> Caller:
+        """The caller behind an access token, or of whom the gateway has checked one.
 
         Raises:
             TokenMissing: when there is none.
@@ -153,17 +126,17 @@ class Verifier:
             KeysUnavailable: when it names a key that may be new, and auth_service does not answer.
             chassis.revocations.RevocationsUnavailable: when auth_service has not answered for long.
         """
-        return self.known(token) or await self._check(token)
+        return self.known(shown) or await self._check(shown)
 
-    def known(self, token: str) -> Caller | None:
-        """The caller behind a token that was checked before and is still good."""
-        caller = self._checked.get(token)
+    def known(self, shown: str | Assertion) -> Caller | None:
+        """The caller behind what was checked before and is still good."""
+        caller = self._checked.get(shown)
         if caller is None:
             return None
         if caller.good_until <= self._now():
-            del self._checked[token]
+            del self._checked[shown]
             return None
-        self._checked.move_to_end(token)
+        self._checked.move_to_end(shown)
         return caller
 
     async def has_ended(self, session_id: UUID) -> bool:
@@ -182,30 +155,35 @@ class Verifier:
                 self._keys_due_at = self._now() + _KEYS_EVERY
             await asyncio.sleep(EVERY if known else ASK_AGAIN)
 
-    async def _check(self, token: str) -> Caller:
-        if not token:
+    async def _check(self, shown: str | Assertion) -> Caller:
+        caller = shown.caller if isinstance(shown, Assertion) else await self._caller(shown)
+        if caller is None:
             raise TokenMissing
-        claims = _claims(await self._keys.payload(token))
-        if claims.iss != self._issuer or max(claims.iat, claims.nbf) > self._now() + _CLOCKS:
-            raise TokenInvalid
-        if claims.exp <= self._now():
+        if caller.good_until <= self._now():
             raise TokenExpired
-        if self.revocations and await self.revocations.has(claims.sid):
+        if self.revocations and await self.revocations.has(caller.session_id):
             raise TokenRevoked
-        caller = Caller(claims.sub, claims.role, claims.sid, frozenset(claims.scope.split()), claims.exp)
-        self._checked[token] = caller
+        self._checked[shown] = caller
         if len(self._checked) > self._size:
             self._checked.popitem(last=False)
         return caller
+
+    async def _caller(self, token: str) -> Caller | None:
+        if not token:
+            return None
+        claims = _claims(await self._keys.payload(token))
+        if claims.iss != self._issuer or max(claims.iat, claims.nbf) > self._now() + _CLOCKS:
+            raise TokenInvalid
+        return Caller(claims.sub, claims.role, claims.sid, frozenset(claims.scope.split()), claims.exp)
 
     def _drop(self, ended: Collection[UUID] | None) -> None:
         """Whoever has ended has to be checked again, and is refused then; all have, where nobody knows who has."""
         if ended is None:
             self._checked.clear()
         elif ended:
-            gone = [token for token, caller in self._checked.items() if caller.session_id in ended]
-            for token in gone:
-                del self._checked[token]
+            gone = [shown for shown, caller in self._checked.items() if caller.session_id in ended]
+            for shown in gone:
+                del self._checked[shown]
 
 
 def _claims(payload: bytes) -> _Claims:

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 from starlette.types import Receive, Scope
 
-from chassis.forwarded import KEY
+from chassis.assertions import NAME, Asserter
 from gateway.connections import Connection
 from gateway.headers import Headers
 
@@ -21,7 +21,7 @@ HOP_BY_HOP = {
     b"transfer-encoding",
     b"upgrade",
 }
-_TOLD_BY_US = {KEY, b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip"}
+_TOLD_BY_US = {NAME, b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip"}
 _BANNERS = {b"server", b"x-powered-by"}
 _LENGTHS = {b"content-length", b"transfer-encoding"}
 # What a client may not take away by naming it in `Connection`: its body would be read as another request.
@@ -85,8 +85,8 @@ class Body:
         return chunk + b"0\r\n\r\n" if self.is_read else chunk
 
 
-def request_head(scope: Scope, base: bytes, key: bytes | None = None) -> bytes:
-    """The request's line and headers, as the service reads them, with the key that shows that they are ours.
+def request_head(scope: Scope, base: bytes, asserter: Asserter | None = None) -> bytes:
+    """The request's line and headers, as the service reads them, with what shows that they are ours.
 
     Raises:
         Unsayable: when a part of it holds what ends a line or a word.
@@ -94,7 +94,7 @@ def request_head(scope: Scope, base: bytes, key: bytes | None = None) -> bytes:
     path: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
     query: bytes = scope["query_string"]
     target = base + path + (b"?" + query if query else b"")
-    headers = request_headers(scope, key)
+    headers = request_headers(scope, asserter)
     head = b"".join(
         (
             b"%b %b HTTP/1.1\r\n" % (scope["method"].encode(), target),
@@ -107,8 +107,11 @@ def request_head(scope: Scope, base: bytes, key: bytes | None = None) -> bytes:
     return head
 
 
-def request_headers(scope: Scope, key: bytes | None = None) -> Headers:
-    """The headers for the service: the client's address and scheme are told by us, whatever the client claims."""
+def request_headers(scope: Scope, asserter: Asserter | None = None) -> Headers:
+    """The headers for the service: the client's address and scheme are told by us, whatever the client claims.
+
+    Where we say who asks, their token stays here: it would be good at every service.
+    """
     given: Headers = list(scope["headers"])
     kept = [pair for pair in _end_to_end(given) if pair[0] not in _TOLD_BY_US]
     if any(name == b"transfer-encoding" for name, _ in given):
@@ -117,8 +120,10 @@ def request_headers(scope: Scope, key: bytes | None = None) -> Headers:
     if client := scope.get("client"):
         kept.append((b"x-forwarded-for", client[0].encode()))
     kept.append((b"x-forwarded-proto", scope["scheme"].encode()))
-    if key:
-        kept.append((KEY, key))
+    if asserter:
+        if (caller := scope.get("asker")) is not None:
+            kept = [pair for pair in kept if pair[0] != b"authorization"]
+        kept.append((NAME, asserter.said(caller)))
     return kept
 
 

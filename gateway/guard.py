@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from starlette.types import Scope
 
 from chassis.api_keys import ApiKeys
-from chassis.http import bearer
+from chassis.authentication import bearer
 from chassis.places import place_of
 from chassis.problems import of_refusal
 from chassis.tokens import REFUSALS, Caller
@@ -63,7 +63,7 @@ class Guard:
             scope["headers"] = await self._keys.exchanged(scope["headers"])
         caller = await self._caller(scope["path"], _first(scope["headers"], b"authorization"))
         if caller is not None:
-            scope["asker"] = caller.user_id
+            scope["asker"] = caller
             if limits is not None:
                 spent.append(await limits.spend(self._principal, caller.user_id.hex))
                 refuse_too_many(spent)

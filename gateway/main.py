@@ -5,9 +5,11 @@ from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from typing import Any
 
 import httpx2
+from loguru import logger
 from starlette.types import ASGIApp
 
 from chassis.api_keys import ApiKeys
+from chassis.assertions import GATEWAY, Asserter
 from chassis.boundary import Boundary
 from chassis.neighbours import behind
 from chassis.tokens import Verifier
@@ -38,7 +40,7 @@ def app(hosted: Mapping[str, ASGIApp], lifespan: Lifespan = nullcontext, setting
         NowhereToGo: when a service of the routing table has no address and nothing is hosted here.
     """
     settings = settings or Settings()
-    proxies = {name: _proxy(urls, settings) for name, urls in settings.peers.items() if name not in hosted}
+    proxies = {name: _proxy(name, urls, settings) for name, urls in settings.peers.items() if name not in hosted}
     if not hosted:
         _refuse_missing(set(settings.routes.values()) - proxies.keys())
     services: dict[str, ASGIApp] = {**{name: Boundary(proxy, "gateway") for name, proxy in proxies.items()}, **hosted}
@@ -90,10 +92,13 @@ def _guard(issuer: httpx2.AsyncClient, settings: Settings) -> Guard:
     )
 
 
-def _proxy(urls: str | tuple[str, ...], settings: Settings) -> Proxy:
+def _proxy(name: str, urls: str | tuple[str, ...], settings: Settings) -> Proxy:
+    key = settings.peer_keys.get(name)
+    if key is None:
+        logger.warning("no key at {} in ORDERMILL_GATEWAY_PEER_KEYS: it is sent access tokens", name)
     return Proxy(
         *((urls,) if isinstance(urls, str) else urls),
-        key=settings.gateway_key,
+        asserter=Asserter(GATEWAY, key) if key else None,
         connect_within=settings.connect_within,
         answer_within=settings.answer_within,
         silence_within=settings.silence_within,

@@ -6,10 +6,10 @@ from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, n
 from datetime import timedelta
 
 from loguru import logger
-from pydantic import SecretStr
 from starlette.types import Receive, Scope, Send
 
 from chassis.admission import HERE, Crowded
+from chassis.assertions import Asserter
 from chassis.forwarded import site_of
 from chassis.problems import Problem
 from gateway.answer import Answer, Broken, Lost
@@ -25,18 +25,18 @@ _FAILURES = (AllOut, Broken, Crowded, Full, Lost, TimeoutError, Unreached, Unsay
 
 
 class Proxy:
-    """A service at the base URLs of its instances, as an ASGI application; they are shown the key, if there is one."""
+    """A service at the base URLs of its instances, as an ASGI application; `asserter` tells it who asks."""
 
     def __init__(
         self,
         *urls: str,
-        key: SecretStr | None = None,
+        asserter: Asserter | None = None,
         connect_within: timedelta = timedelta(seconds=1),
         answer_within: timedelta = timedelta(seconds=35),
         silence_within: timedelta = timedelta(seconds=60),
     ) -> None:
         self._instances = Instances(urls, connect_within.total_seconds())
-        self._key = key.get_secret_value().encode() if key else None
+        self._asserter = asserter
         self._answer_within = answer_within.total_seconds()
         self._silence_within = silence_within.total_seconds()
 
@@ -75,7 +75,7 @@ class Proxy:
         with instance.asked() as pending:
             connection = await self._connected(instance, scope, is_last=is_last)
             try:
-                head = request_head(scope, instance.connections.base, self._key)
+                head = request_head(scope, instance.connections.base, self._asserter)
                 answer = connection.ask(scope["method"], head + body.so_far)
                 passed.told_by(instance, pending)
                 await self._pass_on(answer, connection, body, passed)
@@ -232,7 +232,7 @@ def _looking_on(scope: Scope) -> AbstractContextManager[object, bool | None]:
     """A place among those who wait for news, and among those of its user: one, also for a stream with ``Prefer``."""
     if "looks_on" in scope:
         return nullcontext()
-    return HERE.looking_on_as(scope["asker"], site_of(scope)) if "asker" in scope else HERE.looking_on()
+    return HERE.looking_on_as(scope["asker"].user_id, site_of(scope)) if "asker" in scope else HERE.looking_on()
 
 
 def _problem(failure: Exception) -> Problem:

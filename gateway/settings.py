@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from chassis.settings import Told, named
@@ -17,7 +17,7 @@ class Settings(Told):
 
     Attributes:
         peers: base URLs of the services that other processes host, by name: one, or a list of a service's instances.
-        gateway_key: what it shows the services, so that they believe where a request comes from.
+        peer_keys: its key at each service, which so believes it about who asks and from where, by name.
         routes: the routing table, path prefix → service.
         connect_within: to a service; then one more try for safe methods, then 503.
         answer_within: from the request to the first byte of the answer; longer than `Prefer: wait` may ask for (30 s).
@@ -37,7 +37,7 @@ class Settings(Told):
     )
 
     peers: dict[str, str | tuple[str, ...]] = {}  # noqa: RUF012 -- pydantic copies it
-    gateway_key: SecretStr | None = Field(default=None, min_length=1)
+    peer_keys: dict[str, SecretStr] = {}  # noqa: RUF012 -- pydantic copies it
     routes: dict[str, str] = TABLE
     connect_within: timedelta = timedelta(seconds=1)
     answer_within: timedelta = timedelta(seconds=35)

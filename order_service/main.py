@@ -16,7 +16,6 @@ service = Service(
     decisions=handlers.decisions,
     store=store.STORE,
     router=routes.router,
-    internal=routes.internal,
     refusals={
         OrderNotFound: "not_found",
         NotForTheShop: "forbidden",

@@ -18,7 +18,6 @@ from chassis.http import (
     IfNoneMatch,
     Listing,
     Paging,
-    ServiceCaller,
     Staff,
     TimelessPaging,
     found,
@@ -38,7 +37,6 @@ from order_service.domain.pricing import price
 from order_service.domain.status import OrderStatus
 
 router = APIRouter(tags=["orders"])
-internal = APIRouter()
 
 _NEWEST = 2**31 - 1  # version that PostgreSQL can be asked for
 
@@ -237,10 +235,3 @@ async def stream_order(
     async for entry in following.steps(edge.parts, order, last_event_id, edge.scope["caller"]):
         data = schemas.OrderEvent.model_validate(entry).model_dump_json(by_alias=True)
         yield ServerSentEvent(event="order", id=str(entry.version), raw_data=data)
-
-
-@internal.get("/internal/orders/{order_id}/shipping-address", operation_id="getShippingAddress")
-async def get_shipping_address(order_id: OrderNamed, _service: ServiceCaller, edge: Edge) -> schemas.ShippingAddress:
-    async with edge.read() as tx:
-        order = found(await store.find_order(tx, order_id))
-    return schemas.ShippingAddress.model_validate(order.shipping_address)

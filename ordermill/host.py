@@ -18,6 +18,7 @@ from chassis import health, logging, neighbours
 from chassis.admission import HERE
 from chassis.api import api
 from chassis.app import Parts, parts_of
+from chassis.assertions import Asserter, Assertions
 from chassis.forwarded import Forwarded
 from chassis.remembered import Remembered
 from chassis.settings import LogSettings, ServiceSettings
@@ -40,34 +41,39 @@ class Hosted:
     def __init__(self, names: Sequence[str], *, working: bool) -> None:
         self.names = [name for name in SERVICES if name in names]
         self.settings: dict[str, Any] = {name: load(name).settings() for name in self.names}
-        self.peers: dict[str, httpx2.AsyncClient] = {}
+        self.peers: dict[str, dict[str, httpx2.AsyncClient]] = {name: {} for name in self.names}
         self.apis = {name: api(self._parts(name)) for name in self.names}
         self.workers = [self._worker(name) for name in self.names] if working else []
-        for settings in list(self.settings.values())[:1]:
-            self._connect_peers(settings)
+        for name in self.names:
+            self._connect_peers(name, self.settings[name])
 
     def _parts(self, name: str) -> Parts:
-        return parts_of(load(name), self.settings[name], self.peers)
+        return parts_of(load(name), self.settings[name], self.peers[name])
 
     def _worker(self, name: str) -> Worker:
         parts = self._parts(name)
         parts.apart = partial(survives, name)
         return Worker(parts)
 
-    def _connect_peers(self, settings: ServiceSettings) -> None:
-        headers = {"Authorization": f"Bearer {settings.service_token.get_secret_value()}"}
-        for name, url in settings.peers.items():
-            self.peers[name] = neighbours.at(url, headers, most=neighbours.PAGE)
-        for name, app in self.apis.items():
+    def _connect_peers(self, name: str, settings: ServiceSettings) -> None:
+        auth = {peer: Asserter(name, key) for peer, key in settings.peer_keys.items()}
+        token = settings.service_token
+        headers = {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
+        for peer, url in settings.peers.items():
+            self.peers[name][peer] = client = neighbours.at(url, headers, most=neighbours.PAGE)
+            client.auth = auth.get(peer)
+        for peer, app in self.apis.items():
             transport = httpx2.ASGITransport(app)
-            self.peers[name] = httpx2.AsyncClient(transport=transport, base_url=f"http://{name}", headers=headers)
+            client = httpx2.AsyncClient(transport=transport, base_url=f"http://{peer}", auth=auth.get(peer))
+            self.peers[name][peer] = client
 
     @asynccontextmanager
     async def running(self, _app: object = None) -> AsyncIterator[None]:
         """Runs the edges, for the gateway in front of them or for neighbours in this process, and then the workers."""
         async with AsyncExitStack() as stack:
-            for client in self.peers.values():
-                stack.push_async_callback(client.aclose)
+            for clients in self.peers.values():
+                for client in clients.values():
+                    stack.push_async_callback(client.aclose)
             edges = (app.router.lifespan_context(app) for app in self.apis.values())
             await stack.enter_async_context(side_by_side(*edges))
             await stack.enter_async_context(side_by_side(*(worker.running() for worker in self.workers)))
@@ -93,7 +99,7 @@ def application(names: Sequence[str], role: str) -> ASGIApp:
     if role == "worker":
         return Starlette(routes=_probes("worker", hosted.checks), lifespan=hosted.running)
     if role == "api" and len(names) == 1 and hosted.apis:
-        return Forwarded(hosted.apis[names[0]], hosted.settings[names[0]].gateway_key)
+        return Forwarded(hosted.apis[names[0]], Assertions(names[0], hosted.settings[names[0]].edge_key))
     from gateway import main
 
     return main.app(hosted.apis, lifespan=hosted.running)

@@ -8,19 +8,26 @@ from collections.abc import Mapping, Sequence
 from ordermill import named
 from ordermill.services import AUDITOR, GATEWAY, PROVIDER, SERVICES
 
-_OF_SERVICES = ("ORDERMILL_SERVICE_TOKEN", "ORDERMILL_GATEWAY_KEY")
+# Whom each has something to ask; what that is, the routes there say.
+COMES_TO = {
+    GATEWAY: SERVICES,
+    **dict.fromkeys(SERVICES, ("auth_service",)),
+    "order_service": ("auth_service", "inventory_service"),
+}
+_OF_SERVICES = ("ORDERMILL_SERVICE_TOKEN",)
 _OF_THE_PROVIDER = ("ORDERMILL_WEBHOOK_SECRET", "ORDERMILL_PROVIDER_KEY", "ORDERMILL_PROVIDER_DATABASE_URL")
+_OWN = ("DATABASE_URL", "BROKER_URL", "EDGE_KEY", "PEER_KEYS")
 _SHARED = {
     **dict.fromkeys(SERVICES, _OF_SERVICES),
     "payment_service": (*_OF_SERVICES, *_OF_THE_PROVIDER),
     "notification_service": (*_OF_SERVICES, "ORDERMILL_SMTP_URL"),
     PROVIDER: _OF_THE_PROVIDER,
-    GATEWAY: ("ORDERMILL_GATEWAY_KEY", "ORDERMILL_RATES_URL"),
+    GATEWAY: ("ORDERMILL_RATES_URL",),
     AUDITOR: (),
 }
 # A setting that services share may also be said to one of them alone (`named` in chassis/settings.py).
 _SECRETS = {
-    hosted: {f"ORDERMILL_{hosted.upper()}_{server}_URL" for server in ("DATABASE", "BROKER")}.union(shared).union(
+    hosted: {f"ORDERMILL_{hosted.upper()}_{own}" for own in _OWN}.union(shared).union(
         name.replace("ORDERMILL", f"ORDERMILL_{hosted.upper()}", 1) for name in shared
     )
     for hosted, shared in _SHARED.items()

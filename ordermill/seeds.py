@@ -33,7 +33,7 @@ async def seed(environment: Mapping[str, str], state: State | None, products: in
 @asynccontextmanager
 async def at_work(name: str, environment: Mapping[str, str]) -> AsyncIterator[Parts]:
     """A service's pipeline in this process, for commands that nobody offers over HTTP."""
-    alone = {key: value for key, value in environment.items() if key != "ORDERMILL_PEERS"}
+    alone = {key: value for key, value in environment.items() if not key.endswith(("_PEERS", "_PEER_KEYS"))}
     parts = parts_of(load(name), load(name).settings.model_validate(alone), {})
     async with opened(parts), running(parts.pipeline.run()):
         yield parts

@@ -12,8 +12,10 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from chassis import broker, migrations
 from chassis.app import Service
+from chassis.assertions import key_of
 from contracts.catalogue import TELLERS
 from ordermill import retelling, seeds
+from ordermill.needs import COMES_TO
 from ordermill.rabbitmq import password_hash
 from ordermill.roles import create_auditor, create_roles
 from ordermill.services import AUDITOR, PROVIDER, SERVICES, load
@@ -44,11 +46,17 @@ def environment(state: "State") -> dict[str, str]:
 def secret_settings(state: "State", database_url: str, broker_url: str) -> dict[str, str]:
     """Those of the settings that nobody else may know; the URLs are the owner's and the administrator's."""
     told = {
-        "ORDERMILL_SERVICE_TOKEN": state.secret("service_token"),
-        "ORDERMILL_GATEWAY_KEY": state.secret("gateway_key"),
         "ORDERMILL_WEBHOOK_SECRET": state.secret("webhook_secret"),
         "ORDERMILL_PROVIDER_KEY": state.secret("provider_key"),
     }
+    if (token := state.kept_secret("service_token")) is not None:  # of the release before
+        told["ORDERMILL_SERVICE_TOKEN"] = token
+    edge_keys = {service: state.secret(f"{service}.edge") for service in SERVICES}
+    for service, key in edge_keys.items():
+        told[f"ORDERMILL_{service.upper()}_EDGE_KEY"] = key
+    for caller, edges in COMES_TO.items():
+        keys = {edge: key_of(edge_keys[edge], caller, edge) for edge in edges}
+        told[f"ORDERMILL_{caller.upper()}_PEER_KEYS"] = json.dumps(keys)
     for role in (*SERVICES, PROVIDER, AUDITOR):
         told[f"ORDERMILL_{role.upper()}_DATABASE_URL"] = _as_user(database_url, role, state.secret(f"{role}.database"))
     for service in SERVICES:

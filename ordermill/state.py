@@ -90,6 +90,11 @@ class State:
             write(self.root / "secrets.json", kept)
         return str(kept[name])
 
+    def kept_secret(self, name: str) -> str | None:
+        """A secret that there is already, if there is."""
+        kept: str | None = read(self.root / "secrets.json").get(name)
+        return kept
+
     def demo_password(self, role: str) -> str:
         """The password of the demo account of a role."""
         return self.secret(f"demo.{role}")

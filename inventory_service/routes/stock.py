@@ -10,9 +10,9 @@ from chassis.http import (
     IdempotencyKey,
     Listing,
     Paging,
-    ServiceCaller,
     Staff,
     TimelessPaging,
+    asked_by,
     found,
     listing,
 )
@@ -114,7 +114,9 @@ def _place(reservation: Reservation) -> tuple[object, ...]:
 
 
 @internal.post("/internal/availability", operation_id="tellAvailability")
-async def tell_availability(_service: ServiceCaller, edge: Edge, asked: AvailabilityAsked) -> AvailabilityTold:
+async def tell_availability(
+    _caller: Annotated[None, asked_by("order_service")], edge: Edge, asked: AvailabilityAsked
+) -> AvailabilityTold:
     async with edge.read() as tx:
         stocks = await find_stock(tx, asked.skus)
     return AvailabilityTold(available={sku: stocks[sku].available if sku in stocks else 0 for sku in asked.skus})

@@ -16,7 +16,8 @@ from gateway.main import app
 from gateway.settings import Settings
 from tests.support.forgeries import OTHER, forgeries, signed
 from tests.support.guarded_shop import GuardedShop, reached
-from tests.support.lively_shop import SECRET, TOKEN
+from tests.support.lively_shop import SECRET
+from tests.support.neighbours import EDGE_KEY
 from tests.support.people import PASSWORD, Person
 
 PLACES = {
@@ -126,7 +127,7 @@ async def test_a_token_that_was_good_is_let_in_nowhere(edges: Edges, pair: KeyPa
 async def test_no_other_secret_of_the_shop_is_an_access_token(shop: GuardedShop, edges: Edges, administrator: Person):
     body = {"email": administrator.email, "password": PASSWORD}
     tokens = (await shop.client.post("/auth/login", json=body)).raise_for_status().json()
-    for secret in (tokens["refresh_token"], PASSWORD, TOKEN, SECRET, "sk_" + "A" * 43, "sk_", "null", "undefined"):
+    for secret in (tokens["refresh_token"], PASSWORD, EDGE_KEY, SECRET, "sk_" + "A" * 43, "sk_", "null", "undefined"):
         assert await _refused(edges, _bearer(secret)) == {}
 
 

@@ -107,7 +107,7 @@ class Shop:
                 "lease": timedelta(seconds=times.lease),
             },
         }
-        everyone = {"database_url": "memory://", "broker_url": "memory://", "service_token": "of services"}
+        everyone = {"database_url": "memory://", "broker_url": "memory://", "edge_key": "of services"}
         return service.settings(**everyone, **own.get(service.name, {}))
 
     @property
@@ -206,6 +206,7 @@ class Shop:
             work=work,
             peers=self.peers,
             verifier=None,
+            assertions=None,
             watch=None,
         )
 

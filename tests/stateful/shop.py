@@ -109,7 +109,7 @@ class Shop:
         given = {
             "database_url": as_role(self.url, name),
             "broker_url": "amqp://nowhere",
-            "service_token": "between services",
+            "edge_key": "between services",
             "provider_database_url": as_role(self.url, "provider"),
             "webhook_secret": SECRET,
             "provider_key": "shown to nobody here",

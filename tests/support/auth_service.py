@@ -21,7 +21,6 @@ DAY = timedelta(days=1)
 FIRST, SECOND, THIRD = b"first", b"second", b"third"
 PASSWORD = "correct horse"
 TRIED = TrySignIn(account=b"ann", place=b"home")
-SERVICE_TOKEN = "a service's token"
 
 
 def a_user(**given) -> User:

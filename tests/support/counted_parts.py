@@ -65,7 +65,7 @@ def _count_statements(stack: AsyncExitStack, shop: CountedShop) -> None:
 
 def _parts(name: str, database_url: str, auth_service: httpx2.AsyncClient) -> Parts:
     settings = load(name).settings(
-        database_url=as_role(database_url, name), broker_url="amqp://nowhere", service_token="t", profile="local",
+        database_url=as_role(database_url, name), broker_url="amqp://nowhere", edge_key="t", profile="local",
         database_connections=1,
         **({"mail_channel": "null"} if name == "notification_service" else {}),
         **(_provider(database_url) if name == "payment_service" else {}),

@@ -1,6 +1,7 @@
 """The ledger service as `main` describes one: its edge, its settings, and callers of each role."""
 
 import time
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter
@@ -18,9 +19,9 @@ from chassis.http import (
     IfMatch,
     Listing,
     Paging,
-    ServiceCaller,
     Staff,
     View,
+    asked_by,
     etag,
     found,
     listing,
@@ -31,9 +32,9 @@ from chassis.settings import ServiceSettings, named
 from chassis.statements import Statement
 from chassis.tokens import Caller, KeyPair, Role, Verifier, issue
 from tests.support import ledger
+from tests.support.neighbours import EDGE_KEY
 
 PAIR = KeyPair.new()
-TOKEN = "between services"
 router = APIRouter()
 internal = APIRouter()
 _FIND = Statement(select(ledger.accounts).where(ledger.accounts.c.id == bindparam("id")))
@@ -118,7 +119,7 @@ async def break_down() -> None:
 
 
 @internal.get("/internal/ping")
-async def ping(_who: ServiceCaller) -> str:
+async def ping(_who: Annotated[None, asked_by("the_one", "the_other")]) -> str:
     return "pong"
 
 
@@ -139,7 +140,7 @@ async def _jwks() -> dict[str, object]:
 
 
 def the_parts(url: str, broker_url: str = "amqp://nowhere", **given: object) -> Parts:
-    settings = Settings(database_url=url, broker_url=broker_url, service_token=TOKEN, **given)
+    settings = Settings(database_url=url, broker_url=broker_url, edge_key=EDGE_KEY, **given)
     parts = parts_of(service, settings, {})
     parts.verifier = Verifier(_jwks, issuer=settings.issuer)
     return parts

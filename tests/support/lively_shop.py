@@ -30,9 +30,10 @@ from payment_service.domain.answer import ProviderAnswered
 from payment_service.domain.payment import Answer, Outcome
 from tests.support.database import as_role
 from tests.support.eventually import eventually
+from tests.support.neighbours import EDGE_KEY, coming
 
 ADDRESS = {"name": "Ada", "line1": "1 Mill Lane", "city": "Bonn", "postal_code": "53111", "country": "DE"}
-TOKEN, SECRET = "between services", "whsec_c2VjcmV0"
+SECRET = "whsec_c2VjcmV0"
 SCALE = 0.001
 
 
@@ -226,23 +227,27 @@ async def a_lively_shop(url: str) -> AsyncIterator[LivelyShop]:
         },
         "notification_service": {"mail_channel": "null"},
     }
-    peers: dict[str, httpx2.AsyncClient] = {}
-    given = {"broker_url": "amqp://nowhere", "service_token": TOKEN, "profile": "local", "database_connections": 2}
+    peers: dict[str, dict[str, httpx2.AsyncClient]] = {name: {} for name in SERVICES}
+    given = {"broker_url": "amqp://nowhere", "edge_key": EDGE_KEY, "profile": "local", "database_connections": 2}
     parts = {
         name: parts_of(
-            load(name), load(name).settings(database_url=as_role(url, name), **given, **own.get(name, {})), peers
+            load(name), load(name).settings(database_url=as_role(url, name), **given, **own.get(name, {})), peers[name]
         )
         for name in SERVICES
     }
+    http: dict[str, httpx2.AsyncClient] = {}
     async with AsyncExitStack() as stack:
         for name, each in parts.items():
             transport = httpx2.ASGITransport(api(each))
-            client = httpx2.AsyncClient(
-                transport=transport, base_url=f"http://{name}", headers={"Authorization": f"Bearer {TOKEN}"}
+            http[name] = await stack.enter_async_context(
+                httpx2.AsyncClient(transport=transport, base_url=f"http://{name}")
             )
-            peers[name] = await stack.enter_async_context(client)
-        for name in SERVICES:
-            app = peers[name]._transport.app
+            for asking in SERVICES:
+                auth = coming(asking, name)
+                client = httpx2.AsyncClient(transport=transport, base_url=f"http://{name}", auth=auth)
+                peers[asking][name] = await stack.enter_async_context(client)
+        for each in http.values():
+            app = each._transport.app
             await stack.enter_async_context(app.router.lifespan_context(app))
         owner = await asyncpg.connect(url)
         stack.push_async_callback(owner.close)
@@ -250,4 +255,4 @@ async def a_lively_shop(url: str) -> AsyncIterator[LivelyShop]:
             name: Consumer(name, "amqp://nowhere", each.database, each.pipeline, each.work)
             for name, each in parts.items()
         }
-        yield LivelyShop(url, parts, peers, consumers, owner, new_id())
+        yield LivelyShop(url, parts, http, consumers, owner, new_id())

@@ -126,6 +126,7 @@ class TwoVersions:
 def _told(state: State) -> dict[str, str]:
     """Every setting, and with them every secret, before two processes make one of them at once."""
     setup.definitions(state)
+    state.secret("service_token")  # which services showed each other before
     for role in ("customer", "staff", "admin"):
         state.demo_password(role)
     database = state.database_url.replace(sockets.place(state.sockets), f"{HOST}:{state.port(LINE)}")

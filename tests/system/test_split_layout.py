@@ -75,7 +75,7 @@ async def test_a_lost_answer_over_http_is_looked_up_and_charged_once(split: Runn
 async def test_who_goes_past_the_gateway_comes_from_where_they_are_whatever_they_say(split: RunningShop):
     # given
     attempt = {"email": "nobody@ordermill.example", "password": "not-a-password"}
-    claim = {"X-Forwarded-For": "203.0.113.7", "X-Gateway-Key": "a guess"}
+    claim = {"X-Forwarded-For": "203.0.113.7", "X-Assertion": "a guess"}
     service = next(each["url"] for name, each in (await split.processes()).items() if name == "auth_service.api")
 
     # when

@@ -16,8 +16,9 @@ from chassis.api import api
 from chassis.app import Parts, opened, parts_of
 from chassis.tasks import running
 from contracts.types import Role
-from tests.support.auth_service import PASSWORD, SERVICE_TOKEN
+from tests.support.auth_service import PASSWORD
 from tests.support.database import a_copy
+from tests.support.neighbours import EDGE_KEY, coming
 
 TABLES = ("users", "sessions", "refresh_tokens", "api_keys", "identities", "tries", "outbox", "security_events")
 
@@ -65,7 +66,7 @@ class Shop:
 
 
 def a_service(database: str, peers: dict[str, httpx2.AsyncClient]) -> Parts:
-    secrets = {"database_url": database, "broker_url": "amqp://nowhere", "service_token": SERVICE_TOKEN}
+    secrets = {"database_url": database, "broker_url": "amqp://nowhere", "edge_key": EDGE_KEY}
     return parts_of(service, Settings(**secrets, profile="local"), peers)
 
 
@@ -80,8 +81,8 @@ async def at_work(database: str) -> AsyncIterator[Shop]:
         opened(parts),
         running(parts.pipeline.run()),
     ):
-        headers = {"Authorization": f"Bearer {SERVICE_TOKEN}"}
-        async with httpx2.AsyncClient(transport=edge, base_url="http://auth", headers=headers) as peer:
+        auth = coming("notification_service", "auth_service")
+        async with httpx2.AsyncClient(transport=edge, base_url="http://auth", auth=auth) as peer:
             peers["auth_service"] = peer
             yield Shop(parts, app, http)
         await parts.pipeline.close()

@@ -9,7 +9,8 @@ from auth_service.accounts import create_user
 from auth_service.domain.user import EmailTaken
 from chassis.ids import new_id, typeid
 from contracts.types import Role
-from tests.support.auth_service import PASSWORD, SERVICE_TOKEN
+from tests.support.auth_service import PASSWORD
+from tests.support.neighbours import saying
 
 # --- registration
 
@@ -298,23 +299,27 @@ async def test_neighbours_learn_where_a_user_is_written_to(shop):
     ann = (await shop.register(full_name="Ann", locale="fr")).json()
 
     answer = await shop.http.get(
-        f"/internal/contacts/{ann['id']}", headers={"Authorization": f"Bearer {SERVICE_TOKEN}"}
+        f"/internal/contacts/{ann['id']}", headers=saying("notification_service", "auth_service")
     )
 
     assert answer.json() == {"email": "ann@shop.test", "full_name": "Ann", "locale": "fr"}
 
 
-async def test_contacts_are_for_neighbours_alone(shop):
+async def test_contacts_are_for_who_writes_to_them_alone(shop):
     ann = await shop.customer()
+    others = ("gateway", "auth_service", "inventory_service", "order_service", "payment_service")
+    refusals = [({}, 401), (ann.headers, 401), (saying("notification_service", "order_service"), 401)]
+    refusals += [(saying(each, "auth_service"), 403) for each in others]
 
-    for headers in ({}, ann.headers):
+    for headers, status in refusals:
         answer = await shop.http.get(f"/internal/contacts/{ann.user['id']}", headers=headers)
-        assert (answer.status_code, answer.json()["code"]) == (401, "token_invalid")
+        code = "forbidden" if status == 403 else "token_invalid"
+        assert (answer.status_code, answer.json()["code"]) == (status, code)
 
 
 async def test_nobodys_contact_is_not_found(shop):
     answer = await shop.http.get(
-        f"/internal/contacts/{typeid('usr', new_id())}", headers={"Authorization": f"Bearer {SERVICE_TOKEN}"}
+        f"/internal/contacts/{typeid('usr', new_id())}", headers=saying("notification_service", "auth_service")
     )
 
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")

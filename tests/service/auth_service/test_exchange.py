@@ -13,7 +13,8 @@ from auth_service.openid import OpenIdIssuer
 from auth_service.settings import Settings
 from auth_service.store import STORE
 from chassis.keys import KeyPair, PublishedKeys
-from tests.service.auth_service.conftest import SERVICE_TOKEN, a_service
+from tests.service.auth_service.conftest import a_service
+from tests.support.neighbours import EDGE_KEY
 
 ISSUER = "https://people.example"
 PAIR = KeyPair.new()
@@ -168,7 +169,7 @@ async def test_where_no_issuer_is_trusted_nothing_is_exchanged(shop):
 async def test_the_issuer_is_a_setting():
     parts = a_service("postgresql://nobody@127.0.0.1:1/nothing", {})
     secrets = {"database_url": "postgresql://nobody@127.0.0.1:1/nothing", "broker_url": "amqp://nowhere"}
-    parts.settings = Settings(**secrets, service_token=SERVICE_TOKEN, openid_issuer=ISSUER, openid_audience="us")
+    parts.settings = Settings(**secrets, edge_key=EDGE_KEY, openid_issuer=ISSUER, openid_audience="us")
     await parts.database.open()
 
     async with parts.service.own(parts) as own:

@@ -76,6 +76,6 @@ async def test_what_cannot_be_read_and_who_finds_the_line_full_have_not_tried(sh
 def test_how_many_are_free_is_said_or_follows_from_the_profile(monkeypatch, given, free):
     monkeypatch.undo()
 
-    settings = Settings(database_url="postgres://x", broker_url="amqp://x", service_token="x", **given)
+    settings = Settings(database_url="postgres://x", broker_url="amqp://x", edge_key="x", **given)
 
     assert settings.registrations_at_once == free

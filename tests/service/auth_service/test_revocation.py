@@ -2,8 +2,11 @@
 
 import httpx2
 import pytest
+from pydantic import SecretStr
 
+from ordermill.services import SERVICES
 from tests.support.auth_service import PASSWORD
+from tests.support.neighbours import saying
 
 
 async def status(shop, signed_in):
@@ -104,9 +107,26 @@ async def test_what_has_ended_long_ago_is_not_listed_any_more(shop, ann):
 
 
 async def test_the_list_is_for_neighbours_alone(shop, ann):
-    for headers in ({}, ann.headers, {"Authorization": "Bearer a guess"}):
+    for headers in ({}, ann.headers, {"Authorization": "Bearer a guess"}, saying("order_service", "payment_service")):
         answer = await shop.http.get("/internal/revocations", headers=headers)
         assert (answer.status_code, answer.json()["code"]) == (401, "token_invalid")
+    door = await shop.http.get("/internal/revocations", headers=saying("gateway", "auth_service"))
+    assert (door.status_code, door.json()["code"]) == (403, "forbidden")
+    for service in SERVICES:
+        answer = await shop.http.get("/internal/revocations", headers=saying(service, "auth_service"))
+        assert answer.status_code == 200
+
+
+async def test_services_of_the_release_before_are_told_the_list_and_nothing_else_for_the_token_of_then(shop, ann):
+    shown = {"Authorization": "Bearer of all services"}
+    before = await shop.http.get("/internal/revocations", headers=shown)
+    shop.parts.settings = shop.parts.settings.model_copy(update={"service_token": SecretStr("of all services")})
+
+    now = await shop.http.get("/internal/revocations", headers=shown)
+    contact = await shop.http.get(f"/internal/contacts/{ann.user['id']}", headers=shown)
+    guess = await shop.http.get("/internal/revocations", headers={"Authorization": "Bearer \xe9".encode("latin-1")})
+
+    assert [answer.status_code for answer in (before, now, contact, guess)] == [401, 200, 401, 401]
 
 
 async def test_where_the_list_cannot_be_read_nobody_is_let_in(shop, ann):

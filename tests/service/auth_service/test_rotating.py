@@ -11,8 +11,9 @@ import pytest
 from auth_service import rotating
 from auth_service.settings import Settings
 from chassis.app import opened
-from tests.service.auth_service.conftest import SERVICE_TOKEN, a_service, at_work
+from tests.service.auth_service.conftest import a_service, at_work
 from tests.support.eventually import eventually
+from tests.support.neighbours import EDGE_KEY
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +30,7 @@ async def shops(shop, one_key, database):
 
 async def turn(shop, every="P0D"):
     secrets = {"database_url": "postgresql://nowhere/none", "broker_url": "amqp://nowhere"}
-    shop.parts.settings = Settings(**secrets, service_token=SERVICE_TOKEN, profile="local", keys_sign_for=every)
+    shop.parts.settings = Settings(**secrets, edge_key=EDGE_KEY, profile="local", keys_sign_for=every)
     assert await rotating.step(shop.parts) is False
 
 

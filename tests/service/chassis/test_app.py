@@ -11,7 +11,8 @@ from chassis.app import opened, parts_of
 from chassis.ids import new_id, typeid
 from chassis.tokens import KeysUnavailable, Role
 from tests.support import ledger_edge
-from tests.support.ledger_edge import PAIR, TOKEN, Settings, bearer, service
+from tests.support.ledger_edge import PAIR, Settings, bearer, service
+from tests.support.neighbours import EDGE_KEY
 
 ENDED = new_id()
 TOLD = {"/.well-known/jwks.json": {"keys": [dict(PAIR.public_jwk)]}, "/internal/revocations": {"ended": [str(ENDED)]}}
@@ -27,7 +28,7 @@ async def no_keys(scope, receive, send):
 
 def the_parts(url, auth):
     peer = httpx2.AsyncClient(transport=httpx2.ASGITransport(auth), base_url="http://auth")
-    settings = Settings(database_url=url, broker_url="amqp://nowhere", service_token=TOKEN)
+    settings = Settings(database_url=url, broker_url="amqp://nowhere", edge_key=EDGE_KEY)
     return parts_of(service, settings, {"auth_service": peer})
 
 

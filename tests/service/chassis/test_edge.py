@@ -11,7 +11,8 @@ from chassis.idempotency import Claim
 from chassis.ids import typeid
 from chassis.tokens import Role
 from tests.support import ledger_edge
-from tests.support.ledger_edge import TOKEN, bearer
+from tests.support.ledger_edge import bearer
+from tests.support.neighbours import saying
 
 USER = uuid4()
 ACCOUNT = UUID("019a0000-0000-7000-8000-000000000001")
@@ -286,11 +287,13 @@ async def test_roles_are_checked(http, parts):
     }
 
 
-async def test_internal_routes_want_the_service_token_and_have_no_prefix(http, customer):
-    right = await http.get("/internal/ping", headers={"Authorization": f"Bearer {TOKEN}"})
+async def test_internal_routes_are_for_the_neighbours_that_they_name_and_have_no_prefix(http, customer):
+    for name in ("the_one", "the_other"):
+        right = await http.get("/internal/ping", headers=saying(name, "ledger_service"))
+        assert (right.status_code, right.json()) == (200, "pong")
 
-    assert (right.status_code, right.json()) == (200, "pong")
-    for headers in ({}, customer, {"Authorization": b"Bearer \xe9"}):
+    is_problem(await http.get("/internal/ping", headers=saying("a_third", "ledger_service")), 403, "forbidden")
+    for headers in ({}, customer, saying("the_one", "elsewhere"), {"X-Assertion": b"\xe9 the_one 9999999999"}):
         is_problem(await http.get("/internal/ping", headers=headers), 401, "token_invalid")
     assert (await http.get("/api/v1/internal/ping")).status_code == 404
 

@@ -21,7 +21,7 @@ from ordermill.services import load
 @pytest.fixture
 async def http(shop_database):
     service = load("inventory_service")
-    settings = service.settings(database_url=shop_database, broker_url="amqp://nowhere", service_token="t")
+    settings = service.settings(database_url=shop_database, broker_url="amqp://nowhere", edge_key="t")
     app = api(parts_of(service, settings, {}))
     transport = httpx2.ASGITransport(app)
     async with (

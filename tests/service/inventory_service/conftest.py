@@ -17,9 +17,9 @@ from contracts.event import Event
 from inventory_service.main import service
 from inventory_service.settings import Settings
 from tests.support.envelopes import enveloped
+from tests.support.neighbours import EDGE_KEY
 
 PAIR = KeyPair.new()
-TOKEN = "between services"
 
 
 async def _jwks() -> dict[str, object]:
@@ -78,7 +78,7 @@ class Inventory:
 
 @pytest.fixture
 async def inventory(shop_database) -> AsyncIterator[Inventory]:
-    settings = Settings(database_url=shop_database, broker_url="amqp://nowhere", service_token=TOKEN)
+    settings = Settings(database_url=shop_database, broker_url="amqp://nowhere", edge_key=EDGE_KEY)
     parts = parts_of(service, settings, {})
     parts.verifier = Verifier(_jwks, issuer=settings.issuer)
     app = api(parts)

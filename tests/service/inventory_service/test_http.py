@@ -9,8 +9,8 @@ from contracts.types import OrderId
 from inventory_service import catalogue
 from inventory_service.domain.product import RepublishProducts
 from inventory_service.seeds import seed_catalogue
-from tests.service.inventory_service.conftest import TOKEN
 from tests.support.inventory_service import an_order_created
+from tests.support.neighbours import saying
 
 MUG = {"sku": "MUG-RED", "name": "Red mug", "price": {"amount": 1299, "currency": "EUR"}}
 
@@ -282,14 +282,19 @@ async def test_deliveries_and_returns_of_nothing_are_refused(inventory):
     assert too_many.json()["code"] == "validation_failed"
 
 
-async def test_order_service_asks_what_is_available_with_its_token(inventory):
+async def test_order_service_alone_asks_what_is_available(inventory):
     await inventory.stocked(on_hand=7)
     asked = {"skus": ["MUG-RED", "NOPE"]}
 
-    refused = await inventory.http.post("/internal/availability", json=asked)
-    told = await inventory.http.post("/internal/availability", json=asked, headers={"Authorization": f"Bearer {TOKEN}"})
+    refused = [
+        await inventory.http.post("/internal/availability", json=asked, headers=headers)
+        for headers in ({}, saying("payment_service", "inventory_service"), saying("order_service", "auth_service"))
+    ]
+    told = await inventory.http.post(
+        "/internal/availability", json=asked, headers=saying("order_service", "inventory_service")
+    )
 
-    assert refused.status_code == 401
+    assert [answer.status_code for answer in refused] == [401, 403, 401]
     assert told.json() == {"available": {"MUG-RED": 7, "NOPE": 0}}
 
 

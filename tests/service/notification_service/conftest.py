@@ -22,10 +22,10 @@ from notification_service.settings import Settings
 from tests.support.database import a_copy
 from tests.support.envelopes import enveloped
 from tests.support.mailbox import Mailbox, mailbox
+from tests.support.neighbours import EDGE_KEY
 from tests.support.notification_service import CUSTOMER
 
 ADDRESS = "jane@customer.example"
-SERVICE_TOKEN = "a service's token"
 KEYS = KeyPair.new()
 
 
@@ -106,7 +106,7 @@ async def notification_database(postgres: str, template: str) -> AsyncIterator[s
 
 @pytest.fixture
 def settings(notification_database: str, mails: Mailbox) -> Settings:
-    secrets = {"database_url": notification_database, "broker_url": "amqp://nowhere", "service_token": SERVICE_TOKEN}
+    secrets = {"database_url": notification_database, "broker_url": "amqp://nowhere", "edge_key": EDGE_KEY}
     return Settings(**secrets, profile="local", smtp_url=mails.url)
 
 

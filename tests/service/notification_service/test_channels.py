@@ -151,7 +151,7 @@ async def test_a_setting_chooses_how_mails_leave(shop, mails, channel, mailer):
 
 
 def test_how_long_a_mail_is_tried_can_be_set_for_each_template(monkeypatch):
-    for name in ("DATABASE_URL", "BROKER_URL", "SERVICE_TOKEN"):
+    for name in ("DATABASE_URL", "BROKER_URL", "EDGE_KEY"):
         monkeypatch.setenv(f"ORDERMILL_{name}", "x")
     monkeypatch.setenv("ORDERMILL_MAX_AGES", '{"order_confirmed": "PT1H"}')
 

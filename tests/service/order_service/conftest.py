@@ -19,10 +19,10 @@ from order_service.main import service
 from order_service.settings import Settings
 from tests.support.database import a_copy
 from tests.support.envelopes import enveloped
+from tests.support.neighbours import EDGE_KEY
 from tests.support.order_service import TEA, upserted
 
 PAIR = KeyPair.new()
-TOKEN = "between services"
 TABLES = "orders, order_history, products, outbox, inbox, deferred, idempotency"
 ADDRESS = {"name": "Ada", "line1": "1 Mill Lane", "city": "Bonn", "postal_code": "53111", "country": "DE"}
 LINES = [{"sku": "MUG-RED", "quantity": 2}, {"sku": "TEA-GREEN", "quantity": 1}]
@@ -34,7 +34,6 @@ async def _jwks() -> dict[str, object]:
 
 
 def _available(request: httpx2.Request) -> httpx2.Response:
-    assert request.headers["authorization"] == f"Bearer {TOKEN}"
     return httpx2.Response(200, json={"available": {"MUG-RED": 7, "TEA-GREEN": 0}})
 
 
@@ -88,11 +87,8 @@ async def orders(orders_database) -> AsyncIterator[Orders]:
     owner = await asyncpg.connect(orders_database)
     await owner.execute("TRUNCATE " + ", ".join(f"order_service.{name.strip()}" for name in TABLES.split(",")))
     await owner.close()
-    settings = Settings(database_url=orders_database, broker_url="amqp://nowhere", service_token=TOKEN)
-    headers = {"Authorization": f"Bearer {TOKEN}"}
-    inventory = httpx2.AsyncClient(
-        transport=httpx2.MockTransport(_available), base_url="http://inventory", headers=headers
-    )
+    settings = Settings(database_url=orders_database, broker_url="amqp://nowhere", edge_key=EDGE_KEY)
+    inventory = httpx2.AsyncClient(transport=httpx2.MockTransport(_available), base_url="http://inventory")
     parts = parts_of(service, settings, {"inventory_service": inventory})
     parts.verifier = Verifier(_jwks, issuer=settings.issuer)
     app = api(parts)

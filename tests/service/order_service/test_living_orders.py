@@ -14,7 +14,7 @@ from chassis.revocations import Revocations
 from chassis.tokens import Role
 from contracts.accounts import UserErased
 from order_service import deadlines, erasing, store
-from tests.service.order_service.conftest import ADDRESS, BODY, TOKEN
+from tests.service.order_service.conftest import BODY
 from tests.support.eventually import eventually
 from tests.support.order_service import (
     MUG,
@@ -467,16 +467,6 @@ async def test_what_was_answered_to_an_erased_customer_says_no_address_any_more(
     assert len(stored) == 4
     again = await orders.call("POST", "/orders", json=BODY | {"note": "ring twice"}, status=422, Idempotency_Key=mine)
     assert again.json()["code"] == "idempotency_key_reused"
-
-
-async def test_the_address_is_told_to_services_only(orders):
-    path = f"/internal/orders/{ref(await orders.place())}/shipping-address"
-
-    told = await orders.http.get(path, headers={"Authorization": f"Bearer {TOKEN}"})
-    hidden = await orders.http.get(path, headers=orders.headers(Role.ADMIN))
-
-    assert told.json() == {**ADDRESS, "line2": None, "region": None}
-    assert (hidden.status_code, hidden.json()["code"]) == (401, "token_invalid")
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def told(shop_database, tmp_path, monkeypatch):
     """The settings of a container: a service may reach its database, and there is no checkout with a running shop."""
     settings = {
         "ORDERMILL_HOME": str(tmp_path), "ORDERMILL_PROFILE": "local", "ORDERMILL_DATABASE_URL": shop_database,
-        "ORDERMILL_BROKER_URL": "amqp://nobody/", "ORDERMILL_SERVICE_TOKEN": "t",
+        "ORDERMILL_BROKER_URL": "amqp://nobody/", "ORDERMILL_EDGE_KEY": "t",
     }  # fmt: skip
     for name, value in settings.items():
         monkeypatch.setenv(name, value)

@@ -19,7 +19,7 @@ SERVICE = "order_service"
 @pytest.fixture(autouse=True)
 def settings(shop_database, monkeypatch):
     """Those of a worker, as its process inherits them."""
-    for name, value in {"DATABASE_URL": shop_database, "BROKER_URL": "amqp://nobody/", "SERVICE_TOKEN": "t"}.items():
+    for name, value in {"DATABASE_URL": shop_database, "BROKER_URL": "amqp://nobody/", "EDGE_KEY": "t"}.items():
         monkeypatch.setenv(f"ORDERMILL_{name}", value)
 
 
@@ -93,7 +93,7 @@ async def test_a_process_that_the_event_keeps_busy_for_ever_does_not_survive_it(
 
 
 async def test_a_process_that_ends_before_it_begins_has_not_died_of_the_event(event, waits, monkeypatch):
-    monkeypatch.delenv("ORDERMILL_SERVICE_TOKEN")
+    monkeypatch.delenv("ORDERMILL_EDGE_KEY")
 
     assert await apart.survives(SERVICE, event) is True
 

@@ -138,7 +138,7 @@ def settings(shop_database: str) -> Settings:
         database_url=as_role(shop_database, "payment_service"),
         provider_database_url=as_role(shop_database, "provider"),
         broker_url="amqp://nowhere",
-        service_token="between services",
+        edge_key="between services",
         webhook_secret="between us and the provider",
         provider_key="shown to the provider",
         profile="local",

@@ -8,7 +8,7 @@ from auth_service.throttling import site, where
 
 
 def a_request(address, **more):
-    parts = SimpleNamespace(settings=SimpleNamespace(service_token=SecretStr("t")))
+    parts = SimpleNamespace(settings=SimpleNamespace(edge_key=SecretStr("t")))
     return SimpleNamespace(scope={"client": (address, 0), **more}, parts=parts)
 
 

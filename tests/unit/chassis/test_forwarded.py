@@ -1,17 +1,17 @@
 """Whom an edge believes about where a request comes from."""
 
 import pytest
-from loguru import logger
 from pydantic import SecretStr
 
+from chassis.assertions import NAME, Assertions
 from chassis.forwarded import Forwarded, origin, site_of
 from gateway.forwarding import request_headers
+from tests.support.neighbours import EDGE_KEY, coming
 
-KEY = SecretStr("of the gateway")
 CLAIM = [(b"x-forwarded-for", b"10.0.0.3"), (b"x-forwarded-proto", b"https")]
 
 
-async def seen(headers, key=KEY, kind="http"):
+async def seen(headers, kind="http"):
     """What the application behind is given."""
     given = []
 
@@ -19,57 +19,60 @@ async def seen(headers, key=KEY, kind="http"):
         given.append(scope)
 
     scope = {"type": kind, "client": ("172.18.0.7", 5), "scheme": "http", "headers": headers}
-    await Forwarded(app, key)(scope, None, None)
+    await Forwarded(app, Assertions("order_service", SecretStr(EDGE_KEY)))(scope, None, None)
     return given[0]
 
 
-async def test_the_gateway_is_believed_wherever_it_is_and_its_key_goes_no_further():
+async def test_the_gateway_is_believed_wherever_it_is():
     through = request_headers(
-        {"headers": [(b"x-gateway-key", b"mine"), (b"accept", b"*/*")], "client": ("10.0.0.3", 9), "scheme": "https"},
-        KEY.get_secret_value().encode(),
+        {"headers": [(NAME, b"mine"), (b"accept", b"*/*")], "client": ("10.0.0.3", 9), "scheme": "https"},
+        coming("gateway", "order_service"),
     )
 
     scope = await seen(through)
 
     assert (scope["client"], scope["scheme"]) == (("10.0.0.3", 0), "https")
-    assert scope["headers"] == [(b"accept", b"*/*"), *CLAIM]
+    assert [pair for pair in scope["headers"] if pair[0] != NAME] == [(b"accept", b"*/*"), *CLAIM]
     assert "past_gateway" not in scope
 
 
-@pytest.mark.parametrize("shown", [None, b"", b"another", b"of the gatewa", "\xe9".encode("latin-1")])
-async def test_whoever_shows_no_key_or_another_one_comes_from_where_they_are(shown):
-    scope = await seen([*CLAIM, *([(b"x-gateway-key", shown)] if shown is not None else [])])
+@pytest.mark.parametrize(
+    "said",
+    [
+        None,
+        b"",
+        b"of the release before",
+        coming("gateway", "payment_service").said(),
+        coming("gateway", "order_service", "another key").said(),
+        "\xe9".encode("latin-1"),
+    ],
+)
+async def test_whoever_is_not_the_gateway_comes_from_where_they_are(said):
+    scope = await seen([*CLAIM, *([(NAME, said)] if said is not None else [])])
 
     assert (scope["client"], scope["scheme"]) == (("172.18.0.7", 5), "http")
-    assert scope["headers"] == CLAIM
     assert scope["past_gateway"]
 
 
-@pytest.mark.parametrize("key", [None, SecretStr("")])
-async def test_without_a_key_of_its_own_an_edge_believes_nobody_and_says_so(key):
-    said = []
-    sink = logger.add(said.append, format="{message}")
-
-    scope = await seen([*CLAIM, (b"x-gateway-key", b"")], key)
-    logger.remove(sink)
-
-    assert scope["client"] == ("172.18.0.7", 5)
-    assert said == ["no ORDERMILL_GATEWAY_KEY: whoever comes through the gateway comes from one place\n"]
-
-
 async def test_what_the_gateway_does_not_know_stays_as_it_is():
-    scope = await seen([(b"x-gateway-key", KEY.get_secret_value().encode())])
+    scope = await seen([(NAME, coming("gateway", "order_service").said())])
 
     assert (scope["client"], scope["scheme"]) == (("172.18.0.7", 5), "http")
 
 
-async def test_a_place_is_known_before_a_request_is_passed_on():
-    edge = Forwarded(None, KEY)
-    through = [*CLAIM, (b"x-gateway-key", KEY.get_secret_value().encode())]
-    scopes = [{"client": ("172.18.0.7", 5), "headers": headers} for headers in (through, CLAIM, [])]
+async def test_a_neighbour_is_a_place_of_its_own_whatever_it_claims():
+    scope = await seen([*CLAIM, (NAME, coming("payment_service", "order_service").said())])
 
-    assert [edge.place(scope) for scope in scopes] == ["10.0.0.3", "past the gateway", "past the gateway"]
-    assert scopes[0]["headers"] == through
+    assert (site_of(scope), scope["scheme"]) == ("payment_service", "http")
+
+
+async def test_a_place_is_known_before_a_request_is_passed_on():
+    edge = Forwarded(None, Assertions("order_service", SecretStr(EDGE_KEY)))
+    said = [[(NAME, coming(who, "order_service").said())] for who in ("gateway", "auth_service")]
+    scopes = [{"client": ("172.18.0.7", 5), "headers": [*CLAIM, *more]} for more in (*said, [])]
+
+    assert [edge.place(scope) for scope in scopes] == ["10.0.0.3", "auth_service", "past the gateway"]
+    assert {scope["client"] for scope in scopes} == {("172.18.0.7", 5)}
 
 
 async def test_what_is_no_request_passes():

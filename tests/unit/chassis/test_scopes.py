@@ -10,7 +10,7 @@ from chassis.scopes import Scope, needed
 from chassis.tokens import Caller, Role
 from ordermill.services import SERVICES, load
 
-_SECRETS = {"database_url": "postgresql://nowhere/none", "broker_url": "amqp://nowhere", "service_token": "token"}
+_SECRETS = {"database_url": "postgresql://nowhere/none", "broker_url": "amqp://nowhere", "edge_key": "token"}
 _OTHERS = {
     "webhook_secret": "secret",
     "provider_key": "key",

@@ -16,7 +16,7 @@ class Settings(ServiceSettings, alias_generator=named("order_service")):
 def environment(monkeypatch):
     monkeypatch.setenv("ORDERMILL_DATABASE_URL", "postgresql://everybody")
     monkeypatch.setenv("ORDERMILL_BROKER_URL", "amqp://u:secret@broker")
-    monkeypatch.setenv("ORDERMILL_SERVICE_TOKEN", "t0ken")
+    monkeypatch.setenv("ORDERMILL_EDGE_KEY", "t0ken")
     return monkeypatch
 
 
@@ -44,7 +44,7 @@ def test_peers_are_given_as_json(environment):
     assert Settings().peers == {"auth_service": "http://127.0.0.1:1"}
 
 
-@pytest.mark.parametrize("name", ["DATABASE_URL", "BROKER_URL", "SERVICE_TOKEN"])
+@pytest.mark.parametrize("name", ["DATABASE_URL", "BROKER_URL", "EDGE_KEY"])
 def test_no_secret_has_a_default(environment, name):
     environment.delenv(f"ORDERMILL_{name}")
 
@@ -54,22 +54,22 @@ def test_no_secret_has_a_default(environment, name):
 
 def test_a_secret_may_stand_in_a_file(environment, tmp_path):
     environment.setenv("ORDERMILL_SECRETS_DIR", str(tmp_path))
-    environment.delenv("ORDERMILL_SERVICE_TOKEN")
+    environment.delenv("ORDERMILL_EDGE_KEY")
     environment.delenv("ORDERMILL_DATABASE_URL")
-    (tmp_path / "ORDERMILL_SERVICE_TOKEN").write_text("from a file\n")
+    (tmp_path / "ORDERMILL_EDGE_KEY").write_text("from a file\n")
     (tmp_path / "ORDERMILL_DATABASE_URL").write_text("postgresql://everybody")
     (tmp_path / "ORDERMILL_ORDER_SERVICE_DATABASE_URL").write_text("postgresql://orders")
     (tmp_path / "ORDERMILL_BROKER_URL").write_text("amqp://file")
 
     settings = Settings()
 
-    assert settings.service_token.get_secret_value() == "from a file"
+    assert settings.edge_key.get_secret_value() == "from a file"
     assert settings.database_url.get_secret_value() == "postgresql://orders"
     assert settings.broker_url.get_secret_value() == "amqp://u:secret@broker"
 
 
-def test_an_empty_token_is_none(environment):
-    environment.setenv("ORDERMILL_SERVICE_TOKEN", "")
+def test_an_empty_key_is_none(environment):
+    environment.setenv("ORDERMILL_EDGE_KEY", "")
 
     with pytest.raises(ValidationError):
         Settings()

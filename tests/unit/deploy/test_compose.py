@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from chassis.assertions import GATEWAY, Asserter, Assertions
 from gateway.settings import Settings as GatewaySettings
 from ordermill.audit.settings import Settings as AuditorSettings
 from ordermill.postgres import SETTINGS as OF_POSTGRES
@@ -84,11 +85,11 @@ def test_what_is_no_service_is_told_all_that_it_needs(inside):
 
     inside("gateway")
     assert set(GatewaySettings().peers) == set(SERVICES)
-    shown = GatewaySettings().gateway_key
-    assert shown
+    said = {service: Asserter(GATEWAY, key).said() for service, key in GatewaySettings().peer_keys.items()}
+    assert said.keys() == set(SERVICES)
     for service in SERVICES:
         inside(f"{service}_api")
-        assert load(service).settings().gateway_key == shown
+        assert Assertions(service, load(service).settings().edge_key).comes(said[service]) == GATEWAY
 
 
 def test_the_mailbox_is_told_the_key_that_mails_are_read_with(inside, tmp_path):

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from chassis.assertions import GATEWAY, Asserter, Assertions
 from gateway.settings import Settings as GatewaySettings
 from ordermill.rabbitmq import ADMINISTRATOR
 from ordermill.services import SERVICES, load
@@ -54,14 +55,14 @@ def test_rabbitmq_has_the_cookie_of_its_operator_and_none_of_ours(secrets):
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_the_gateway_shows_what_the_edges_believe_and_does_not_start_without(overlay, inside, secrets):
+def test_the_gateway_is_known_at_each_edge_and_does_not_start_without_its_keys(overlay, inside, secrets):
     inside(overlay, "gateway")
-    shown = GatewaySettings().gateway_key
+    said = {service: Asserter(GATEWAY, key).said() for service, key in GatewaySettings().peer_keys.items()}
 
-    assert shown
+    assert said.keys() == set(SERVICES)
     for service in SERVICES:
         inside(overlay, f"{service.replace('_', '-')}-api")
-        assert load(service).settings().gateway_key == shown
+        assert Assertions(service, load(service).settings().edge_key).comes(said[service]) == GATEWAY
     with pytest.raises(NotThere, match="gateway"):
         inside(overlay, "gateway", [secret for secret in secrets if secret["metadata"]["name"] != "gateway"])
 

@@ -2,8 +2,12 @@
 
 import pytest
 
+from chassis.caller import Caller
+from chassis.ids import new_id
+from contracts.types import Role
 from gateway import forwarding
 from gateway.forwarding import Unsayable, request_head
+from tests.support.neighbours import coming
 
 
 def a_scope(path=b"/api/v1/orders", query=b"", headers=()):
@@ -27,13 +31,29 @@ def test_a_request_is_said_as_it_was_asked():
     )
 
 
-@pytest.mark.parametrize(("key", "shown"), [(b"ours", [b"ours"]), (None, [])])
-def test_a_service_is_shown_our_key_and_never_a_clients(key, shown):
-    claims = [(b"x-gateway-key", b"mine"), (b"connection", b"x-gateway-key"), (b"x-gateway-key", b"again")]
+@pytest.mark.parametrize(("asserter", "shown"), [(coming("gateway", "order_service"), 1), (None, 0)])
+def test_a_service_is_told_who_comes_by_us_and_never_by_a_client(asserter, shown):
+    claims = [(b"x-assertion", b"mine"), (b"connection", b"x-assertion"), (b"x-assertion", b"again")]
 
-    lines = request_head(a_scope(headers=claims), b"", key).split(b"\r\n")
+    lines = request_head(a_scope(headers=claims), b"", asserter).split(b"\r\n")
 
-    assert [line for line in lines if b"gateway-key" in line] == [b"x-gateway-key: " + one for one in shown]
+    told = [line for line in lines if b"assertion" in line]
+    assert told == [b"x-assertion: " + each.said() for each in [asserter] * shown]
+
+
+def test_who_asks_is_told_without_their_token_and_an_unknown_one_is_judged_behind():
+    caller = Caller(new_id(), Role.CUSTOMER, new_id(), good_until=9_999_999_999)
+    asserter = coming("gateway", "order_service")
+    shown = [(b"authorization", b"Bearer theirs"), (b"accept", b"*/*"), (b"authorization", b"Basic another")]
+
+    known = request_head(a_scope(headers=shown) | {"asker": caller}, b"", asserter)
+    unknown = request_head(a_scope(headers=shown), b"", asserter)
+    as_before = request_head(a_scope(headers=shown) | {"asker": caller}, b"")
+
+    assert b"authorization" not in known
+    assert b"x-assertion: " + asserter.said(caller) + b"\r\n" in known
+    assert [head.count(b"authorization") for head in (unknown, as_before)] == [2, 2]
+    assert b"usr_" not in unknown + as_before
 
 
 def test_a_body_has_one_length():

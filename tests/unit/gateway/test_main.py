@@ -4,6 +4,7 @@ import json
 from datetime import timedelta
 
 import pytest
+from loguru import logger
 
 from gateway.main import NowhereToGo, app
 from gateway.routing import TABLE
@@ -45,6 +46,20 @@ async def test_the_others_answer_over_http():
     assert [order.json()["service"], payment.json()["service"]] == ["order_service", "payment_service"]
     assert ready.status_code == 200
     assert document.json()["paths"].keys() == {"/api/v1/orders", "/api/v1/payments"}
+
+
+def test_a_gateway_that_has_no_key_at_a_service_says_at_which():
+    said = []
+    sink = logger.add(said.append, format="{message}")
+
+    settings = Settings(
+        peers={"order_service": "http://127.0.0.1:1", "payment_service": "http://127.0.0.1:1"},
+        peer_keys={"order_service": "key"},
+    )
+    app({"auth_service": a_service("auth_service")}, settings=settings)
+    logger.remove(sink)
+
+    assert said == ["no key at payment_service in ORDERMILL_GATEWAY_PEER_KEYS: it is sent access tokens\n"]
 
 
 def test_a_gateway_that_knows_no_address_says_which():

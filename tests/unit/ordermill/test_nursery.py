@@ -87,7 +87,7 @@ def a_gateway(state):
         name="gateway",
         argv=(*ORDERMILL, "run", "gateway", "--port", str(port)),
         log=state.log("gateway"),
-        env={**os.environ, "ORDERMILL_PEERS": json.dumps(peers), "ORDERMILL_SERVICE_TOKEN": "t"},
+        env={**os.environ, "ORDERMILL_PEERS": json.dumps(peers), "ORDERMILL_EDGE_KEY": "t"},
         ready=answers_ok(port, "/livez"),
         nursery=plan.nursery_socket(state),
         listens=port,

@@ -10,9 +10,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from chassis.assertions import key_of
 from chassis.broker import dead_letters_of
 from ordermill.cli import main
 from ordermill.errors import Failure
+from ordermill.needs import COMES_TO
 from ordermill.services import SERVICES
 from ordermill.shares import Servers, hand_out, shares
 from ordermill.state import State
@@ -28,13 +30,15 @@ def passwords(files):
     return {password for url in files.values() if (password := urlsplit(url).password)}
 
 
-def test_a_service_knows_its_own_passwords_and_the_token_that_all_share(tmp_path):
+def test_a_service_knows_its_own_passwords_and_keys_and_those_of_nobody_else(tmp_path):
     told = shares(State.open(tmp_path), SERVERS)
 
     for service in SERVICES:
-        own = {f"ORDERMILL_{service.upper()}_DATABASE_URL", f"ORDERMILL_{service.upper()}_BROKER_URL"}
+        own = {
+            f"ORDERMILL_{service.upper()}_{what}" for what in ("DATABASE_URL", "BROKER_URL", "EDGE_KEY", "PEER_KEYS")
+        }
         more = OF_THE_PROVIDER if service == "payment_service" else set()
-        assert set(told[service]) == {*own, *more, "ORDERMILL_SERVICE_TOKEN", "ORDERMILL_GATEWAY_KEY"}
+        assert set(told[service]) == {*own, *more}
         others = [passwords(told[other]) for other in (*SERVICES, "auditor") if other != service]
         assert not passwords(told[service]) & set().union(*others)
     assert set(told["auditor"]) == {"ORDERMILL_AUDITOR_DATABASE_URL"}
@@ -54,14 +58,36 @@ def test_only_payment_service_and_the_provider_know_the_key_that_one_shows_the_o
     assert {urlsplit(url).username for url in told["simulated_provider"].values()} == {"provider", None}
 
 
-def test_the_gateway_knows_nothing_but_what_it_shows_the_services(tmp_path):
+def test_the_gateway_knows_nothing_but_its_keys_at_the_services_doors(tmp_path):
+    told = shares(State.open(tmp_path), SERVERS)
+
+    assert set(told["gateway"]) == {"ORDERMILL_GATEWAY_PEER_KEYS"}
+
+
+def test_an_edge_key_is_its_services_and_a_key_at_an_edge_is_of_the_one_who_comes(tmp_path):
     state = State.open(tmp_path)
     told = shares(state, SERVERS)
+    edges = {service: state.secret(f"{service}.edge") for service in SERVICES}
+    keys = {(by, at): key_of(edges[at], by, at) for by in ("gateway", *SERVICES) for at in SERVICES}
 
-    assert told["gateway"] == {"ORDERMILL_GATEWAY_KEY": state.secret("gateway_key")}
-    assert told["order_service"]["ORDERMILL_SERVICE_TOKEN"] != state.secret("gateway_key")
-    knowing = {folder for folder, files in told.items() if state.secret("gateway_key") in "".join(files.values())}
-    assert knowing == {*SERVICES, "gateway", "steps"}
+    def knowing(secret):
+        return {folder for folder, files in told.items() if secret in "".join(files.values())} - {"steps"}
+
+    assert {service: knowing(key) for service, key in edges.items()} == {service: {service} for service in SERVICES}
+    comes = {(by, at) for by, at in keys if knowing(keys[by, at]) == {by}}
+    assert comes == {(by, at) for by, edges in COMES_TO.items() for at in edges}
+    assert all(knowing(keys[way]) == set() for way in keys.keys() - comes)
+
+
+def test_what_all_services_shared_is_told_where_an_earlier_release_has_made_it_and_by_nobody_made_anew(tmp_path):
+    fresh, state = State.open(tmp_path / "fresh"), State.open(tmp_path / "upgraded")
+    token = state.secret("service_token")
+
+    told = shares(state, SERVERS)
+
+    assert {folder for folder, files in told.items() if token in files.values()} == {*SERVICES, "steps"}
+    assert not any("ORDERMILL_SERVICE_TOKEN" in files for files in shares(fresh, SERVERS).values())
+    assert fresh.kept_secret("service_token") is None
 
 
 def test_only_the_mailbox_knows_the_key_that_mails_are_read_with(tmp_path):
@@ -125,15 +151,14 @@ def test_a_second_time_changes_nobodys_password(tmp_path):
 def test_a_shop_of_an_earlier_release_is_given_what_this_one_adds_and_keeps_the_rest(tmp_path):
     first = shares(State.open(tmp_path), SERVERS)
     kept = json.loads((tmp_path / "secrets.json").read_text())
-    (tmp_path / "secrets.json").write_text(json.dumps({name: kept[name] for name in kept if name != "gateway_key"}))
+    earlier = {name: secret for name, secret in kept.items() if not name.endswith(".edge")}
+    (tmp_path / "secrets.json").write_text(json.dumps({**earlier, "gateway_key": "of the release before"}))
 
     now = shares(State.open(tmp_path), SERVERS)
 
-    changed = {(name, file) for name in now for file in now[name] if now[name][file] != first[name][file]}
-    assert {file for name, file in changed if name != "rabbitmq"} == {"ORDERMILL_GATEWAY_KEY"}
-    assert {files["ORDERMILL_GATEWAY_KEY"] for files in now.values() if "ORDERMILL_GATEWAY_KEY" in files} == {
-        json.loads((tmp_path / "secrets.json").read_text())["gateway_key"]
-    }
+    changed = {file for name in now if name != "rabbitmq" for file in now[name] if now[name][file] != first[name][file]}
+    edges = {f"ORDERMILL_{service.upper()}_EDGE_KEY" for service in SERVICES}
+    assert changed == {*edges, *(f"ORDERMILL_{by.upper()}_PEER_KEYS" for by in COMES_TO)}
 
 
 def test_a_step_that_was_killed_while_it_wrote_is_done_by_the_next_one():
@@ -143,12 +168,12 @@ def test_a_step_that_was_killed_while_it_wrote_is_done_by_the_next_one():
 
         def twice():
             hand_out(State.open(volume / "state"), volume / "out", SERVERS)
-            file = volume / "out/gateway/ORDERMILL_GATEWAY_KEY"
+            file = volume / "out/gateway/ORDERMILL_GATEWAY_PEER_KEYS"
             file.rename(file.with_name(f".{file.name}"))
             hand_out(State.open(volume / "state"), volume / "out", SERVERS)
 
         assert as_nobody(twice)
-        assert [file.name for file in (volume / "out/gateway").iterdir()] == ["ORDERMILL_GATEWAY_KEY"]
+        assert [file.name for file in (volume / "out/gateway").iterdir()] == ["ORDERMILL_GATEWAY_PEER_KEYS"]
 
 
 @pytest.mark.parametrize("taken", ["by a folder that others get into", "by a link"])

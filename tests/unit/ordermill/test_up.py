@@ -320,7 +320,11 @@ def test_the_packed_layout_has_three_processes_and_the_split_one_two_a_service_a
 
 def test_the_mailbox_which_reads_what_strangers_write_is_told_no_secret_but_its_own(tmp_path):
     state = State.open(tmp_path)
-    told = {"ORDERMILL_SERVICE_TOKEN": "t", "ORDERMILL_ORDER_SERVICE_DATABASE_URL": "u", "ORDERMILL_LOG_FORMAT": "json"}
+    told = {
+        "ORDERMILL_ORDER_SERVICE_EDGE_KEY": "t",
+        "ORDERMILL_ORDER_SERVICE_DATABASE_URL": "u",
+        "ORDERMILL_LOG_FORMAT": "json",
+    }
 
     mailbox = plan.mailbox(state, told)
 
@@ -345,13 +349,12 @@ def secrets_told(state, monkeypatch):
     }
 
 
-SHARED = {"service_token", "gateway_key"}
 OF_PAYMENT = {"webhook_secret", "provider_key", "provider.database"}
 
 
 def of_service(service):
     more = {"payment_service": OF_PAYMENT, "notification_service": {"mailbox_password"}}.get(service, set())
-    return {f"{service}.database", f"{service}.broker"} | SHARED | more
+    return {f"{service}.database", f"{service}.broker", f"{service}.edge"} | more
 
 
 def test_a_process_of_a_split_shop_is_told_no_secret_but_its_own(tmp_path, monkeypatch):
@@ -362,7 +365,7 @@ def test_a_process_of_a_split_shop_is_told_no_secret_but_its_own(tmp_path, monke
         "mailbox": {"mailbox_key", "mailbox_password"},
         "provider": OF_PAYMENT,
         **{f"{service}.{role}": of_service(service) for service in SERVICES for role in ("api", "worker")},
-        "gateway": {"gateway_key"},
+        "gateway": set(),
         "auditor": {"auditor.database"},
     }
 
