@@ -214,16 +214,17 @@ class _Run:
         if cause.lease and self.handed.room <= 0:
             cause = self.handed.without(cause)
         decision = item.rule.decide(State(self.things), item.body, cause)
-        if not all(map(self.handed.takes, decision.hands_over)):
+        if decision.hands_over and not all(map(self.handed.takes, decision.hands_over)):
             decision = item.rule.decide(State(self.things), item.body, cause._replace(lease=None))
         render = item.entry.render if isinstance(item.entry, Command) else None
         answer = render(decision.reply) if render else None
         for thing in decision.changes:
             key = (type(thing), thing.key)
-            before = self.changes[key].before if key in self.changes else self.things.get(key)
-            self.changes[key] = Change(before, thing)
+            known = self.changes.get(key)
+            self.changes[key] = Change(known.before if known else self.things.get(key), thing)
             self.things[key] = thing
-        self.told.extend(Told(e, item.cause, place, decision.sequence) for place, e in enumerate(decision.events))
+        for place, event in enumerate(decision.events):
+            self.told.append(Told(event, item.cause, place, decision.sequence))
         if claim and answer:
             self.answered[claim.scope] = (claim, answer)
         if decision.hands_over:

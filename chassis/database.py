@@ -52,8 +52,10 @@ CONFLICT = (
 )
 
 # asyncpg asks of each value in an array whether it is an array in turn: of two abstract base classes, which takes a
-# tenth of all that a worker does. Ours are lists and tuples only. (Without this line all is as it was, but slower.)
-protocol.IterableABC = (list, tuple)
+# tenth of all that a worker does; and of each array of two. Ours are lists and tuples only. (Without these lines all is
+# as it was, but slower.)
+protocol.IterableABC = protocol.SizedABC = (list, tuple)
+protocol.MappingABC = dict
 
 
 class Transaction:

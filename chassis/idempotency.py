@@ -128,11 +128,11 @@ class Claims:
 
         Two statements: the second one's snapshot is younger than the locks, and sees what their last holder stored.
         """
-        distinct = list({claim.scope: claim for claim in claims}.values())
-        locks = sorted(await tx.sql(self._lock, [claim.lock for claim in distinct]))
-        rows = await tx.sql(self._find, *zip(*(claim.scope for claim in distinct), strict=True))
+        distinct = {claim.scope: claim for claim in claims}
+        locks = sorted(await tx.sql(self._lock, [claim.lock for claim in distinct.values()]))
+        rows = await tx.sql(self._find, *zip(*distinct, strict=True))
         known = {(row[0], row[1], row[2]): _stored(row) for row in rows}
-        free = {claim.scope: None if lock["held"] else KeyInUse() for claim, lock in zip(distinct, locks, strict=True)}
+        free = {scope: None if lock["held"] else KeyInUse() for scope, lock in zip(distinct, locks, strict=True)}
         return free | known
 
     async def store(self, tx: Transaction, answers: Sequence[tuple[Claim, Answer]]) -> None:

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import NAMESPACE_OID, UUID, uuid5
 
+from chassis.codec import reader
 from chassis.deferred import UNREADABLE, Deferred, storable
 from chassis.ids import is_to_come, mark, marked_as
 from contracts.catalogue import TELLERS, teller
-from contracts.envelope import PARCEL_BYTES, Envelope, decode, encode
+from contracts.envelope import PARCEL_BYTES, Envelope, encode
+from contracts.event import Event
 
 _BEGINNING = 4096  # bytes that tell a person what it is: who told it has it still, if it was theirs
 _MOST = 2**31 - 1  # that the column of attempts holds
@@ -73,7 +75,7 @@ def read(topic: str, body: bytes) -> list[Envelope[Any]]:
     if len(body) > PARCEL_BYTES:
         message = "larger than any parcel: what it says is told on, and would be more than the broker takes"
         raise ValueError(message)
-    envelopes = decode(topic, body)
+    envelopes: list[Envelope[Any]] = reader(Event.registry[topic]).validate_json(body)
     told = topic, f"/{teller(topic)}"
     if any((envelope.type, envelope.source) != told for envelope in envelopes):
         message = "an event says that it is another's"

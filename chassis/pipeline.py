@@ -97,8 +97,8 @@ class Pipeline:
                 self._put(command)
             else:
                 refuse(command)
-        if commands:
-            await asyncio.wait([command.settled for command in commands])
+        while waiting := [command.settled for command in commands if not command.settled.done()]:
+            await asyncio.wait(waiting[:1])  # the first one of a batch is known when all of it is
         return [command.settled.result() for command in commands]
 
     def _is_open(self) -> bool:

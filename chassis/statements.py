@@ -46,12 +46,14 @@ class Bulk:
     whose attributes are called as the columns are.
     """
 
-    __slots__ = ("_json", "columns", "row", "sql", "table")
+    __slots__ = ("_json", "columns", "rare", "row", "sql", "table", "usual")
 
     def __init__(self, table: str, columns: Sequence[str], sql: str, json: Collection[str] = ()) -> None:
         self.table = table
         self.columns = tuple(columns)
         self.row: Callable[[Any], tuple[Any, ...]] = attrgetter(*columns)
+        self.usual: Bulk | None = None
+        self.rare: Callable[[Any], Any] = lambda _thing: None
         self._json = tuple(name in json for name in columns)
         self.sql = sql
 
@@ -77,13 +79,26 @@ class Bulk:
         return cls.insert(table, *names, conflict=f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {updates}")
 
     @classmethod
-    def update(cls, table: Table, *columns: str) -> "Bulk":
-        """Changes the rows with these primary keys; ``columns`` has to name the whole key too."""
+    def update(cls, table: Table, *columns: str, rarely: Sequence[str] = ()) -> "Bulk":
+        """Changes the rows with these primary keys; ``columns`` has to name the whole key too.
+
+        What changes ``rarely`` is left out by ``fitting`` where it has not changed: a value costs as much to send and
+        to store whether it is new or not, and JSON costs most.
+        """
+        if rarely:
+            whole = cls.update(table, *columns, *rarely)
+            whole.usual, whole.rare = cls.update(table, *columns), attrgetter(*rarely)
+            return whole
         keys = [column.name for column in table.primary_key]
         updates = ", ".join(f"{name} = {_selected(table, name)}" for name in columns if name not in keys)
         where = " AND ".join(f"t.{name} = v.{name}" for name in keys)
         sql = f"UPDATE {table.fullname} t SET {updates} FROM {_unnest(table, columns)} WHERE {where}"  # noqa: S608 -- names come from our own tables
         return cls(table.fullname, columns, sql, _json(table))
+
+    def fitting(self, changes: Iterable[tuple[Any, Any]]) -> "Bulk":
+        """The update that does for things as they were and are: two at most, so that both stay prepared."""
+        is_usual = all(self.rare(before) == self.rare(after) for before, after in changes)
+        return self.usual if self.usual and is_usual else self
 
     def arguments(self, rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
         """The rows, given in the order of the columns, turned into one array for each column."""

@@ -45,7 +45,8 @@ class Envelope(Value, Generic[Told]):
 
 
 @cache
-def _parcel(event: type[Event]) -> TypeAdapter[list[Envelope[Event]]]:
+def parcels_of(event: type[Event]) -> TypeAdapter[list[Envelope[Event]]]:
+    """Reads and writes parcels of this event."""
     # mypy cannot know a type that is chosen at run time; every member is an Envelope of `event`.
     envelope = Annotated[list[Envelope[event]], Field(min_length=1, max_length=PARCEL_EVENTS)]  # type: ignore[valid-type]
     return TypeAdapter(envelope)
@@ -57,7 +58,7 @@ def encode(envelopes: Sequence[Envelope[Event]]) -> bytes:
     Raises:
         IndexError: when there is no envelope.
     """
-    return _parcel(type(envelopes[0].data)).dump_json(list(envelopes), exclude_none=True)
+    return parcels_of(type(envelopes[0].data)).dump_json(list(envelopes), exclude_none=True)
 
 
 def decode(topic: str, body: bytes) -> list[Envelope[Event]]:
@@ -67,7 +68,7 @@ def decode(topic: str, body: bytes) -> list[Envelope[Event]]:
         KeyError: when no event has this topic.
         pydantic.ValidationError: when the body is not a parcel of it.
     """
-    return _parcel(Event.registry[topic]).validate_json(body)
+    return parcels_of(Event.registry[topic]).validate_json(body)
 
 
 @cache

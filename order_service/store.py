@@ -36,8 +36,9 @@ _DERIVED = ("payment_status", "fulfilment_status", "lines_total", "adjustments_t
 _ERASABLE = ("shipping_address", "note", "metadata")
 _FIXED = ("customer_id", "currency", "lines", "adjustments", "trace_id", "pay_within", "settle_by", "created_at")
 _NEW = _STORED + _DERIVED
-_CHANGING = tuple(
-    name for name in _NEW if name not in {*_FIXED, *_ERASABLE, "lines_total", "adjustments_total", "total"}
+_MOVING = ("id", "status", "payment_status", "attempt", "pay_by", "due_at", "version", "updated_at", "confirmed_at")
+_CHANGING_RARELY = tuple(
+    name for name in _NEW if name not in {*_MOVING, *_FIXED, *_ERASABLE, "lines_total", "adjustments_total", "total"}
 )
 
 _ORDER = TypeAdapter(Order)
@@ -83,7 +84,7 @@ _find_products = Statement(
     select(products).where(products.c.sku == any_(bindparam("skus", type_=ARRAY(Text)))).order_by(products.c.sku)
 )
 _insert_orders = Bulk.insert(orders, *_NEW)
-_update_orders = Bulk.update(orders, "id", *(name for name in _CHANGING if name != "id"))
+_update_orders = Bulk.update(orders, *_MOVING, rarely=_CHANGING_RARELY)
 _erase_orders = Bulk.update(orders, "id", *_ERASABLE)
 _insert_history = Bulk.insert(order_history)
 _upsert_products = Bulk.insert(
@@ -110,7 +111,8 @@ async def save_orders(tx: Transaction, changes: Sequence[Change]) -> None:
     """Writes the orders, and tells those who wait for one of them."""
     changed = [change for change in changes if change.before is not None]
     await tx.run(_insert_orders, [_insert_orders.row(change.after) for change in changes if change.before is None])
-    await tx.run(_update_orders, [_update_orders.row(change.after) for change in changed])
+    update = _update_orders.fitting(changed)
+    await tx.run(update, [update.row(change.after) for change in changed])
     erased = [after for before, after in changed if before.shipping_address != after.shipping_address]
     await tx.run(_erase_orders, [_erase_orders.row(order) for order in erased])
     ids = [str(change.after.id) for change in changes]

@@ -61,7 +61,8 @@ class Hosted:
         headers = {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
         for peer, url in settings.peers.items():
             self.peers[name][peer] = client = neighbours.at(url, headers, most=neighbours.PAGE)
-            client.auth = auth.get(peer)
+            if peer in auth:
+                client.auth = auth[peer]
         for peer, app in self.apis.items():
             transport = httpx2.ASGITransport(app)
             client = httpx2.AsyncClient(transport=transport, base_url=f"http://{peer}", auth=auth.get(peer))

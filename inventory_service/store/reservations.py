@@ -34,13 +34,10 @@ _UPDATE = Bulk.update(
     reservations,
     "order_id",
     "status",
-    "customer_id",
-    "holds",
     "task_ids",
-    "shipments",
-    "returns",
     "version",
     "updated_at",
+    rarely=("customer_id", "holds", "shipments", "returns"),
 )
 _SHIPMENTS = TypeAdapter(tuple[Shipment, ...])
 _HOLDING = frozenset({Status.HELD, Status.COMMITTED})
@@ -75,7 +72,9 @@ async def lock_reservations(tx: Transaction, order_ids: Sequence[OrderId]) -> It
 
 async def save_reservations(tx: Transaction, changes: Sequence[Change]) -> None:
     await tx.run(_INSERT, [_INSERT.row(c.after) for c in changes if c.before is None])
-    await tx.run(_UPDATE, [_UPDATE.row(c.after) for c in changes if c.before is not None])
+    changed = [change for change in changes if change.before is not None]
+    update = _UPDATE.fitting(changed)
+    await tx.run(update, [update.row(change.after) for change in changed])
 
 
 async def list_reservations(

@@ -212,6 +212,8 @@ class CountedShop:
             arrived = asyncio.ensure_future(pipeline._arrived.wait())
             await asyncio.wait((done, arrived), return_when=asyncio.FIRST_COMPLETED)
             arrived.cancel()
+            if done.done():
+                break
             await _gathered(pipeline, self._expected)
             while pipeline._waiting:
                 await pipeline.step()

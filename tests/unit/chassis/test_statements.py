@@ -1,5 +1,7 @@
 """Statements that are compiled once, and statements over many rows at once."""
 
+from typing import NamedTuple
+
 import pytest
 from sqlalchemy import Column, DateTime, Integer, MetaData, Table, Text, Uuid, any_, bindparam, select
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
@@ -86,3 +88,25 @@ def test_an_update_finds_its_rows_by_the_whole_key():
         " FROM unnest($1::TEXT[], $2::TEXT[], $3::INTEGER[]) AS v(a, b, n) WHERE t.a = v.a AND t.b = v.b"
     )
     assert "lines = v.lines::jsonb" in Bulk.update(things, "id", "lines").sql
+
+
+class Thing(NamedTuple):
+    id: str
+    version: int
+    lines: tuple[int, ...] = ()
+
+
+@pytest.mark.parametrize(("lines", "columns"), [((), ("id", "version")), ((1,), ("id", "version", "lines"))])
+def test_an_update_leaves_out_what_changes_rarely_unless_one_thing_has_changed_it(lines, columns):
+    update = Bulk.update(things, "id", "version", rarely=("lines",))
+
+    fitting = update.fitting([(Thing("a", 1), Thing("a", 2)), (Thing("b", 1), Thing("b", 2, lines))])
+
+    assert fitting.columns == columns
+    assert fitting.row(Thing("b", 2, lines)) == ("b", 2, lines)[: len(columns)]
+
+
+def test_an_update_of_what_always_changes_fits_always():
+    update = Bulk.update(things, "id", "version")
+
+    assert update.fitting([(Thing("a", 1), Thing("a", 1, (1,)))]) is update
