@@ -6,17 +6,23 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
 from re import compile as pattern
+from typing import TypeVar
 
 import httpx2
 from pydantic import BaseModel, Field, FiniteFloat
 
+from chassis.line import Line
+from chassis.permits import asking
 from chassis.problems import CODES, Problem
 
 Headers = list[tuple[bytes, bytes]]
+Told = TypeVar("Told", bytes, Problem)
+_Kept = OrderedDict[str, tuple[float, Told]]
 
 _KEY = pattern(rb"(?i:bearer) +(sk_[A-Za-z0-9_-]{43}) *")
 _SIZE = 10_000
 _REFUSED_FOR = 5.0
+_AT_ONCE = 8  # keys that are asked for; places take turns
 _EARLIER = 5.0  # than it expires a token is not handed on any more: a request takes its time
 
 
@@ -41,7 +47,9 @@ class ApiKeys:
     def __init__(self, auth_service: httpx2.AsyncClient, now: Callable[[], float] = time.monotonic) -> None:
         self._auth_service = auth_service
         self._now = now
-        self._known: OrderedDict[str, tuple[float, bytes | Problem]] = OrderedDict()
+        self._good: _Kept[bytes] = OrderedDict()
+        self._refused: _Kept[Problem] = OrderedDict()  # apart: whoever invents keys pushes out no good one
+        self._line = Line(_AT_ONCE)
         self._asking: dict[str, asyncio.Lock] = {}
 
     async def exchanged(self, headers: Headers) -> Headers:
@@ -61,7 +69,7 @@ class ApiKeys:
             lock = self._asking.setdefault(key, asyncio.Lock())
             try:
                 async with lock:
-                    known = self._still(key) or await self._ask(key)
+                    known = self._still(key) or await self._ask_in_turn(key)
             finally:
                 self._asking.pop(key, None)
         if isinstance(known, Problem):
@@ -70,15 +78,18 @@ class ApiKeys:
         return known
 
     def _still(self, key: str) -> bytes | Problem | None:
-        until, known = self._known.get(key, (0.0, None))
-        return known if until > self._now() else None
+        never: tuple[float, None] = (0.0, None)
+        known = (self._good.get(key, never), self._refused.get(key, never))
+        return next((told for until, told in known if until > self._now()), None)
 
-    async def _ask(self, key: str) -> bytes | Problem:
-        lasts, told = await self._answer(key)
-        self._known[key] = self._now() + lasts, told
-        self._known.move_to_end(key)
-        if len(self._known) > _SIZE:
-            self._known.popitem(last=False)
+    async def _ask_in_turn(self, key: str) -> bytes | Problem:
+        permit = asking.get()
+        async with self._line.turn(permit and permit.place):
+            lasts, told = await self._answer(key)
+        if isinstance(told, Problem):
+            _keep(self._refused, key, (self._now() + lasts, told))
+        else:
+            _keep(self._good, key, (self._now() + lasts, told))
         return told
 
     async def _answer(self, key: str) -> tuple[float, bytes | Problem]:
@@ -94,3 +105,10 @@ class ApiKeys:
             return _REFUSED_FOR, Problem(told.code, told.detail)
         code = told.code if told.code in CODES else "unavailable"
         return 0.0, Problem(code, "API keys cannot be checked now. Try again.")
+
+
+def _keep(kept: _Kept[Told], key: str, told: tuple[float, Told]) -> None:
+    kept[key] = told
+    kept.move_to_end(key)
+    if len(kept) > _SIZE:
+        kept.popitem(last=False)

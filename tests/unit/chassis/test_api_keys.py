@@ -2,12 +2,14 @@
 
 import asyncio
 import gc
+import json
 from weakref import ref
 
 import httpx2
 import pytest
 
 from chassis.api_keys import ApiKeys
+from chassis.permits import Permits, asking
 from chassis.problems import Problem
 
 KEY, OTHER = "sk_" + "a" * 43, "sk_" + "b" * 43
@@ -139,3 +141,27 @@ async def test_the_key_unused_for_longest_is_forgotten_first(keys, auth, monkeyp
         await keys.exchanged(headers(f"Bearer {key}".encode()))
 
     assert len(auth.asked) == 3
+
+
+async def test_keys_that_somebody_invents_push_out_no_good_one(keys, auth, monkeypatch):
+    monkeypatch.setattr("chassis.api_keys._SIZE", 1)
+    await keys.exchanged(headers(f"Bearer {KEY}".encode()))
+    auth.status, auth.told = 401, {"code": "token_invalid"}
+    with pytest.raises(Problem):
+        await keys.exchanged(headers(f"Bearer {OTHER}".encode()))
+
+    await keys.exchanged(headers(f"Bearer {KEY}".encode()))
+
+    assert len(auth.asked) == 2
+
+
+async def test_places_take_turns_in_having_keys_asked_for(keys, auth):
+    async def ask(place, number):
+        asking.set(Permits().take(place))
+        await keys.exchanged(headers(b"Bearer sk_%043d" % number))
+
+    tasks = [asyncio.create_task(ask("many", number)) for number in range(20)]
+    await asyncio.gather(asyncio.create_task(ask("one", 20)), *tasks)
+
+    in_turn = [json.loads(asked)["api_key"][-2:] for asked in auth.asked]
+    assert in_turn.index("20") == 9  # behind those that were asked for before, and the first in line of the others
