@@ -26,7 +26,7 @@ _LISTS = {
     "payments": ("payment_service", "/api/v1/payments", Scope.PAYMENTS_READ),
     "notifications": ("notification_service", "/api/v1/notifications", Scope.NOTIFICATIONS_READ),
 }
-_PREFERENCES = "/api/v1/notification-preferences"  # of the service of the last list
+_PREFERENCES = "/api/v1/notification-preferences"  # with what the notifications are asked for
 
 Page = Mapping[str, Any]
 
@@ -49,16 +49,16 @@ async def gathered(parts: Parts, user_id: UUID) -> Gathered:
         ExportUnavailable: when one of them does not answer; from a list, when it does so later.
     """
     signer, now = await parts.own.keys.signer(), time.time()
-    lists = {}
+    lists, ask = {}, {}
     for noun, (name, path, scope) in _LISTS.items():
         # As any customer reads their own. Whoever is shown this token may ask with it for nothing that others have.
         caller = Caller(user_id, Role.CUSTOMER, new_id(), frozenset({scope.value}))
         token = issue(signer, caller, issuer=parts.settings.issuer, now=now, lifetime=LASTS)
         until = now + LASTS.total_seconds()
-        ask = partial(_ask, parts.own, {"Authorization": f"Bearer {token}"}, until, parts.peers[name])
-        following = partial(ask, path, limit=str(PAGE))
+        ask[noun] = partial(_ask, parts.own, {"Authorization": f"Bearer {token}"}, until, parts.peers[name])
+        following = partial(ask[noun], path, limit=str(PAGE))
         lists[noun] = _items(await following(), following)
-    return Gathered(await ask(_PREFERENCES), lists)
+    return Gathered(await ask["notifications"](_PREFERENCES), lists)
 
 
 async def _items(page: Page, following: Callable[..., Awaitable[Page]]) -> AsyncIterator[bytes]:

@@ -11,6 +11,7 @@ from functools import lru_cache
 from hmac import compare_digest, digest
 
 import httpx2
+from loguru import logger
 from pydantic import SecretStr
 
 from chassis.caller import Caller
@@ -23,6 +24,7 @@ GATEWAY = "gateway"
 _REMEMBERED = 20_000
 _RENEWED_EACH = 300  # seconds; one that is about nobody is good for once to twice as long
 _LONGEST = 2_000
+_WARNED_EACH = 60.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,6 +91,7 @@ class Assertions:
         self._key = key.get_secret_value()
         self._now = now
         self._read = lru_cache(_REMEMBERED)(self._authentic)
+        self._quiet_until = 0.0
 
     def read(self, said: bytes) -> Assertion | None:
         """What the header says; None unless it was said to this service with a key. It may be over."""
@@ -106,6 +109,12 @@ class Assertions:
         """What the gateway says on somebody's behalf. No neighbour speaks for anybody. It may be over."""
         read = self.read(said)
         return read if read and read.caller and read.by == GATEWAY else None
+
+    def warn(self) -> None:
+        """Once in a while, that somebody came with a key that is none here."""
+        if self._now() >= self._quiet_until:
+            self._quiet_until = self._now() + _WARNED_EACH
+            logger.warning("{}: somebody says who asks with a key that is none here; were keys changed?", self._service)
 
     def _authentic(self, said: bytes) -> Assertion:
         shown, _, what = said.partition(b" ")

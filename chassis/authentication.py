@@ -7,6 +7,7 @@ from fastapi import Depends, Request
 from pydantic import SecretStr
 
 from chassis.assertions import HEADER, Assertion
+from chassis.caller import Caller
 from chassis.problems import Problem
 
 if TYPE_CHECKING:
@@ -17,6 +18,22 @@ def shown(parts: "Parts", assertion: str | None, authorization: str | None) -> A
     """What says who asks: the gateway, else the token in the header Authorization, empty without one."""
     asserted = parts.assertions.for_somebody(assertion.encode("latin-1")) if assertion else None
     return asserted or bearer(authorization or "")
+
+
+async def verified(parts: "Parts", assertion: str | None, authorization: str | None) -> Caller:
+    """Who asks.
+
+    Raises:
+        TokenMissing, TokenInvalid, TokenExpired: as ``Verifier.verify``.
+        Problem: unavailable, where nothing is shown but an assertion that cannot be read, as the gateway's cannot be
+            while keys change: to be told that no token came would sign everybody out.
+    """
+    said = shown(parts, assertion, authorization)
+    if assertion and not said and parts.assertions.read(assertion.encode("latin-1")) is None:
+        parts.assertions.warn()
+        code = "unavailable"
+        raise Problem(code, "Who asks cannot be known now. Try again.")
+    return await parts.verifier.verify(said)
 
 
 def bearer(authorization: str) -> str:
@@ -44,5 +61,5 @@ def asked_by(*neighbours: str, as_before: bool = False) -> Any:
 
 
 def _shows_token(request: Request, token: SecretStr | None) -> bool:
-    shown = bearer(request.headers.get("authorization", ""))
-    return token is not None and compare_digest(shown.encode(), token.get_secret_value().encode())
+    told = bearer(request.headers.get("authorization", ""))
+    return token is not None and compare_digest(told.encode(), token.get_secret_value().encode())

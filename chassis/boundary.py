@@ -19,14 +19,16 @@ from chassis.refusing import has_body
 from chassis.telemetry import REQUEST_SECONDS, REQUESTS
 
 BODY_LIMIT = 64 * 1024
-FIELDS = 1_000  # of a body, or signs as of fields: for each that is unknown pydantic writes an error
-_SIGNS = (b":", b"&", b"%")  # in JSON; in a form, where what is escaped is looked at one by one
+FIELDS = 1_000  # of a body, as far as signs tell: for each that is unknown pydantic writes an error
+_FORM = b"application/x-www-form-urlencoded"
+_SIGNS = (b":",)
+_SIGNS_OF_A_FORM = (b"&", b"%")  # what is escaped is looked at one by one
 _SHOWN = 200  # characters of a path: whoever sends long ones would fill the logs with them
 Headers = Mapping[bytes, bytes]
 # Asked again and again.
 _QUIET = {"/livez", "/readyz", "/metrics", "/health", "/.well-known/jwks.json", "/internal/revocations"}
 _WITH_BODY = {"POST", "PUT", "PATCH"}
-_MEDIA_TYPES = {b"application/json", b"application/x-www-form-urlencoded"}
+_MEDIA_TYPES = {b"application/json", _FORM}
 
 
 class _TooLarge(HTTPException):
@@ -139,10 +141,14 @@ class _Exchange:
         message = await self._receive()
         body: bytes = message.get("body", b"")
         self._received += len(body)
-        self._fields += sum(map(body.count, _SIGNS))
+        if self._received > FIELDS:  # else it cannot have as many
+            self._fields += sum(map(body.count, self._signs()))
         if self._received > BODY_LIMIT or self._fields > FIELDS:
             raise _TooLarge(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         return message
+
+    def _signs(self) -> tuple[bytes, ...]:
+        return _SIGNS_OF_A_FORM if _media_type(dict(self.scope["headers"])) == _FORM else _SIGNS
 
     async def send(self, message: Message) -> None:
         """Passes the answer on, with the request's id."""
@@ -164,8 +170,12 @@ def _unacceptable(method: str, headers: Headers) -> Problem | None:
     length = headers.get(b"content-length", b"")
     if length.isdigit() and int(length) > BODY_LIMIT:
         return of_status(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-    media_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    media_type = _media_type(headers)
     is_taken = media_type in _MEDIA_TYPES or media_type.endswith(b"+json")
     if method in _WITH_BODY and has_body(headers) and not is_taken:
         return not_json()
     return None
+
+
+def _media_type(headers: Headers) -> bytes:
+    return headers.get(b"content-type", b"").partition(b";")[0].strip().lower()

@@ -23,7 +23,8 @@ from chassis.refusing import (
 HEAD_LIMIT = 32 * 1024
 URL_LIMIT = 8 * 1024
 HEADERS = 100
-FIELDS = 100  # of a query
+THEIR_OWN = 10  # whoever stands before us adds some
+FIELDS = 200  # of a query
 PIECES = 512  # of a body: of the longest that is taken each has 128 bytes
 
 
@@ -72,7 +73,7 @@ class Bounded(Parting):
         """One header. A trailer is none: nobody who stands before us has looked at it (RFC 9110, 6.5.1)."""
         if self._reads_head:
             super().on_header(name, value)
-            if len(self.headers) > HEADERS:
+            if len(self.headers) > HEADERS + (THEIR_OWN if self.admission.place else 0):
                 self._refuse_as(TOO_MANY_HEADERS)
         self._count(len(name) + len(value) + len(": \r\n"))
 

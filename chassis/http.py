@@ -13,7 +13,7 @@ from starlette.types import Scope
 
 from chassis import context
 from chassis.assertions import HEADER
-from chassis.authentication import asked_by, shown
+from chassis.authentication import asked_by, verified
 from chassis.database import Transaction
 from chassis.etags import etag, is_seen
 from chassis.forwarded import site_of
@@ -114,9 +114,7 @@ IfNoneMatch = Annotated[str | None, Header(alias="if-none-match", description="A
 
 async def _caller(request: Request, _documented: Annotated[object, Depends(_bearer)] = None) -> Caller:
     parts: Parts = request.app.state.parts
-    caller = await parts.verifier.verify(
-        shown(parts, request.headers.get(HEADER), request.headers.get("authorization"))
-    )
+    caller = await verified(parts, request.headers.get(HEADER), request.headers.get("authorization"))
     request.scope["caller"] = caller
     if not caller.may(scope := needed(request.scope["route"].path, request.method)):
         code = "scope_missing"

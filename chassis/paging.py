@@ -80,9 +80,7 @@ def _decode(cursor: str) -> list[Any]:
 
 
 async def _page(
-    limit: Annotated[
-        int, Query(ge=1, le=100, description="How many at most; of long ones a page may have fewer.")
-    ] = 20,
+    limit: Annotated[int, Query(ge=1, le=100, description=_LIMIT)] = 20,
     cursor: Annotated[str | None, Query(max_length=512, description=_NEXT)] = None,
 ) -> Page:
     return Page(limit, _decode(cursor) if cursor is not None else None)

@@ -54,7 +54,7 @@ class Pool:
             async with asyncio.timeout(PATIENCE):
                 if (permit := asking.get()) is not None:
                     await stack.enter_async_context(self._askers.turn(permit.place))
-                connection = await stack.enter_async_context(self._pool.acquire())
+                connection = await stack.enter_async_context(self._pool.acquire(timeout=PATIENCE))
             yield connection
 
 

@@ -11,7 +11,7 @@ from chassis.problems import Problem
 NO_REQUEST = Problem("header_invalid", "What came is not a request of HTTP/1.1.")
 TOO_LONG = Problem("header_invalid", "At most 32 KiB of headers.")
 TOO_MANY_HEADERS = Problem("header_invalid", "At most 100 headers.")
-URL_TOO_LONG = Problem("header_invalid", "At most 8 KiB of path and query, and 100 fields in it.")
+URL_TOO_LONG = Problem("header_invalid", "At most 8 KiB of path and query, and 200 fields in it.")
 TOO_MANY = Problem("header_invalid", "A body comes in at most 512 pieces.")
 NO_OTHER = Problem("header_invalid", "No other protocol is spoken here. Leave Upgrade out where there is a body.")
 LENGTH_DIGITS = 9

@@ -38,9 +38,11 @@ class Turns:
 
     def _call(self, begin: Begin) -> None:
         self.left -= 1
-        begin()
-        if not self.left:
-            asyncio.get_running_loop().call_soon(self._go_on)  # behind the first step of what was begun
+        try:
+            begin()
+        finally:
+            if not self.left:
+                asyncio.get_running_loop().call_soon(self._go_on)  # behind the first step of what was begun
 
     def _go_on(self) -> None:
         if self._since:

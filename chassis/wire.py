@@ -69,7 +69,7 @@ class Wire(Bounded):
         super().on_body(body)
         if (app := self._unstarted) is not None and self.cycle is not None and len(self.cycle.body) > UNREAD_LIMIT:
             self._unstarted = None
-            self._start(self.cycle, app)
+            self._start(self.cycle, app, self._whence(self.cycle))
 
     def on_message_complete(self) -> None:
         """The request is whole; what comes now is the head of the next one."""
@@ -96,11 +96,12 @@ class Wire(Bounded):
         """Works on a request, or refuses it once its body has passed by: until then its client does not listen."""
         if self._ends and cycle is self.cycle:
             cycle.keep_alive = False
-        is_welcome = not self._is_surplus and not self.admission.work.is_full(self._whence(cycle))
+        place = self._whence(cycle)
+        is_welcome = not self._is_surplus and not self.admission.work.is_full(place)
         if is_welcome and self._waits_for(cycle):
             self._unstarted = app
         elif is_welcome or _is_probe(cycle):
-            self._start(cycle, app)
+            self._start(cycle, app, place)
         elif cycle.more_body and not cycle.waiting_for_100_continue:
             cycle.response_complete = True  # so that uvicorn keeps nothing of its body
             self._refused = cycle
@@ -110,16 +111,15 @@ class Wire(Bounded):
     def _whence(self, cycle: RequestResponseCycle) -> Hashable:
         return self._place if self.admission.place is None else self.admission.place(cycle.scope)
 
-    def _start(self, cycle: RequestResponseCycle, app: Any) -> None:
+    def _start(self, cycle: RequestResponseCycle, app: Any, place: Hashable) -> None:
         """From now on a request is work, begun once its place has its turn; probes are nobody's, and have one place."""
         if cycle.waiting_for_100_continue:  # its body may come, or not, whatever is answered (RFC 9110, 10.1.1)
             cycle.keep_alive = False
         self._corked = Corked(self.transport, self.loop, self._end)
         cycle.transport = self._corked  # type: ignore[assignment]
         self._current = cycle
-        self._permit = None if _is_probe(cycle) else self.admission.work.take(self._whence(cycle))
-        place = self._permit.place if self._permit else PROBES
-        self.admission.turns.take(place, partial(self._begin, cycle, app, self._permit))
+        self._permit = None if _is_probe(cycle) else self.admission.work.take(place)
+        self.admission.turns.take(place if self._permit else PROBES, partial(self._begin, cycle, app, self._permit))
 
     def _begin(self, cycle: RequestResponseCycle, app: Any, permit: Permit | None) -> None:
         if cycle.disconnected and permit is not None:  # its client has left: nothing of it has happened

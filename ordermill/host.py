@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx2
 import uvicorn
+from loguru import logger
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,7 +19,7 @@ from chassis import health, logging, neighbours
 from chassis.admission import HERE
 from chassis.api import api
 from chassis.app import Parts, parts_of
-from chassis.assertions import Asserter, Assertions
+from chassis.assertions import Asserter
 from chassis.forwarded import Forwarded
 from chassis.remembered import Remembered
 from chassis.settings import LogSettings, ServiceSettings
@@ -27,6 +28,7 @@ from chassis.wire import Wire
 from chassis.worker import Worker
 from ordermill import ports
 from ordermill.apart import survives
+from ordermill.needs import COMES_TO
 from ordermill.plan import PACKED
 from ordermill.services import AUDITOR, PROVIDER, SERVICES, load
 from ordermill.serving import Server
@@ -56,17 +58,17 @@ class Hosted:
         return Worker(parts)
 
     def _connect_peers(self, name: str, settings: ServiceSettings) -> None:
-        auth = {peer: Asserter(name, key) for peer, key in settings.peer_keys.items()}
-        token = settings.service_token
-        headers = {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
+        token = settings.service_token  # of the release before, where only the list of what has ended is asked with it
+        shown = {"auth_service": {"Authorization": f"Bearer {token.get_secret_value()}"}} if token else {}
         for peer, url in settings.peers.items():
-            self.peers[name][peer] = client = neighbours.at(url, headers, most=neighbours.PAGE)
-            if peer in auth:
-                client.auth = auth[peer]
-        for peer, app in self.apis.items():
-            transport = httpx2.ASGITransport(app)
-            client = httpx2.AsyncClient(transport=transport, base_url=f"http://{peer}", auth=auth.get(peer))
-            self.peers[name][peer] = client
+            self.peers[name][peer] = neighbours.at(url, shown.get(peer, {}), most=neighbours.PAGE)
+        self.peers[name] |= {peer: neighbours.within(app, peer) for peer, app in self.apis.items()}
+        for peer, key in settings.peer_keys.items():
+            if peer in self.peers[name]:
+                self.peers[name][peer].auth = Asserter(name, key)
+        for peer in COMES_TO[name]:
+            if peer not in settings.peer_keys:
+                logger.warning("no key at {} in ORDERMILL_{}_PEER_KEYS: {} is told nothing", peer, name.upper(), name)
 
     @asynccontextmanager
     async def running(self, _app: object = None) -> AsyncIterator[None]:
@@ -100,7 +102,8 @@ def application(names: Sequence[str], role: str) -> ASGIApp:
     if role == "worker":
         return Starlette(routes=_probes("worker", hosted.checks), lifespan=hosted.running)
     if role == "api" and len(names) == 1 and hosted.apis:
-        return Forwarded(hosted.apis[names[0]], Assertions(names[0], hosted.settings[names[0]].edge_key))
+        edge = hosted.apis[names[0]]
+        return Forwarded(edge, edge.state.parts.assertions)
     from gateway import main
 
     return main.app(hosted.apis, lifespan=hosted.running)

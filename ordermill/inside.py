@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from ordermill.errors import Exit, Failure
 from ordermill.services import chosen
 from ordermill.state import State
-from ordermill.told import variables
+from ordermill.told import PREFIX, variables
 
 if TYPE_CHECKING:
     from chassis.database import Database
@@ -26,7 +26,7 @@ UPGRADE = "Bring it up to date: ordermill upgrade"
 def settings() -> Mapping[str, str]:
     """The services' settings: of this process in a container, else those of this checkout's running shop."""
     here = variables()
-    if any(name.endswith("_EDGE_KEY") for name in here):
+    if any(name.startswith(PREFIX) and name.endswith("_EDGE_KEY") for name in here):
         return here
     from ordermill.setup import environment
 

@@ -34,7 +34,10 @@ _SECRETS = {
 }
 ALL_SECRETS = frozenset(name for names in _SECRETS.values() for name in names)
 
-_OF_PEOPLE = {"ORDERMILL_TOKEN", *named.SETTINGS}
+_OF_PEOPLE = {
+    "ORDERMILL_TOKEN", "ORDERMILL_EDGE_KEY", "ORDERMILL_PEER_KEYS",
+    "ORDERMILL_MAILBOX_KEY", "ORDERMILL_MAILBOX_PASSWORD", *named.SETTINGS,
+}  # fmt: skip
 _OF_THE_SYSTEM = {
     "PATH", "HOME", "LANG", "LANGUAGE", "TZ", "TMPDIR",
     "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE",  # for who tells a collector of traces

@@ -16,6 +16,7 @@ from ordermill.state import State
 from ordermill.whose import Use
 
 STEPS = "steps"
+OF_BEFORE = {"ORDERMILL_GATEWAY_KEY", "ORDERMILL_SERVICE_TOKEN"}  # what earlier releases wrote, and all services shared
 NO_SECRETS = Use(
     "No secrets are written in", choose="Name one that is not there yet, or one of yours with the mode 700."
 )
@@ -65,3 +66,5 @@ def hand_out(state: State, into: Path, servers: Servers) -> None:
             draft.write_text(content)
             draft.chmod(0o444)
             draft.replace(own / folder / name)
+        for name in OF_BEFORE - files.keys():
+            (own / folder / name).unlink(missing_ok=True)

@@ -89,7 +89,9 @@ class Conversations:
         """One has begun; another one ends for it where there are too many."""
         self._all[one] = None
         if len(self._all) > MOST_CONVERSATIONS:
-            next(filter(self.is_strangers, self._all), one).end()
+            gone = next(filter(self.is_strangers, self._all), one)
+            self.ended(gone)
+            gone.end()
 
     def ended(self, one: "_Conversation") -> None:
         """One has ended."""

@@ -17,6 +17,13 @@ from chassis.http import edge_of
 from chassis.ids import new_id, parse_typeid, typeid
 from chassis.neighbours import PAGE, WITHIN, Bounded
 
+SHOWN_BY = {
+    "orders": "order_service",
+    "payments": "payment_service",
+    "notifications": "notification_service",
+    "notification-preferences": "notification_service",
+}
+
 
 class Neighbours:
     """The other services, which show three pages of orders and one of everything else."""
@@ -32,6 +39,7 @@ class Neighbours:
         if self.away:
             return httpx2.Response(503, json={"code": "unavailable"})
         noun = request.url.path.rpartition("/")[2]
+        assert request.url.host == SHOWN_BY[noun]
         if noun == "notification-preferences":
             return httpx2.Response(200, json={"opted_out": []})
         self.pages.append(noun)

@@ -103,9 +103,12 @@ async def test_a_body_that_says_it_is_too_large_is_refused_unread():
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-@pytest.mark.parametrize("sign", [b'"a":1,', b"a=1&", b"%41"])
-async def test_a_body_of_too_many_fields_is_refused(sign):
-    answers = [await asked(echo, headers=JSON, content=in_parts(sign * (FIELDS - 1), sign * more)) for more in (1, 2)]
+FORM = {"Content-Type": "Application/X-WWW-Form-URLEncoded; charset=utf-8"}
+
+
+@pytest.mark.parametrize(("kind", "sign"), [(JSON, b'"a":1,'), (FORM, b"a=1&"), (FORM, b"%41")])
+async def test_a_body_of_too_many_fields_is_refused(kind, sign):
+    answers = [await asked(echo, headers=kind, content=in_parts(sign * (FIELDS - 1), sign * more)) for more in (1, 2)]
 
     assert [answer.status_code for answer in answers] == [200, 413]
     assert answers[1].json()["detail"] == "At most 64 KiB, and 1,000 fields."

@@ -13,6 +13,7 @@ from starlette.routing import Route
 from chassis import parting
 from chassis.ahead import AHEAD
 from chassis.bounded import HEAD_LIMIT, PIECES
+from chassis.refusing import URL_TOO_LONG
 from chassis.wire import Wire
 from tests.support.eventually import eventually
 
@@ -154,10 +155,10 @@ async def test_a_head_that_is_too_long_is_refused(connect, headers):
     ("head", "detail"),
     [
         (GET + b"a:\r\n" * 100, "At most 100 headers."),
-        (GET.replace(b"/", b"/" * 8_200, 1), "At most 8 KiB of path and query, and 100 fields in it."),
+        (GET.replace(b"/", b"/" * 8_200, 1), URL_TOO_LONG.detail),
         (
-            GET.replace(b" HTTP", b"?" + b"a&" * 100 + b" HTTP", 1),
-            "At most 8 KiB of path and query, and 100 fields in it.",
+            GET.replace(b" HTTP", b"?" + b"a&" * 200 + b" HTTP", 1),
+            URL_TOO_LONG.detail,
         ),
     ],
 )
@@ -167,6 +168,15 @@ async def test_a_head_of_too_many_parts_is_refused(connect, head, detail):
     writer.write(head + b"\r\n")
 
     await is_refused(reader, detail)
+
+
+async def test_behind_others_there_is_room_for_what_they_add(connect, monkeypatch):
+    reader, writer = await connect()
+    monkeypatch.setattr(Wire.admission, "place", lambda _scope: "elsewhere")
+
+    writer.write(GET + b"a:\r\n" * 105 + b"\r\n")
+
+    assert (await read(reader))[0] == 200
 
 
 async def test_of_a_target_without_end_the_refusal_tells_little(connect):

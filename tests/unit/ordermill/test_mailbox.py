@@ -402,6 +402,24 @@ async def test_of_very_many_connections_the_oldest_of_a_stranger_gives_way_and_n
         writer.close()
 
 
+async def test_of_many_that_come_at_once_each_lets_another_one_go(tmp_path, monkeypatch):
+    class Stranger:
+        session = None
+
+        def end(self):
+            gone.append(self)  # before the loop says that it is
+
+    gone = []
+    monkeypatch.setattr(smtp, "MOST_CONVERSATIONS", 3)
+    conversations = smtp.Conversations(Mails(tmp_path), PASSWORD)
+    strangers = [Stranger() for _ in range(10)]
+
+    for each in strangers:
+        conversations.begun(each)
+
+    assert gone == strangers[:7]
+
+
 @pytest.mark.parametrize("handing_in", [None], indirect=True)
 async def test_where_all_are_ours_no_more_come_than_there_may_be(handing_in, monkeypatch):
     monkeypatch.setattr(smtp, "MOST_CONVERSATIONS", 1)

@@ -406,7 +406,10 @@ NEEDED = {
     "PATH": "/bin", "HOME": "/h", "LC_ALL": "C", "TZ": "UTC", "https_proxy": "http://p", "SSL_CERT_FILE": "/c",
     "OTEL_EXPORTER_OTLP_HEADERS": "k=v", "PGSSLROOTCERT": "/r", "ORDERMILL_PAY_BY": "PT5M", "COVERAGE_RUN": "c",
 }  # fmt: skip
-NOBODYS = ("ORDERMILL_TOKEN", "ordermill_token", "AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN", "PGPASSWORD", "SSH_AUTH_SOCK")
+NOBODYS = (
+    "ORDERMILL_TOKEN", "ordermill_token", "ORDERMILL_EDGE_KEY", "ORDERMILL_PEER_KEYS", "ORDERMILL_MAILBOX_KEY",
+    "AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN", "PGPASSWORD", "SSH_AUTH_SOCK",
+)  # fmt: skip
 OF_ONE = {
     "gateway": "ORDERMILL_RATES_URL",
     **dict.fromkeys(("payment_service.api", "payment_service.worker"), "ORDERMILL_PAYMENT_SERVICE_PROVIDER_KEY"),
