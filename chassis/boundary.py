@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 
 from loguru import logger
+from pydantic_core import from_json
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -19,10 +20,8 @@ from chassis.refusing import has_body
 from chassis.telemetry import REQUEST_SECONDS, REQUESTS
 
 BODY_LIMIT = 64 * 1024
-FIELDS = 1_000  # of a body, as far as signs tell: for each that is unknown pydantic writes an error
+FIELDS = 1_000  # of a body: for each that is unknown pydantic writes an error
 _FORM = b"application/x-www-form-urlencoded"
-_SIGNS = (b":",)
-_SIGNS_OF_A_FORM = (b"&", b"%")  # what is escaped is looked at one by one
 _SHOWN = 200  # characters of a path: whoever sends long ones would fill the logs with them
 Headers = Mapping[bytes, bytes]
 # Asked again and again.
@@ -142,13 +141,16 @@ class _Exchange:
         body: bytes = message.get("body", b"")
         self._received += len(body)
         if self._received > FIELDS:  # else it cannot have as many
-            self._fields += sum(map(body.count, self._signs()))
+            self._fields += self._fields_of(body)
         if self._received > BODY_LIMIT or self._fields > FIELDS:
             raise _TooLarge(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         return message
 
-    def _signs(self) -> tuple[bytes, ...]:
-        return _SIGNS_OF_A_FORM if _media_type(dict(self.scope["headers"])) == _FORM else _SIGNS
+    def _fields_of(self, body: bytes) -> int:
+        if _media_type(dict(self.scope["headers"])) == _FORM:
+            return body.count(b"&") + body.count(b"%")  # what is escaped is looked at one by one
+        signs = body.count(b":")
+        return min(signs, _members(body)) if signs > FIELDS else signs  # texts may have many
 
     async def send(self, message: Message) -> None:
         """Passes the answer on, with the request's id."""
@@ -179,3 +181,17 @@ def _unacceptable(method: str, headers: Headers) -> Problem | None:
 
 def _media_type(headers: Headers) -> bytes:
     return headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+
+
+def _members(body: bytes) -> int:
+    """Of all objects in it; of a part of a body, or of what is no JSON, none can be told."""
+    try:
+        left = [from_json(body)]
+    except ValueError:
+        return FIELDS + 1
+    count = 0
+    while left:
+        each = left.pop()
+        count += len(each) if isinstance(each, dict) else 0
+        left += each.values() if isinstance(each, dict) else each if isinstance(each, list) else ()
+    return count

@@ -15,13 +15,13 @@ COMES_TO = {
     "order_service": ("auth_service", "inventory_service"),
 }
 _OF_SERVICES = ("ORDERMILL_SERVICE_TOKEN",)
-_OF_THE_PROVIDER = ("ORDERMILL_WEBHOOK_SECRET", "ORDERMILL_PROVIDER_KEY", "ORDERMILL_PROVIDER_DATABASE_URL")
+_OF_BOTH = ("ORDERMILL_WEBHOOK_SECRET", "ORDERMILL_PROVIDER_KEY")  # of payment_service, and of the provider
 _OWN = ("DATABASE_URL", "BROKER_URL", "EDGE_KEY", "PEER_KEYS")
 _SHARED = {
     **dict.fromkeys(SERVICES, _OF_SERVICES),
-    "payment_service": (*_OF_SERVICES, *_OF_THE_PROVIDER),
+    "payment_service": (*_OF_SERVICES, *_OF_BOTH),
     "notification_service": (*_OF_SERVICES, "ORDERMILL_SMTP_URL"),
-    PROVIDER: _OF_THE_PROVIDER,
+    PROVIDER: _OF_BOTH,
     GATEWAY: ("ORDERMILL_RATES_URL",),
     AUDITOR: (),
 }
@@ -62,6 +62,7 @@ def secrets_of(hosted: str, told: Mapping[str, str]) -> dict[str, str]:
 def settings_of(hosted: Sequence[str], told: Mapping[str, str]) -> dict[str, str]:
     """What a process that hosts all of these is told."""
     settings = {name: value for name, value in told.items() if name.upper() not in ALL_SECRETS}
-    for each in hosted:
+    is_the_provider = "payment_service" in hosted and "ORDERMILL_PROVIDER_URL" not in told
+    for each in (*hosted, PROVIDER) if is_the_provider else hosted:
         settings |= secrets_of(each, told)
     return settings

@@ -16,7 +16,8 @@ from ordermill.state import State
 from ordermill.whose import Use
 
 STEPS = "steps"
-OF_BEFORE = {"ORDERMILL_GATEWAY_KEY", "ORDERMILL_SERVICE_TOKEN"}  # what earlier releases wrote, and all services shared
+# What earlier releases wrote: all services shared two, and payment_service was told the provider's books.
+OF_BEFORE = {"ORDERMILL_GATEWAY_KEY", "ORDERMILL_SERVICE_TOKEN", "ORDERMILL_PROVIDER_DATABASE_URL"}
 NO_SECRETS = Use(
     "No secrets are written in", choose="Name one that is not there yet, or one of yours with the mode 700."
 )

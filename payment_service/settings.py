@@ -1,9 +1,9 @@
 """What payment_service and the simulated provider are told from outside."""
 
 from datetime import timedelta
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 
 from chassis.settings import ServiceSettings, Told, named
 
@@ -44,3 +44,12 @@ class Settings(ServiceSettings, ProviderSettings, alias_generator=named("payment
     provider_timeout: timedelta = timedelta(seconds=10)
     lease: timedelta = timedelta(seconds=30)
     calls_in_flight: int = 400
+    provider_database_url: SecretStr = SecretStr("")
+
+    @model_validator(mode="after")
+    def _has_a_provider(self) -> Self:
+        """The books are needed where the provider has no process of its own, and told nowhere else."""
+        if self.provider_url is None and not self.provider_database_url.get_secret_value():
+            message = "provider_url or provider_database_url has to be set"
+            raise ValueError(message)
+        return self

@@ -190,6 +190,6 @@ def erased_address(country: str) -> Address:
 def erase(order: Order, now: datetime) -> Outcome:
     """The order without what says who the customer is: postal address, note and the client's own pairs."""
     address = erased_address(order.shipping_address.country)
-    if order.shipping_address == address:
+    if order.shipping_address == address and order.note is None and not order.metadata:
         return order, ()
     return order.changed(now, shipping_address=address, note=None, metadata={}), ()

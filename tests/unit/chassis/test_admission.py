@@ -594,7 +594,8 @@ async def test_of_an_answer_that_is_not_whole_more_is_counted_than_is_written(ed
     assert slow.transport.is_closing()
 
 
-async def test_whoever_does_not_read_is_counted_until_they_do(edge):
+async def test_whoever_does_not_read_is_counted_until_they_do(edge, monkeypatch):
+    monkeypatch.setattr(edge.protocol, "patience", 60.0)
     reader, writer = await edge.connect()
     writer.write(GET.replace(b"/orders", b"/much"))
     await eventually(lambda: bool(edge.admission._stalled))

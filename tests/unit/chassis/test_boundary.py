@@ -114,6 +114,15 @@ async def test_a_body_of_too_many_fields_is_refused(kind, sign):
     assert answers[1].json()["detail"] == "At most 64 KiB, and 1,000 fields."
 
 
+async def test_a_text_may_have_as_many_colons_as_it_likes():
+    many = {"lines": [{"sku": "A", "note": ":" * 100}] * 100}
+    too_many = {"lines": [{f"f{n}": ":" for n in range(11)}] * 100}
+
+    answers = [await asked(echo, headers=JSON, content=json.dumps(body).encode()) for body in (many, too_many)]
+
+    assert [answer.status_code for answer in answers] == [200, 413]
+
+
 async def test_a_body_in_parts_is_refused_as_soon_as_it_is_too_large():
     parts = in_parts(b"x" * BODY_LIMIT, b"x")
 

@@ -237,6 +237,15 @@ def test_a_fact_that_does_not_fit_changes_nothing_and_tells_nothing(stage, name)
         assert after.version == order.version + 1
 
 
+@pytest.mark.parametrize("left", [{"note": "ring twice"}, {"metadata": {"gift": "for Bo"}}])
+def test_whose_address_is_erased_already_is_erased_as_a_whole(left):
+    order = a_confirmed_order(shipping_address=life.erased_address("DE"), **left)
+
+    erased, _ = life.erase(order, LATER)
+
+    assert (erased.note, erased.metadata) == (None, {})
+
+
 def test_an_order_without_a_method_waits_for_its_customer():
     assert an_awaiting_order(method=None).waits_for_customer
     assert not an_order(method=None).waits_for_customer

@@ -23,7 +23,7 @@ from tests.support.another_user import as_nobody
 
 SERVERS = Servers("db:1", "broker:2", Path("/etc/seen"))
 
-OF_THE_PROVIDER = {"ORDERMILL_WEBHOOK_SECRET", "ORDERMILL_PROVIDER_KEY", "ORDERMILL_PROVIDER_DATABASE_URL"}
+OF_THE_PROVIDER = {"ORDERMILL_WEBHOOK_SECRET", "ORDERMILL_PROVIDER_KEY"}
 
 
 def passwords(files):
@@ -54,7 +54,8 @@ def test_only_payment_service_and_the_provider_know_the_key_that_one_shows_the_o
     assert key == state.secret("provider_key") != told["payment_service"]["ORDERMILL_WEBHOOK_SECRET"]
     knowing = {folder for folder, files in told.items() if key in "".join(files.values())}
     assert knowing == {"payment_service", "simulated_provider", "steps"}
-    assert set(told["simulated_provider"]) == OF_THE_PROVIDER
+    assert set(told["simulated_provider"]) == {*OF_THE_PROVIDER, "ORDERMILL_PROVIDER_DATABASE_URL"}
+    assert "ORDERMILL_PROVIDER_DATABASE_URL" not in told["payment_service"]
     assert {urlsplit(url).username for url in told["simulated_provider"].values()} == {"provider", None}
 
 
@@ -174,6 +175,20 @@ def test_a_step_that_was_killed_while_it_wrote_is_done_by_the_next_one():
 
         assert as_nobody(twice)
         assert [file.name for file in (volume / "out/gateway").iterdir()] == ["ORDERMILL_GATEWAY_PEER_KEYS"]
+
+
+def test_what_a_release_before_has_left_there_goes(tmp_path):
+    out = tmp_path / "out"
+    (out / "gateway").mkdir(parents=True)
+    out.chmod(0o700)
+    for left in ("ORDERMILL_GATEWAY_KEY", "ORDERMILL_RATES_URL"):  # the second one is a person's
+        (out / "gateway" / left).touch()
+
+    hand_out(State.open(tmp_path / "state"), out, SERVERS)
+
+    kept = {file.name for file in (out / "gateway").iterdir()}
+    assert kept == {"ORDERMILL_GATEWAY_PEER_KEYS", "ORDERMILL_RATES_URL"}
+    assert "ORDERMILL_PROVIDER_DATABASE_URL" not in {file.name for file in (out / "payment_service").iterdir()}
 
 
 @pytest.mark.parametrize("taken", ["by a folder that others get into", "by a link"])

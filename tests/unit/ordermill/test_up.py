@@ -349,7 +349,7 @@ def secrets_told(state, monkeypatch):
     }
 
 
-OF_PAYMENT = {"webhook_secret", "provider_key", "provider.database"}
+OF_PAYMENT = {"webhook_secret", "provider_key"}
 
 
 def of_service(service):
@@ -363,7 +363,7 @@ def test_a_process_of_a_split_shop_is_told_no_secret_but_its_own(tmp_path, monke
     assert told == {
         "nursery": set(),
         "mailbox": {"mailbox_key", "mailbox_password"},
-        "provider": OF_PAYMENT,
+        "provider": {*OF_PAYMENT, "provider.database"},
         **{f"{service}.{role}": of_service(service) for service in SERVICES for role in ("api", "worker")},
         "gateway": set(),
         "auditor": {"auditor.database"},
@@ -373,9 +373,10 @@ def test_a_process_of_a_split_shop_is_told_no_secret_but_its_own(tmp_path, monke
 def test_a_process_of_a_packed_shop_is_told_the_secrets_of_what_it_hosts(tmp_path, monkeypatch):
     told = secrets_told(State.open(tmp_path, layout="packed"), monkeypatch)
 
-    assert told["shop.api"] == set().union(*map(of_service, SERVICES))
+    assert told["shop.api"] == set().union({"provider.database"}, *map(of_service, SERVICES))
     for worker, hosted in plan.PACKED.items():
-        assert told[worker] == set().union(*map(of_service, hosted))
+        books = {"provider.database"} if "payment_service" in hosted else set()
+        assert told[worker] == books.union(*map(of_service, hosted))
     assert told["auditor"] == {"auditor.database"}
 
 
