@@ -9,6 +9,8 @@ from chassis.line import Line
 from order_service.availability import Availability
 
 _AT_ONCE = 4  # half of the connections to the database that a process has
+FEW_LINES = 10
+_LARGE_AT_ONCE = 8
 _IN_LINE = 40  # behind those who are served, at some 3 ms each where they ask for a hundred lines
 
 
@@ -18,12 +20,17 @@ class TooManyQuotes(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """``quotes`` is the line, in which places take turns: anybody may ask, also for a hundred lines."""
+    """``quotes`` and ``large`` are lines in which places take turns, for quotes and for orders of many lines.
+
+    Anybody may ask for a quote, and either may have a hundred lines: two hundred of them at once take a second.
+    """
 
     availability: Availability
     quotes: Line
+    large: Line
 
 
 @asynccontextmanager
 async def open_own(parts: Parts) -> AsyncIterator[Own]:
-    yield Own(Availability(parts.peers["inventory_service"]), Line(_AT_ONCE, _IN_LINE, TooManyQuotes))
+    quotes = Line(_AT_ONCE, _IN_LINE, TooManyQuotes)
+    yield Own(Availability(parts.peers["inventory_service"]), quotes, Line(_LARGE_AT_ONCE))

@@ -1,6 +1,7 @@
 """order_service over HTTP: translate, hand to the pipeline, answer."""
 
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Annotated
 from uuid import UUID
@@ -35,6 +36,7 @@ from order_service.domain.life import PayOrder
 from order_service.domain.order import Order
 from order_service.domain.pricing import price
 from order_service.domain.status import OrderStatus
+from order_service.own import FEW_LINES
 
 router = APIRouter(tags=["orders"])
 
@@ -102,7 +104,8 @@ async def create_order(
     """
     terms = edge.parts.settings
     command = body.command(new_id(), caller.user_id, terms.pay_by, terms.settle_by)
-    answer = await edge.run(command, answers.created, key=key, operation="createOrder", body=body)
+    async with edge.parts.own.large.turn(edge.site) if len(body.lines) > FEW_LINES else nullcontext():
+        answer = await edge.run(command, answers.created, key=key, operation="createOrder", body=body)
     # Not the id made above: under a key that was used before, this is the first request's answer, about its order.
     _, _, reference = answer.headers["Location"].rpartition("/")
     about_order(reference)

@@ -113,11 +113,15 @@ async def save_orders(tx: Transaction, changes: Sequence[Change]) -> None:
     await tx.run(_insert_orders, [_insert_orders.row(change.after) for change in changes if change.before is None])
     update = _update_orders.fitting(changed)
     await tx.run(update, [update.row(change.after) for change in changed])
-    erased = [after for before, after in changed if before.shipping_address != after.shipping_address]
+    erased = [after for before, after in changed if _of_people(before) != _of_people(after)]
     await tx.run(_erase_orders, [_erase_orders.row(order) for order in erased])
     ids = [str(change.after.id) for change in changes]
     parts = (ids[at : at + _NOTIFIED_AT_ONCE] for at in range(0, len(ids), _NOTIFIED_AT_ONCE))
     tx.notify("order_service_changed", *map(" ".join, parts))
+
+
+def _of_people(order: Order) -> tuple[object, ...]:
+    return order.shipping_address, order.note, order.metadata
 
 
 async def save_history(tx: Transaction, changes: Sequence[Change]) -> None:

@@ -28,6 +28,8 @@ REVOKE ALL ON SCHEMA public FROM PUBLIC;
 DO $$ BEGIN
     IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = '{role}') THEN CREATE ROLE {role} LOGIN; END IF;
 END $$;
+ALTER ROLE {role} IN DATABASE {database} RESET ALL;
+ALTER ROLE {role} RESET ALL; -- what whoever held the role has set for it would outlive them
 ALTER ROLE {role} PASSWORD '{password}' CONNECTION LIMIT {room};
 ALTER ROLE {role} SET idle_in_transaction_session_timeout = '5s';
 ALTER ROLE {role} SET lock_timeout = '3s';

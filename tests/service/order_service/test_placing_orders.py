@@ -1,12 +1,13 @@
 """POST /orders: prices, idempotency, waiting, and everything that is refused."""
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import pytest
 from prometheus_client import REGISTRY
 
 from contracts.types import order_number
-from order_service import replica
+from order_service import replica, routes
 from tests.service.order_service.conftest import ADDRESS, BODY, LINES
 from tests.support.eventually import eventually
 from tests.support.order_service import TEA, declined, rejected, reserved, succeeded, upserted
@@ -232,3 +233,19 @@ async def test_an_order_stands_when_the_database_goes_away_while_its_caller_wait
     response = await asyncio.wait_for(waiting, 10)
 
     assert (response.json()["status"], "Preference-Applied" in response.headers) == ("pending", False)
+
+
+async def test_orders_of_many_lines_wait_for_their_places_turn_and_others_do_not(orders, monkeypatch):
+    monkeypatch.setattr(routes, "FEW_LINES", 1)
+    line = orders.parts.own.large
+    async with AsyncExitStack() as stack:
+        while line._free:
+            await stack.enter_async_context(line.turn("elsewhere"))
+        large = asyncio.create_task(orders.call("POST", "/orders", json=BODY, status=201))
+        await eventually(lambda: line._waiting)
+
+        small = await orders.call("POST", "/orders", json=BODY | {"lines": LINES[:1]}, status=201)
+
+        assert len(small.json()["lines"]) == 1
+        assert not large.done()
+    assert len((await large).json()["lines"]) == 2

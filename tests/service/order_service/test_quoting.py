@@ -21,7 +21,7 @@ class Askers:
 
     def __init__(self, parts):
         self.line = Line(1, 2, TooManyQuotes)
-        parts.own = Own(parts.own.availability, self.line)
+        parts.own = Own(parts.own.availability, self.line, parts.own.large)
         self.app = api(parts)
 
     async def ask(self, address, lines=LINES):
