@@ -121,7 +121,7 @@ async def test_a_role_makes_nothing_grants_nothing_and_reaches_no_file_or_progra
 
 
 @pytest.mark.parametrize("role", [*ROLES, AUDITOR])
-@pytest.mark.parametrize("database", ["postgres", "template1", "template0"])
+@pytest.mark.parametrize("database", ["postgres", "template1"])
 async def test_a_role_connects_to_no_other_database(shop: RunningShop, role: str, database: str):
     with pytest.raises((REFUSED, asyncpg.ObjectNotInPrerequisiteStateError), match=f'database "{database}"'):
         async with database_as(shop, role, database):
