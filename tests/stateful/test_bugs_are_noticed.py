@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 from hypothesis import Phase, settings
+from hypothesis.errors import FlakyFailure
 
 from tests.stateful.bugs import BUGS, Bug
 from tests.stateful.sequence import PROFILE, AnySequence, explore, walk
@@ -36,5 +37,8 @@ def test_without_it_nothing_is_noticed_there(bug: Bug, shop):
 def test_it_is_noticed_by_chance(name, shop, monkeypatch):
     BUGS[name].plant(monkeypatch)
 
-    with pytest.raises(AssertionError):
+    with pytest.raises((AssertionError, FlakyFailure)) as noticed:
         explore(shop, ENOUGH)
+
+    # What two processes did at once need not come again when Hypothesis looks whether it does.
+    assert isinstance(noticed.value, AssertionError) or noticed.value.subgroup(AssertionError)
