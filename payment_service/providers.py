@@ -163,7 +163,7 @@ async def _reply(key: str, call: Awaitable[httpx2.Response]) -> dict[str, Reply]
 async def opened(settings: Settings) -> AsyncIterator[InProcess | OverHttp]:
     """The provider that the settings name."""
     if settings.provider_url is None:
-        database = Database(settings.provider_database_url.get_secret_value())
+        database = Database(settings.books)
         await database.open()
         books = Books(database, tells_all=settings.simulator_tells == "all")
         try:

@@ -1,9 +1,9 @@
 """What payment_service and the simulated provider are told from outside."""
 
 from datetime import timedelta
-from typing import Literal, Self
+from typing import Literal
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr
 
 from chassis.settings import ServiceSettings, Told, named
 
@@ -44,12 +44,12 @@ class Settings(ServiceSettings, ProviderSettings, alias_generator=named("payment
     provider_timeout: timedelta = timedelta(seconds=10)
     lease: timedelta = timedelta(seconds=30)
     calls_in_flight: int = 400
-    provider_database_url: SecretStr = SecretStr("")
+    provider_database_url: SecretStr | None = None  # type: ignore[assignment]
 
-    @model_validator(mode="after")
-    def _has_a_provider(self) -> Self:
-        """The books are needed where the provider has no process of its own, and told nowhere else."""
-        if self.provider_url is None and not self.provider_database_url.get_secret_value():
-            message = "provider_url or provider_database_url has to be set"
+    @property
+    def books(self) -> str:
+        """The provider's, where it has no process of its own. Raises ValueError where nobody said where they are."""
+        if self.provider_database_url is None:
+            message = "set ORDERMILL_PROVIDER_URL, or ORDERMILL_PROVIDER_DATABASE_URL"
             raise ValueError(message)
-        return self
+        return self.provider_database_url.get_secret_value()

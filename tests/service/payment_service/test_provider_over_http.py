@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 
 from chassis.api import api
 from chassis.ids import new_id
-from payment_service import bearer, charging, simulator
+from payment_service import bearer, charging, providers, simulator
 from payment_service.simulator_books import Charge
 from tests.service.payment_service.conftest import at_work, comes_to
 
@@ -195,3 +195,11 @@ async def test_a_provider_that_does_not_know_the_way_has_said_nothing(settings):
             await charging.step(payments.parts)
 
             assert (await payments.reaches(order_id, "unknown"))["attempts"][0]["tries"] == 1
+
+
+async def test_where_nobody_says_where_a_provider_is_nothing_starts(settings):
+    nowhere = settings.model_copy(update={"provider_url": None, "provider_database_url": None})
+
+    with pytest.raises(ValueError, match="set ORDERMILL_PROVIDER_URL, or"):
+        async with providers.opened(nowhere):
+            pass
