@@ -49,12 +49,12 @@ async def gathered(parts: Parts, user_id: UUID) -> Gathered:
         ExportUnavailable: when one of them does not answer; from a list, when it does so later.
     """
     signer, now = await parts.own.keys.signer(), time.time()
+    until = now + LASTS.total_seconds()
     lists, ask = {}, {}
     for noun, (name, path, scope) in _LISTS.items():
         # As any customer reads their own. Whoever is shown this token may ask with it for nothing that others have.
         caller = Caller(user_id, Role.CUSTOMER, new_id(), frozenset({scope.value}))
         token = issue(signer, caller, issuer=parts.settings.issuer, now=now, lifetime=LASTS)
-        until = now + LASTS.total_seconds()
         ask[noun] = partial(_ask, parts.own, {"Authorization": f"Bearer {token}"}, until, parts.peers[name])
         following = partial(ask[noun], path, limit=str(PAGE))
         lists[noun] = _items(await following(), following)

@@ -184,7 +184,14 @@ class Database:
         self.url = url
         self._longest = longest
         self._pool = Pool(url, size)
-        self.open, self.close = self._pool.open, self._pool.close
+
+    async def open(self) -> None:
+        """As ``Pool.open``."""
+        await self._pool.open()
+
+    async def close(self) -> None:
+        """As ``Pool.close``."""
+        await self._pool.close()
 
     @asynccontextmanager
     async def transaction(self, *, read_only: bool = False, snapshot: bool = False) -> AsyncIterator[Transaction]:

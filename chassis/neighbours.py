@@ -46,7 +46,7 @@ def behind(app: ASGIApp, name: str) -> httpx2.AsyncClient:
     return _asking(httpx2.ASGITransport(_Cut(app)), f"http://{name}", NOTHING, DOCUMENT, WITHIN)
 
 
-def within(app: ASGIApp, name: str) -> httpx2.AsyncClient:
+def hosted(app: ASGIApp, name: str) -> httpx2.AsyncClient:
     """Asks a service of this process, which answers within its own bounds."""
     return httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url=f"http://{name}")
 

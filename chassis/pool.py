@@ -54,6 +54,7 @@ class Pool:
             async with asyncio.timeout(PATIENCE):
                 if (permit := asking.get()) is not None:
                     await stack.enter_async_context(self._askers.turn(permit.place))
+                # asyncpg gives a connection that is put back as long as it was asked for.
                 connection = await stack.enter_async_context(self._pool.acquire(timeout=PATIENCE))
             yield connection
 

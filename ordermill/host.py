@@ -62,7 +62,7 @@ class Hosted:
         shown = {"auth_service": {"Authorization": f"Bearer {token.get_secret_value()}"}} if token else {}
         for peer, url in settings.peers.items():
             self.peers[name][peer] = neighbours.at(url, shown.get(peer, {}), most=neighbours.PAGE)
-        self.peers[name] |= {peer: neighbours.within(app, peer) for peer, app in self.apis.items()}
+        self.peers[name] |= {peer: neighbours.hosted(app, peer) for peer, app in self.apis.items()}
         for peer, key in settings.peer_keys.items():
             if peer in self.peers[name]:
                 self.peers[name][peer].auth = Asserter(name, key)
